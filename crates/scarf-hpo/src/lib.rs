@@ -1,0 +1,1 @@
+//! Hyperparameter search by ask and tell.

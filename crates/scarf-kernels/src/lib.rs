@@ -1,0 +1,1 @@
+//! Fast CPU kernels for burn's flex backend.
