@@ -1,1 +1,26 @@
 //! Hyperparameter search by ask and tell.
+//!
+//! A [`Space`] says what may be chosen, a [`Sampler`] chooses, a [`Pruner`] stops what does not promise,
+//! and [`Trial`]s are what was tried. Samplers hold no state: a suggestion depends on the space, the trials
+//! so far (running ones too), a seed and the trial's number alone, so that a search that was interrupted, or
+//! that several workers share, needs nothing but the list of its trials.
+//!
+//! Architecture invariant: this crate knows nothing of detectors, of training or of the other crates here.
+
+mod direction;
+mod domain;
+mod rng;
+mod sampler;
+mod samplers;
+mod space;
+mod space_serde;
+mod trial;
+mod value;
+
+pub use direction::{Direction, History};
+pub use domain::{Domain, Scale};
+pub use sampler::{AnySampler, Pruner, Sampler};
+pub use samplers::Random;
+pub use space::{Condition, Parameter, Space, SpaceError, SpaceErrors};
+pub use trial::{Trial, TrialState};
+pub use value::{Params, Value};

@@ -1,0 +1,5 @@
+//! The samplers.
+
+mod random;
+
+pub use random::Random;
