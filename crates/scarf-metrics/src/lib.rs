@@ -1,1 +1,32 @@
 //! Evaluation of detections.
+//!
+//! One matching pass answers COCO's questions exactly as pycocotools does, in double precision:
+//!
+//! ```
+//! use scarf_core::BBox;
+//! use scarf_metrics::{CocoParams, Evaluator, GroundTruth, Prediction};
+//!
+//! let mut evaluator = Evaluator::new(1, CocoParams::default());
+//! let truth = GroundTruth::new(BBox::new(10.0, 10.0, 50.0, 50.0), 0);
+//! let found = Prediction { bbox: BBox::new(12.0, 10.0, 50.0, 50.0), class: 0, score: 0.9 };
+//! evaluator.add_image(&[truth], &[found]).unwrap();
+//! let report = evaluator.evaluate();
+//! assert!((report.ap50.unwrap() - 1.0).abs() < 1e-12);
+//! assert_eq!(report.ap_small, None); // no small object: pycocotools prints -1
+//! ```
+
+mod accumulate;
+mod error;
+mod evaluator;
+mod grid;
+mod labels;
+mod matching;
+mod params;
+mod report;
+mod store;
+
+pub use error::EvalError;
+pub use evaluator::Evaluator;
+pub use labels::{GroundTruth, Prediction};
+pub use params::{AreaRange, CocoParams, linspace};
+pub use report::{ClassReport, CocoReport};

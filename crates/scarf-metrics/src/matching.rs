@@ -1,0 +1,243 @@
+use crate::grid::Grid;
+use crate::store::{Found, Store, Truth};
+
+/// What became of one detection: at which questions it is right, and at which it counts for nothing.
+/// At all others it is wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Outcome {
+    pub(crate) right: u64,
+    pub(crate) skipped: u64,
+}
+
+/// A detection as the pass leaves it.
+pub(crate) struct Seen {
+    /// Its index in the store.
+    pub(crate) found: usize,
+    /// How many detections of its image and class come before it.
+    pub(crate) rank: usize,
+    pub(crate) outcome: Outcome,
+    /// The questions whose area range holds its own area.
+    pub(crate) within: u64,
+    /// Whether it reached any ground truth at any question.
+    pub(crate) touched: bool,
+}
+
+/// Labels of a store in the order of classes: of class `c` those at `starts[c]..starts[c + 1]`.
+pub(crate) struct ByClass {
+    pub(crate) found: Vec<u32>,
+    pub(crate) found_starts: Vec<usize>,
+    pub(crate) truths: Vec<u32>,
+    pub(crate) truth_starts: Vec<usize>,
+}
+
+impl ByClass {
+    pub(crate) fn of(store: &Store) -> Self {
+        let (found, found_starts) = group(store.classes, store.found.iter().map(|f| f.class));
+        let (truths, truth_starts) = group(store.classes, store.truths.iter().map(|t| t.class));
+        Self { found, found_starts, truths, truth_starts }
+    }
+
+    pub(crate) fn found_of(&self, class: usize) -> &[u32] {
+        &self.found[self.found_starts[class]..self.found_starts[class + 1]]
+    }
+
+    pub(crate) fn truths_of(&self, class: usize) -> &[u32] {
+        &self.truths[self.truth_starts[class]..self.truth_starts[class + 1]]
+    }
+}
+
+/// A stable counting sort: indices in the order of classes, and where each class starts.
+fn group(classes: usize, of: impl Iterator<Item = u32> + Clone) -> (Vec<u32>, Vec<usize>) {
+    let mut starts = vec![0usize; classes + 1];
+    let mut len = 0;
+    for class in of.clone() {
+        starts[class as usize + 1] += 1;
+        len += 1;
+    }
+    for class in 0..classes {
+        starts[class + 1] += starts[class];
+    }
+    let mut next = starts.clone();
+    let mut order = vec![0u32; len];
+    for (index, class) in of.enumerate() {
+        order[next[class as usize]] = index as u32;
+        next[class as usize] += 1;
+    }
+    (order, starts)
+}
+
+/// Where an image's ground truths of the current class lie, and how many detections were seen.
+#[derive(Clone, Copy, Default)]
+struct Cell {
+    start: u32,
+    end: u32,
+    seen: u32,
+}
+
+/// A ground truth of the current class, ready to be compared.
+struct Target {
+    left: f64,
+    top: f64,
+    right: f64,
+    bottom: f64,
+    area: f64,
+    crowd: bool,
+    id_zero: bool,
+    /// Questions at which it is ignored.
+    ignored: u64,
+    /// Questions at which a detection has taken it; stays empty for a crowd.
+    taken: u64,
+}
+
+/// The buffers of the pass, allocated once and reused for every class.
+#[derive(Default)]
+pub(crate) struct Matcher {
+    keys: Vec<(u64, u64)>,
+    truth_order: Vec<u32>,
+    targets: Vec<Target>,
+    cells: Vec<Cell>,
+    candidates: Vec<(f64, u32)>,
+}
+
+impl Matcher {
+    /// Sorts the detections of a class: best score first, then by image, then as they came.
+    pub(crate) fn sort(&mut self, store: &Store, found: &[u32]) {
+        self.keys.clear();
+        self.keys.extend(found.iter().map(|&index| {
+            let f = &store.found[index as usize];
+            (descending(f.score), u64::from(f.image) << 32 | u64::from(index))
+        }));
+        self.keys.sort_unstable();
+    }
+
+    /// Sets the ground truths of a class before the pass.
+    pub(crate) fn load(&mut self, store: &Store, grid: &Grid, truths: &[u32]) {
+        self.cells.clear();
+        self.cells.resize(store.images, Cell::default());
+        self.truth_order.clear();
+        self.truth_order.extend_from_slice(truths);
+        self.truth_order.sort_by_key(|&index| store.truths[index as usize].image);
+        self.targets.clear();
+        for &index in &self.truth_order {
+            let truth = &store.truths[index as usize];
+            let cell = &mut self.cells[truth.image as usize];
+            if cell.end == 0 {
+                cell.start = self.targets.len() as u32;
+            }
+            self.targets.push(Target::of(truth, grid));
+            cell.end = self.targets.len() as u32;
+        }
+    }
+
+    /// For each question, how many ground truths count.
+    pub(crate) fn counted(&self, grid: &Grid) -> Vec<u32> {
+        let mut counted = vec![0; grid.questions.len()];
+        for target in &self.targets {
+            crate::grid::bits(grid.mask() & !target.ignored).for_each(|q| counted[q] += 1);
+        }
+        counted
+    }
+
+    /// Matches the sorted detections to the loaded ground truths, best first, the greatest
+    /// `max_dets` of an image only, and shows each to `see`.
+    pub(crate) fn pass(&mut self, store: &Store, grid: &Grid, max_dets: usize, mut see: impl FnMut(Seen)) {
+        let (least, mask) = (grid.least(), grid.mask());
+        for &(_, key) in &self.keys {
+            let index = key as u32 as usize;
+            let found = &store.found[index];
+            let cell = &mut self.cells[found.image as usize];
+            let rank = cell.seen as usize;
+            if rank >= max_dets {
+                continue;
+            }
+            cell.seen += 1;
+            let within = grid.within(found.xywh[2] * found.xywh[3]);
+            let targets = &mut self.targets[cell.start as usize..cell.end as usize];
+            near(found, targets, least, &mut self.candidates);
+            let touched = !self.candidates.is_empty();
+            let outcome = if touched {
+                settle(grid, targets, &mut self.candidates, mask & !within)
+            } else {
+                Outcome { right: 0, skipped: mask & !within }
+            };
+            see(Seen { found: index, rank, outcome, within, touched });
+        }
+    }
+}
+
+impl Target {
+    fn of(truth: &Truth, grid: &Grid) -> Self {
+        let [x, y, w, h] = truth.xywh;
+        let ignored = if truth.ignore { grid.mask() } else { grid.mask() & !grid.within(truth.area) };
+        let (crowd, id_zero) = (truth.crowd, truth.id_zero);
+        Self { left: x, top: y, right: w + x, bottom: h + y, area: w * h, crowd, id_zero, ignored, taken: 0 }
+    }
+}
+
+/// Collects the ground truths whose IoU reaches `least`, with that IoU (pycocotools' `bbIou`).
+#[inline]
+fn near(found: &Found, targets: &[Target], least: f64, out: &mut Vec<(f64, u32)>) {
+    out.clear();
+    let [x, y, w, h] = found.xywh;
+    let (right, bottom, area) = (w + x, h + y, w * h);
+    for (index, t) in targets.iter().enumerate() {
+        let wide = right.min(t.right) - x.max(t.left);
+        let high = bottom.min(t.bottom) - y.max(t.top);
+        let mut iou = 0.0;
+        if wide > 0.0 && high > 0.0 {
+            let shared = wide * high;
+            iou = shared / if t.crowd { area } else { area + t.area - shared };
+        }
+        if iou >= least {
+            out.push((iou, index as u32));
+        }
+    }
+}
+
+/// Gives the detection to the best ground truth that is free, at every question at once:
+/// one that counts before one that is ignored, the highest IoU, and of equal ones the later.
+fn settle(grid: &Grid, targets: &mut [Target], candidates: &mut [(f64, u32)], outside: u64) -> Outcome {
+    if candidates.len() > 1 {
+        candidates.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
+    }
+    let (mut matched, mut right, mut skipped, mut nothing) = (0u64, 0u64, 0u64, 0u64);
+    for ignored in [false, true] {
+        for &(iou, index) in candidates.iter() {
+            let target = &mut targets[index as usize];
+            let side = if ignored { target.ignored } else { !target.ignored };
+            let take = grid.met(iou) & side & !target.taken & !matched;
+            matched |= take;
+            if !target.crowd {
+                target.taken |= take;
+            }
+            if ignored {
+                skipped |= take;
+            } else if target.id_zero {
+                nothing |= take;
+            } else {
+                right |= take;
+            }
+        }
+    }
+    // what matched nothing, or annotation 0, is ignored where its own area is out of range
+    Outcome { right, skipped: skipped | outside & (nothing | !matched) }
+}
+
+/// A key that sorts scores from high to low; zeros of both signs are equal.
+fn descending(score: f64) -> u64 {
+    let bits = (score + 0.0).to_bits();
+    let ascending = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
+    !ascending
+}
+
+#[cfg(test)]
+mod tests {
+    use super::descending;
+
+    #[test]
+    fn keys_fall_as_scores_rise() {
+        let scores = [f64::MIN, -1.0, -1e-300, 0.0, 1e-300, 0.5, 0.5000000000000001, f64::MAX];
+        assert!(scores.windows(2).all(|w| descending(w[0]) > descending(w[1])));
+        assert_eq!(descending(0.0), descending(-0.0));
+    }
+}
