@@ -165,7 +165,7 @@ impl Scale {
 }
 
 /// The real interval whose rounding gives low..=high, each whole number with its share.
-fn int_bounds(low: i64, high: i64, log: bool) -> (f64, f64) {
+pub(crate) fn int_bounds(low: i64, high: i64, log: bool) -> (f64, f64) {
     let (a, b) = (low as f64 - 0.5, high as f64 + 0.5);
     if log { (a.ln(), b.ln()) } else { (a, b) }
 }

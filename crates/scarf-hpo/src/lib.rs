@@ -7,8 +7,10 @@
 //!
 //! Architecture invariant: this crate knows nothing of detectors, of training or of the other crates here.
 
+mod axis;
 mod direction;
 mod domain;
+mod math;
 mod rng;
 mod sampler;
 mod samplers;
@@ -20,7 +22,7 @@ mod value;
 pub use direction::{Direction, History};
 pub use domain::{Domain, Scale};
 pub use sampler::{AnySampler, Pruner, Sampler};
-pub use samplers::Random;
+pub use samplers::{Grid, Random, Sobol, Tpe};
 pub use space::{Condition, Parameter, Space, SpaceError, SpaceErrors};
 pub use trial::{Trial, TrialState};
 pub use value::{Params, Value};

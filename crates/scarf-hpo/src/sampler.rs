@@ -1,6 +1,6 @@
 //! How trials are chosen, and stopped.
 
-use crate::{History, Params, Random, Space, Trial};
+use crate::{Grid, History, Params, Random, Sobol, Space, Tpe, Trial};
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
@@ -22,26 +22,68 @@ pub trait Pruner {
     fn prune(&self, trial: &Trial, history: History<'_>) -> bool;
 }
 
-/// A sampler as study files name it: `"random"`, or `{ random = {} }` with its options.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum AnySampler {
-    /// Independent draws.
-    Random(Random),
+/// Lists the samplers once: the enum, its names in files and its dispatch follow.
+macro_rules! samplers {
+    ($($name:literal $variant:ident $doc:literal),+ $(,)?) => {
+        /// A sampler as study files name it: `"tpe"`, or `{ tpe = { startup = 20 } }` with its options.
+        #[derive(Debug, Clone, PartialEq, Serialize)]
+        #[non_exhaustive]
+        pub enum AnySampler {
+            $(#[doc = $doc] #[serde(rename = $name)] $variant($variant),)+
+        }
+
+        /// The same with its options written out.
+        #[derive(Deserialize)]
+        enum Written {
+            $(#[serde(rename = $name)] $variant($variant),)+
+        }
+
+        impl From<Written> for AnySampler {
+            fn from(written: Written) -> Self {
+                match written {
+                    $(Written::$variant(sampler) => AnySampler::$variant(sampler),)+
+                }
+            }
+        }
+
+        $(impl From<$variant> for AnySampler {
+            fn from(sampler: $variant) -> Self {
+                AnySampler::$variant(sampler)
+            }
+        })+
+
+        impl AnySampler {
+            /// The names of all samplers, as files write them.
+            pub const NAMES: &[&str] = &[$($name),+];
+
+            /// The sampler called `name` with its defaults; `None` where there is none.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(AnySampler::$variant($variant::default())),)+
+                    _ => None,
+                }
+            }
+
+            fn inner(&self) -> &dyn Sampler {
+                match self {
+                    $(AnySampler::$variant(sampler) => sampler,)+
+                }
+            }
+        }
+    };
 }
 
+samplers! {
+    "random" Random "Independent draws.",
+    "sobol" Sobol "A low-discrepancy sequence.",
+    "grid" Grid "Every combination.",
+    "tpe" Tpe "The tree-structured Parzen estimator.",
+}
+
+/// TPE, which is good everywhere and costs nothing.
 impl Default for AnySampler {
     fn default() -> Self {
-        AnySampler::Random(Random::default())
-    }
-}
-
-impl AnySampler {
-    fn inner(&self) -> &dyn Sampler {
-        match self {
-            AnySampler::Random(sampler) => sampler,
-        }
+        AnySampler::Tpe(Tpe::default())
     }
 }
 
@@ -51,23 +93,6 @@ impl Sampler for AnySampler {
     }
 }
 
-/// The same with its options written out.
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Written {
-    Random(Random),
-}
-
-impl From<Written> for AnySampler {
-    fn from(written: Written) -> Self {
-        match written {
-            Written::Random(sampler) => AnySampler::Random(sampler),
-        }
-    }
-}
-
-const NAMES: &[&str] = &["random"];
-
 impl<'de> Deserialize<'de> for AnySampler {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct NameOrTable;
@@ -75,13 +100,14 @@ impl<'de> Deserialize<'de> for AnySampler {
             type Value = AnySampler;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a sampler: one of {}, or a table {{ name = {{ options }} }}", NAMES.join(", "))
+                write!(
+                    f,
+                    "a sampler: one of {}, or a table {{ name = {{ options }} }}",
+                    AnySampler::NAMES.join(", ")
+                )
             }
             fn visit_str<E: Error>(self, name: &str) -> Result<AnySampler, E> {
-                match name {
-                    "random" => Ok(AnySampler::Random(Random::default())),
-                    _ => Err(E::unknown_variant(name, NAMES)),
-                }
+                AnySampler::from_name(name).ok_or_else(|| E::unknown_variant(name, AnySampler::NAMES))
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<AnySampler, A::Error> {
                 Written::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(Into::into)

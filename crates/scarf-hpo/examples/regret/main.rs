@@ -1,0 +1,67 @@
+//! Simple regret of the samplers on four functions with known minima, as JSON lines.
+//!
+//! `cargo run -p scarf-hpo --example regret -- [--seeds N] [--samplers tpe,gp] [--functions branin,mixed]`
+//!
+//! `compare.py` beside this file runs it along with Optuna on the same functions and prints the table.
+
+mod functions;
+
+use functions::{FUNCTIONS, Function};
+use scarf_hpo::{AnySampler, Direction, History, Sampler, Tpe, Trial};
+use std::time::Instant;
+
+const TRIALS: u64 = 100;
+const SAMPLERS: &str = "tpe,tpe_univariate,gp,cma_es,random,sobol";
+
+fn main() -> Result<(), String> {
+    let (mut seeds, mut samplers, mut functions) = (20, SAMPLERS.to_string(), String::new());
+    let mut args = std::env::args().skip(1);
+    while let Some(flag) = args.next() {
+        let value = args.next().ok_or(format!("{flag} needs a value"))?;
+        match flag.as_str() {
+            "--seeds" => seeds = value.parse().map_err(|error| format!("--seeds {value}: {error}"))?,
+            "--samplers" => samplers = value,
+            "--functions" => functions = value,
+            _ => return Err(format!("{flag} is none of --seeds, --samplers, --functions")),
+        }
+    }
+    for name in samplers.split(',') {
+        let sampler = match name {
+            "tpe_univariate" => AnySampler::Tpe(Tpe::univariate()),
+            _ => AnySampler::from_name(name).ok_or(format!("{name} is no sampler"))?,
+        };
+        for function in FUNCTIONS
+            .iter()
+            .filter(|each| functions.is_empty() || functions.split(',').any(|name| name == each.name))
+        {
+            for seed in 0..seeds {
+                println!("{}", run(name, &sampler, function, seed));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One search, as a line of JSON: the regret after each trial and the mean time of a suggestion.
+fn run(name: &str, sampler: &AnySampler, function: &Function, seed: u64) -> String {
+    let space = (function.space)();
+    let mut trials: Vec<Trial> = Vec::new();
+    let mut best = f64::INFINITY;
+    let mut regret = Vec::new();
+    let mut asked = 0.0;
+    for number in 0..TRIALS {
+        let begin = Instant::now();
+        let params = sampler.suggest(&space, History::new(Direction::Minimize, &trials), seed, number);
+        asked += begin.elapsed().as_secs_f64();
+        assert!(space.contains(&params), "{name} left the space: {params:?}");
+        let value = (function.value)(&params);
+        best = best.min(value - function.minimum);
+        regret.push(best);
+        trials.push(Trial::new(number, params).complete(value));
+    }
+    serde_json::json!({
+        "library": "scarf", "sampler": name, "function": function.name, "seed": seed,
+        "regret": regret, "ask_ms": asked * 1e3 / TRIALS as f64,
+    })
+    .to_string()
+}

@@ -1,0 +1,258 @@
+//! A density over several parameters: a mixture of products of truncated normals and categorical distributions,
+//! one kernel per trial and one for the prior.
+
+use crate::Trial;
+use crate::axis::{Axis, Kind};
+use crate::math::{LN_SQRT_2PI, ln_normal_mass, truncated_normal};
+use rand::{Rng, RngExt};
+
+/// The mixture. Kernels are in the trials' order, the prior's last.
+pub(super) struct Parzen {
+    /// ln of each kernel's weight; they sum to one.
+    ln_weights: Vec<f64>,
+    /// The weights summed up.
+    cumulative: Vec<f64>,
+    /// One per axis.
+    factors: Vec<Factor>,
+}
+
+/// One axis of every kernel.
+enum Factor {
+    /// A normal truncated to [0, 1]: its mean, deviation, and ln of what its density is divided by.
+    Normal { mean: Vec<f64>, sigma: Vec<f64>, ln_divisor: Vec<f64> },
+    /// The probability of each choice: `kernels` rows of `choices`.
+    Choice { choices: usize, probability: Vec<f64> },
+}
+
+impl Parzen {
+    /// The density of those of `trials` (by number, ascending) that have a value for every axis.
+    pub(super) fn new(axes: &[Axis<'_>], trials: &[&Trial]) -> Self {
+        let mut columns = vec![Vec::with_capacity(trials.len() + 1); axes.len()];
+        let mut row = vec![0.0; axes.len()];
+        for trial in trials {
+            let encoded = axes.iter().zip(&mut row).all(|(axis, slot)| {
+                let x = trial.params.get(axis.name).and_then(|value| axis.encode(value));
+                *slot = x.unwrap_or(f64::NAN);
+                x.is_some()
+            });
+            if encoded {
+                columns.iter_mut().zip(&row).for_each(|(column, &x)| column.push(x));
+            }
+        }
+        let weights = weights(columns.first().map_or(0, Vec::len));
+        let mut sum = 0.0;
+        let cumulative = weights.iter().map(|weight| (sum += weight, sum).1).collect();
+        let factors = axes.iter().zip(columns).map(|(axis, column)| Factor::new(axis, column)).collect();
+        Self { ln_weights: weights.iter().map(|weight| weight.ln()).collect(), cumulative, factors }
+    }
+
+    /// Of `candidates` draws from this density the one where its ratio to `other` is greatest.
+    pub(super) fn best_of(
+        &self,
+        candidates: u64,
+        other: &Self,
+        axes: &[Axis<'_>],
+        rng: &mut impl Rng,
+    ) -> Vec<f64> {
+        let mut best = (f64::NEG_INFINITY, Vec::new());
+        let mut scratch = Vec::new();
+        for _ in 0..candidates {
+            let point = self.draw(axes, rng);
+            let score =
+                self.ln_density(axes, &point, &mut scratch) - other.ln_density(axes, &point, &mut scratch);
+            if best.1.is_empty() || score > best.0 {
+                best = (score, point);
+            }
+        }
+        best.1
+    }
+
+    fn draw(&self, axes: &[Axis<'_>], rng: &mut impl Rng) -> Vec<f64> {
+        let total = self.cumulative.last().copied().unwrap_or(1.0);
+        let u = total * rng.random::<f64>();
+        let kernel = self.cumulative.partition_point(|&sum| sum <= u).min(self.cumulative.len() - 1);
+        let draw = |(axis, factor): (&Axis<'_>, &Factor)| match factor {
+            Factor::Normal { mean, sigma, .. } => {
+                let x = truncated_normal(rng, mean[kernel], sigma[kernel]);
+                if axis.kind == Kind::Whole { axis.piece(x).2 } else { x }
+            }
+            Factor::Choice { choices, probability } => {
+                let mut left = rng.random::<f64>();
+                let row = &probability[kernel * choices..(kernel + 1) * choices];
+                let picked = row.iter().position(|p| (left -= p, left < 0.0).1);
+                picked.unwrap_or(choices - 1) as f64
+            }
+        };
+        axes.iter().zip(&self.factors).map(draw).collect()
+    }
+
+    /// ln of the density at `point` (for whole numbers and choices the probability).
+    fn ln_density(&self, axes: &[Axis<'_>], point: &[f64], sums: &mut Vec<f64>) -> f64 {
+        sums.clear();
+        sums.extend_from_slice(&self.ln_weights);
+        for ((axis, factor), &x) in axes.iter().zip(&self.factors).zip(point) {
+            factor.add_ln_density(axis, x, sums);
+        }
+        ln_sum_exp(sums)
+    }
+}
+
+impl Factor {
+    fn new(axis: &Axis<'_>, column: Vec<f64>) -> Self {
+        if let Kind::Choice(choices) = axis.kind {
+            return Self::choice(choices, &column);
+        }
+        let mut sigma = bandwidths(&column);
+        let mut mean = column;
+        mean.push(0.5);
+        sigma.push(1.0);
+        let whole = axis.kind == Kind::Whole;
+        let ln_divisor = mean
+            .iter()
+            .zip(&sigma)
+            .map(|(&mean, &sigma)| {
+                // Beyond nine deviations nothing is cut off that a double would show.
+                let inside = mean > 9.0 * sigma && 1.0 - mean > 9.0 * sigma;
+                let ln_kept = if inside { 0.0 } else { ln_normal_mass(-mean / sigma, (1.0 - mean) / sigma) };
+                if whole { ln_kept } else { ln_kept + sigma.ln() + LN_SQRT_2PI }
+            })
+            .collect();
+        Factor::Normal { mean, sigma, ln_divisor }
+    }
+
+    /// Kernels that favour what was observed, smoothed by a prior weight shared among all.
+    fn choice(choices: usize, column: &[f64]) -> Self {
+        let kernels = column.len() + 1;
+        let floor = 1.0 / kernels as f64;
+        let mut probability = vec![0.0; kernels * choices];
+        for (kernel, row) in probability.chunks_mut(choices).enumerate() {
+            row.fill(floor);
+            if let Some(&observed) = column.get(kernel) {
+                row[observed as usize] += 1.0;
+            }
+            let sum: f64 = row.iter().sum();
+            row.iter_mut().for_each(|p| *p /= sum);
+        }
+        Factor::Choice { choices, probability }
+    }
+
+    fn add_ln_density(&self, axis: &Axis<'_>, x: f64, sums: &mut [f64]) {
+        match self {
+            Factor::Choice { choices, probability } => {
+                for (sum, row) in sums.iter_mut().zip(probability.chunks(*choices)) {
+                    *sum += row[x as usize].ln();
+                }
+            }
+            Factor::Normal { mean, sigma, ln_divisor } if axis.kind == Kind::Whole => {
+                let (low, high, _) = axis.piece(x);
+                // Trials that share a value share a kernel as a rule: one computation does for its neighbours.
+                let mut last = (f64::NAN, f64::NAN, 0.0);
+                for (((sum, &mean), &sigma), divisor) in sums.iter_mut().zip(mean).zip(sigma).zip(ln_divisor)
+                {
+                    if (mean, sigma) != (last.0, last.1) {
+                        last = (mean, sigma, ln_normal_mass((low - mean) / sigma, (high - mean) / sigma));
+                    }
+                    *sum += last.2 - divisor;
+                }
+            }
+            Factor::Normal { mean, sigma, ln_divisor } => {
+                for (((sum, mean), sigma), divisor) in sums.iter_mut().zip(mean).zip(sigma).zip(ln_divisor) {
+                    let z = (x - mean) / sigma;
+                    *sum -= 0.5 * z * z + divisor;
+                }
+            }
+        }
+    }
+}
+
+/// The weights of `n` trials and the prior: the last 25 trials count fully, those before ramp up from 1 / n.
+fn weights(n: usize) -> Vec<f64> {
+    const FULL: usize = 25;
+    let ramp = n.saturating_sub(FULL);
+    let rise = |index: usize| {
+        let part = if ramp > 1 { index as f64 / (ramp - 1) as f64 } else { 0.0 };
+        1.0 / n as f64 + (1.0 - 1.0 / n as f64) * part
+    };
+    let mut weights: Vec<f64> = (0..n).map(|index| if index < ramp { rise(index) } else { 1.0 }).collect();
+    weights.push(1.0);
+    let sum: f64 = weights.iter().sum();
+    weights.iter_mut().for_each(|weight| *weight /= sum);
+    weights
+}
+
+/// The kernels' deviations: the distance to the farther neighbour, not below 1 / min(100, n + 2).
+fn bandwidths(column: &[f64]) -> Vec<f64> {
+    let n = column.len();
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by(|&a, &b| column[a].total_cmp(&column[b]));
+    let least = 1.0 / (n as f64 + 2.0).min(100.0);
+    let mut sigma = vec![0.0; n];
+    for (place, &index) in order.iter().enumerate() {
+        let below = place.checked_sub(1).map(|below| column[index] - column[order[below]]);
+        let above = order.get(place + 1).map(|&above| column[above] - column[index]);
+        let gap = match (below, above) {
+            (Some(below), Some(above)) => below.max(above),
+            // At the ends the interval's bound is no neighbour.
+            (Some(gap), None) | (None, Some(gap)) => gap,
+            (None, None) => column[index].max(1.0 - column[index]),
+        };
+        sigma[index] = gap.clamp(least, 1.0);
+    }
+    sigma
+}
+
+fn ln_sum_exp(values: &[f64]) -> f64 {
+    let top = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if !top.is_finite() {
+        return top;
+    }
+    // What is e^-40 of the greatest does not show in a double.
+    let sum: f64 = values.iter().map(|value| value - top).filter(|&gap| gap > -40.0).map(f64::exp).sum();
+    top + sum.ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Domain, Parameter};
+
+    fn density_of(axis: &Axis<'_>, column: Vec<f64>, x: f64) -> f64 {
+        let ln_weights: Vec<f64> = weights(column.len()).iter().map(|weight| weight.ln()).collect();
+        let factors = vec![Factor::new(axis, column)];
+        let parzen = Parzen { cumulative: Vec::new(), ln_weights, factors };
+        parzen.ln_density(std::slice::from_ref(axis), &[x], &mut Vec::new()).exp()
+    }
+
+    #[test]
+    fn a_density_integrates_to_one() {
+        let param = Parameter::new("x", Domain::linear(0.0, 1.0));
+        let axis = Axis::new(&param);
+        let steps = 20_000;
+        let column = vec![0.0, 0.1, 0.11, 0.9, 1.0, 0.42];
+        let sum: f64 = (0..steps)
+            .map(|i| density_of(&axis, column.clone(), (f64::from(i) + 0.5) / f64::from(steps)))
+            .sum();
+        approx::assert_abs_diff_eq!(sum / f64::from(steps), 1.0, epsilon = 1e-6);
+    }
+
+    #[test]
+    fn probabilities_of_whole_numbers_sum_to_one() {
+        let param = Parameter::new("batch", Domain::int_log(8, 64));
+        let axis = Axis::new(&param);
+        let column: Vec<f64> =
+            [8, 8, 16, 64, 33].map(|n| axis.encode(&crate::Value::Int(n)).unwrap()).to_vec();
+        let sum: f64 = (8..=64)
+            .map(|n| density_of(&axis, column.clone(), axis.encode(&crate::Value::Int(n)).unwrap()))
+            .sum();
+        approx::assert_abs_diff_eq!(sum, 1.0, epsilon = 1e-9);
+    }
+
+    #[test]
+    fn weights_ramp_up_to_the_last_twenty_five() {
+        let w = weights(27);
+        // 1/27, 1, then 25 ones and the prior's one, over their sum.
+        approx::assert_relative_eq!(w[0] / w[1], 1.0 / 27.0, epsilon = 1e-12);
+        approx::assert_relative_eq!(w[27] / w[1], 1.0, epsilon = 1e-12);
+        approx::assert_relative_eq!(w.iter().sum::<f64>(), 1.0, epsilon = 1e-12);
+    }
+}
