@@ -1,1 +1,21 @@
-//! Detection data sets on disk.
+//! Detection data sets on disk: Pascal VOC and COCO in and out, NEU-DET as published, splits
+//! (the study's own, bit for bit), decoded images, box-aware augmentation and synthetic steel.
+//!
+//! Boxes are [`scarf_core::BBox<f64>`], xyxy in pixels of the image as stored. An image without
+//! objects is a sample like any other. Everything random takes a seed or a ChaCha8 generator and
+//! gives the same result on every machine.
+
+mod dataset;
+mod error;
+mod files;
+pub mod images;
+pub mod split;
+pub mod stats;
+
+pub mod voc;
+
+pub use dataset::{DataSet, OnBad, Sample, Skipped};
+pub use error::{DataError, Place, Problem};
+pub use images::ImageCache;
+pub use split::Split;
+pub use stats::Stats;

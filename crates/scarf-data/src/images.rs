@@ -1,0 +1,114 @@
+//! Decoded images, all at once and kept; resizing.
+
+use std::path::Path;
+
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+use image::{ImageReader, RgbImage};
+use rayon::prelude::*;
+use scarf_core::Size;
+
+use crate::{DataError, DataSet, Sample, Skipped};
+
+/// The size of an image, from the header of its file.
+pub fn size(path: &Path) -> Result<Size, DataError> {
+    let (width, height) = reader(path)?.into_dimensions().map_err(bad(path))?;
+    Ok(Size::new(width, height))
+}
+
+/// Decodes an image to RGB; gray becomes R = G = B, transparency is dropped.
+pub fn decode(path: &Path) -> Result<RgbImage, DataError> {
+    Ok(reader(path)?.decode().map_err(bad(path))?.into_rgb8())
+}
+
+/// A reader that goes by the content, for names lie.
+fn reader(path: &Path) -> Result<ImageReader<std::io::BufReader<std::fs::File>>, DataError> {
+    let io = |source| DataError::Io { path: path.into(), action: "read", source };
+    ImageReader::open(path).map_err(io)?.with_guessed_format().map_err(io)
+}
+
+fn bad(path: &Path) -> impl FnOnce(image::ImageError) -> DataError {
+    let path = path.to_path_buf();
+    move |error| DataError::Image { path, reason: error.to_string() }
+}
+
+/// The images of samples, decoded once: 3 bytes a pixel of memory, index by index the samples'.
+#[derive(Clone, Debug)]
+pub struct ImageCache {
+    images: Vec<RgbImage>,
+}
+
+impl ImageCache {
+    /// Decodes all images, on every core. An image that cannot be decoded, or has another size than
+    /// its sample says, is an error.
+    pub fn load(samples: &[Sample]) -> Result<Self, DataError> {
+        let images = samples.par_iter().map(decode_sample).collect::<Result<_, _>>()?;
+        Ok(Self { images })
+    }
+
+    /// As [`ImageCache::load`], but samples whose image is bad are taken out of the set and listed.
+    pub fn load_skipping(data: DataSet) -> (DataSet, Self, Vec<Skipped>) {
+        let decoded: Vec<_> = data.samples.par_iter().map(decode_sample).collect();
+        let (mut samples, mut images, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
+        for (sample, image) in data.samples.into_iter().zip(decoded) {
+            match image {
+                Ok(image) => {
+                    samples.push(sample);
+                    images.push(image);
+                }
+                Err(error) => skipped.push(Skipped { path: sample.image, reason: error.to_string() }),
+            }
+        }
+        (DataSet { classes: data.classes, samples }, Self { images }, skipped)
+    }
+
+    /// The image of the sample at that index.
+    ///
+    /// # Panics
+    /// Where there is no such sample.
+    pub fn get(&self, index: usize) -> &RgbImage {
+        &self.images[index]
+    }
+
+    /// The number of images.
+    pub fn len(&self) -> usize {
+        self.images.len()
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.images.is_empty()
+    }
+}
+
+fn decode_sample(sample: &Sample) -> Result<RgbImage, DataError> {
+    let image = decode(&sample.image)?;
+    let found = Size::new(image.width(), image.height());
+    if found != sample.size {
+        let (path, expected) = (sample.image.clone(), sample.size);
+        return Err(DataError::DecodedSize { path, found, expected });
+    }
+    Ok(image)
+}
+
+/// Resizes bilinearly; when it shrinks, every source pixel counts (as Pillow's and torchvision's
+/// antialiased resize). Boxes scale with `new / old` of each side.
+///
+/// # Panics
+/// Where a side of either size is 0.
+pub fn resize(image: &RgbImage, size: Size) -> RgbImage {
+    if image.dimensions() == (size.width, size.height) {
+        return image.clone();
+    }
+    // Through the typed images: the untyped ones compile every pixel type there is into this crate.
+    let source = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_raw())
+        .expect("an RGB image holds three bytes a pixel");
+    let mut target = RgbImage::new(size.width, size.height);
+    let mut view = TypedImage::<U8x3>::from_buffer(size.width, size.height, &mut target)
+        .expect("an RGB image holds three bytes a pixel");
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    Resizer::new().resize_typed(&source, &mut view, &options).expect("neither image is empty");
+    drop(view);
+    target
+}

@@ -1,0 +1,170 @@
+use std::collections::BTreeMap;
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::{Split, refuse};
+use crate::stats::duplicate_images;
+use crate::{DataError, DataSet, Sample};
+
+/// Splits by fractions for train, val and test, so that each part has its share of every class.
+///
+/// An image counts for its main class: that of most of its boxes, the lower class where two are
+/// even; images without boxes are a class of their own. Images whose files are the same, byte for
+/// byte, stay on one side (NEU-DET's patches_101 and patches_105), so that the files are read.
+///
+/// # Errors
+/// Where a fraction is negative or they do not add up to 1, or a file cannot be read.
+pub fn stratified(data: &DataSet, fractions: [f64; 3], seed: u64) -> Result<Split, DataError> {
+    let sum: f64 = fractions.iter().sum();
+    if fractions.iter().any(|&f| !(0.0..=1.0).contains(&f)) || (sum - 1.0).abs() > 1e-9 {
+        let reason =
+            format!("the fractions {fractions:?} add up to {sum}; expected three of 0..=1 that add up to 1");
+        return Err(refuse(reason));
+    }
+    let ends = [fractions[0], fractions[0] + fractions[1], 1.0];
+    let mut parts = [const { Vec::new() }; 3];
+    for stratum in strata(data, seed)? {
+        let count: usize = stratum.iter().map(Vec::len).sum();
+        let ends = ends.map(|end| (end * count as f64).round() as usize);
+        let mut seen = 0;
+        for group in stratum {
+            // The last part with room takes what rounding leaves.
+            let part = ends.iter().position(|&end| seen < end).unwrap_or(2);
+            seen += group.len();
+            parts[part].extend(group);
+        }
+    }
+    let [train, val, test] = parts;
+    Ok(Split { train, val, test }.sorted())
+}
+
+/// `k` splits for cross-validation: fold `i` is the test of split `i`, all others its train, val is
+/// empty. Stratified and with duplicates together, as [`stratified`] does it.
+///
+/// # Errors
+/// Where `k` is below 2 or above the number of images, or a file cannot be read.
+pub fn k_fold(data: &DataSet, k: usize, seed: u64) -> Result<Vec<Split>, DataError> {
+    if k < 2 || k > data.samples.len() {
+        let images = data.samples.len();
+        return Err(refuse(format!("{k} folds of {images} images; expected 2 up to the number of images")));
+    }
+    let mut folds = vec![Vec::new(); k];
+    for group in strata(data, seed)?.into_iter().flatten() {
+        // The emptiest fold, the first of them: classes go round in turn, for strata come in order.
+        let fold = (0..k).min_by_key(|&fold| folds[fold].len()).expect("there are two folds at least");
+        folds[fold].extend(group);
+    }
+    let split = |test: usize| {
+        let others = folds.iter().enumerate().filter(|(fold, _)| *fold != test);
+        let train = others.flat_map(|(_, images)| images.iter().copied()).collect();
+        Split { train, val: vec![], test: folds[test].clone() }.sorted()
+    };
+    Ok((0..k).map(split).collect())
+}
+
+/// Per main class the groups of images that belong together, in random order.
+fn strata(data: &DataSet, seed: u64) -> Result<Vec<Vec<Vec<usize>>>, DataError> {
+    let mut strata: BTreeMap<Option<usize>, Vec<Vec<usize>>> = BTreeMap::new();
+    let mut grouped = vec![false; data.samples.len()];
+    let mut add = |group: Vec<usize>| {
+        strata.entry(main_class(&data.samples[group[0]])).or_default().push(group);
+    };
+    for group in duplicate_images(&data.samples)? {
+        group.iter().for_each(|&index| grouped[index] = true);
+        add(group);
+    }
+    (0..data.samples.len()).filter(|&index| !grouped[index]).for_each(|index| add(vec![index]));
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut strata: Vec<_> = strata.into_values().collect();
+    strata.iter_mut().for_each(|groups| groups.shuffle(&mut rng));
+    Ok(strata)
+}
+
+/// The class of most boxes, the lower of two that are even; none where there is no box.
+fn main_class(sample: &Sample) -> Option<usize> {
+    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+    for annotation in &sample.annotations {
+        *counts.entry(annotation.class).or_default() += 1;
+    }
+    counts.into_iter().max_by_key(|&(class, count)| (count, std::cmp::Reverse(class))).map(|(class, _)| class)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::fake;
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The fake set with a file for each image; the first two of them the same.
+    fn on_disk(per_class: usize) -> (tempfile::TempDir, DataSet) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut data = fake(per_class);
+        for (i, sample) in data.samples.iter_mut().enumerate() {
+            sample.image = folder.path().join(&sample.image);
+            std::fs::write(&sample.image, i.max(1).to_string()).unwrap();
+        }
+        (folder, data)
+    }
+
+    fn classes_of(data: &DataSet, part: &[usize]) -> [usize; 3] {
+        let mut counts = [0; 3];
+        part.iter().for_each(|&i| counts[data.samples[i].annotations[0].class] += 1);
+        counts
+    }
+
+    #[test]
+    fn each_class_has_its_share_and_the_main_class_is_that_of_most_boxes() {
+        let (_folder, data) = on_disk(20);
+        let split = stratified(&data, [0.7, 0.1, 0.2], 3).unwrap();
+        assert_eq!(classes_of(&data, &split.train)[1..], [14, 14]);
+        assert_eq!(classes_of(&data, &split.val)[1..], [2, 2]);
+        let mut sample = data.samples[0].clone();
+        assert_eq!(main_class(&sample), Some(0));
+        sample.annotations.push(data.samples[25].annotations[0]);
+        assert_eq!(main_class(&sample), Some(0), "the lower of two");
+        sample.annotations.push(data.samples[25].annotations[0]);
+        assert_eq!(main_class(&sample), Some(1));
+        sample.annotations.clear();
+        assert_eq!(main_class(&sample), None);
+    }
+
+    #[test]
+    fn what_cannot_be_split_is_refused() {
+        let (_folder, data) = on_disk(2);
+        assert!(stratified(&data, [0.5, 0.2, 0.2], 0).unwrap_err().to_string().contains("add up to"));
+        assert!(stratified(&data, [1.5, -0.5, 0.0], 0).is_err());
+        assert!(k_fold(&data, 1, 0).is_err() && k_fold(&data, 7, 0).is_err());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+        #[test]
+        fn every_image_is_in_one_part_and_duplicates_together(seed in any::<u64>(), k in 2usize..5) {
+            let (_folder, data) = on_disk(7);
+            let mut splits = k_fold(&data, k, seed).unwrap();
+            prop_assert_eq!(splits.iter().map(|s| s.test.len()).sum::<usize>(), 21);
+            for class in 0..3 {
+                let counts: Vec<_> = splits.iter().map(|s| classes_of(&data, &s.test)[class]).collect();
+                prop_assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 2);
+            }
+            splits.push(stratified(&data, [0.6, 0.2, 0.2], seed).unwrap());
+            for split in splits {
+                for part in [&split.train, &split.val, &split.test] {
+                    prop_assert_eq!(part.contains(&0), part.contains(&1));
+                }
+                let mut all = [split.train, split.val, split.test].concat();
+                all.sort_unstable();
+                prop_assert_eq!(all, (0..21).collect::<Vec<_>>());
+            }
+        }
+
+        #[test]
+        fn the_seed_alone_decides(seed in any::<u64>()) {
+            let (_folder, data) = on_disk(7);
+            let split = || stratified(&data, [0.6, 0.2, 0.2], seed).unwrap();
+            prop_assert_eq!(split(), split());
+        }
+    }
+}
