@@ -19,6 +19,8 @@ mod accumulate;
 mod error;
 mod evaluator;
 mod grid;
+#[cfg(feature = "json")]
+pub mod json;
 mod labels;
 mod matching;
 mod params;

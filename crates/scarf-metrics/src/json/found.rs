@@ -1,0 +1,266 @@
+use std::io::Read;
+
+use super::cursor::{Cursor, Fault, Parse};
+use super::truths::{Truths, need};
+use super::{Id, JsonProblem, Source};
+use crate::store::Found;
+
+/// Bytes read at a time: few enough to stay in the second-level cache.
+const BLOCK: usize = 1 << 18;
+
+/// What is wrong, at which byte of the file.
+pub(super) struct FileFault {
+    pub(super) byte: u64,
+    pub(super) problem: Box<JsonProblem>,
+}
+
+/// Reads a COCO results file, on several threads where it is long.
+///
+/// Each thread starts at what looks like the border between two detections. That is a guess: the
+/// thread before tells whether it ended exactly there, and where it did not, reads on itself.
+pub(super) fn read(source: Source<'_>, truths: &Truths, threads: usize) -> Result<Vec<Found>, FileFault> {
+    let io = |error: std::io::Error| FileFault { byte: 0, problem: Box::new(error.into()) };
+    let len = source.len().map_err(io)?;
+    let threads = threads.clamp(1, (len / (4 * BLOCK as u64)).max(1) as usize);
+    let mut starts = vec![0];
+    for part in 1..threads as u64 {
+        if let Some(start) = border(source, len * part / threads as u64).map_err(io)?
+            && start > starts[starts.len() - 1]
+        {
+            starts.push(start);
+        }
+    }
+    let ends: Vec<u64> = starts.iter().skip(1).copied().chain([u64::MAX]).collect();
+    let one = |(start, end)| read_part(source, truths, start, end);
+    let parts: Vec<_> = std::thread::scope(|scope| {
+        let spans = starts.iter().copied().zip(ends.iter().copied());
+        let others: Vec<_> = spans.clone().skip(1).map(|span| scope.spawn(move || one(span))).collect();
+        let first = one((starts[0], ends[0]));
+        let join = |t: std::thread::ScopedJoinHandle<'_, Part>| {
+            t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        std::iter::once(first).chain(others.into_iter().map(join)).collect()
+    });
+    let mut all = Vec::new();
+    let mut at = 0;
+    for (part, (start, end)) in parts.into_iter().zip(starts.into_iter().zip(ends)) {
+        if at > start && at != u64::MAX {
+            // an earlier part ran past this border, which was none: read on from where it stopped
+            at = if at >= end { at } else { join(&mut all, read_part(source, truths, at, end))? };
+        } else if at != u64::MAX {
+            at = join(&mut all, part)?;
+        }
+    }
+    if u32::try_from(all.len()).is_err() {
+        return Err(FileFault { byte: 0, problem: Box::new(JsonProblem::TooMany) });
+    }
+    Ok(all)
+}
+
+/// What one thread read: detections, and where it stopped (`u64::MAX` at the end of the array).
+struct Part {
+    found: Vec<Found>,
+    stopped: Result<u64, FileFault>,
+}
+
+/// Adds a part, and numbers its fault from the first detection of the file.
+fn join(all: &mut Vec<Found>, mut part: Part) -> Result<u64, FileFault> {
+    let before = all.len();
+    if all.is_empty() {
+        *all = part.found;
+    } else {
+        all.append(&mut part.found);
+    }
+    part.stopped.map_err(|fault| FileFault {
+        problem: Box::new(match *fault.problem {
+            JsonProblem::Missing { record, key } => {
+                JsonProblem::Missing { record: renumber(&record, before), key }
+            }
+            JsonProblem::UnknownImage { record, id } => {
+                JsonProblem::UnknownImage { record: renumber(&record, before), id }
+            }
+            JsonProblem::UnknownCategory { record, id } => {
+                JsonProblem::UnknownCategory { record: renumber(&record, before), id }
+            }
+            other => other,
+        }),
+        ..fault
+    })
+}
+
+fn record(index: usize) -> String {
+    format!("detection {index} (from 0)")
+}
+
+fn renumber(old: &str, before: usize) -> String {
+    let digits = old.split(' ').nth(1).and_then(|n| n.parse::<usize>().ok());
+    digits.map_or_else(|| old.to_owned(), |n| record(n + before))
+}
+
+/// The first byte behind `at` that follows `}`, `,` and perhaps white space, and is `{`.
+fn border(source: Source<'_>, at: u64) -> std::io::Result<Option<u64>> {
+    let mut text = Vec::new();
+    source.open(at)?.take(BLOCK as u64).read_to_end(&mut text)?;
+    let white = |b: &u8| b.is_ascii_whitespace();
+    let mut from = 0;
+    while let Some(brace) = text[from..].iter().position(|&b| b == b'}').map(|p| p + from) {
+        let mut next = brace + 1;
+        next += text[next..].iter().take_while(|b| white(b)).count();
+        if text.get(next) == Some(&b',') {
+            next += 1;
+            next += text[next..].iter().take_while(|b| white(b)).count();
+            if text.get(next) == Some(&b'{') {
+                return Ok(Some(at + next as u64));
+            }
+        }
+        from = brace + 1;
+    }
+    Ok(None)
+}
+
+/// Reads from `start`, the file's first byte or that of a detection, up to the first detection
+/// that starts at `end` or behind it.
+fn read_part(source: Source<'_>, truths: &Truths, start: u64, end: u64) -> Part {
+    let mut found = Vec::new();
+    let stopped = blocks(source, truths, start, end, &mut found);
+    Part { found, stopped }
+}
+
+fn blocks(
+    source: Source<'_>,
+    truths: &Truths,
+    start: u64,
+    end: u64,
+    found: &mut Vec<Found>,
+) -> Result<u64, FileFault> {
+    let io = |byte, error: std::io::Error| FileFault { byte, problem: Box::new(error.into()) };
+    let mut file = source.open(start).map_err(|e| io(start, e))?;
+    let mut buffer = vec![0; BLOCK];
+    let (mut base, mut filled) = (start, 0); // the byte of the file that buffer[0] is; bytes in use
+    let mut state = if start == 0 { State::Array } else { State::Element };
+    loop {
+        if filled == buffer.len() {
+            buffer.resize(2 * buffer.len(), 0); // a detection longer than the block
+        }
+        let read = file.read(&mut buffer[filled..]).map_err(|e| io(base, e))?;
+        filled += read;
+        let mut cursor = Cursor::new(&buffer[..filled], 0);
+        let mut done = 0; // up to here all is read
+        let fault = loop {
+            if state == State::Element && base + done as u64 >= end {
+                return Ok(base + done as u64);
+            }
+            match step(&mut cursor, &mut state, truths, found, &mut done) {
+                Ok(()) => {}
+                Err(fault) => break fault,
+            }
+        };
+        let at_end = read == 0;
+        if at_end && state == State::End && cursor.peek().is_none() {
+            return Ok(u64::MAX);
+        }
+        if at_end || !matches!(*fault.problem, JsonProblem::Ends) {
+            return Err(FileFault { byte: base + fault.at as u64, problem: fault.problem });
+        }
+        buffer.copy_within(done..filled, 0);
+        base += done as u64;
+        filled -= done;
+    }
+}
+
+/// What must come next.
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    /// The `[` of the array.
+    Array,
+    /// The first detection, or `]`.
+    First,
+    /// A detection.
+    Element,
+    /// `,` or `]`.
+    Comma,
+    /// Nothing.
+    End,
+}
+
+/// Reads the next piece. Where it is cut off by the end of the block, nothing has happened.
+#[inline]
+fn step(
+    c: &mut Cursor<'_>,
+    state: &mut State,
+    truths: &Truths,
+    found: &mut Vec<Found>,
+    done: &mut usize,
+) -> Parse<()> {
+    c.peek();
+    let start = c.at;
+    let next = match *state {
+        State::Array => {
+            c.expect(b'[', "an array of detections, `[`")?;
+            State::First
+        }
+        State::First if c.take(b']') => State::End,
+        State::First | State::Element => {
+            found.push(detection(c, truths, found.len())?);
+            State::Comma
+        }
+        State::Comma if c.take(b',') => {
+            c.peek();
+            State::Element
+        }
+        State::Comma => {
+            c.expect(b']', "`,` or `]`")?;
+            State::End
+        }
+        State::End => {
+            let problem = if c.peek().is_some() { JsonProblem::Trailing } else { JsonProblem::Ends };
+            return Err(Fault { at: start, problem: Box::new(problem) });
+        }
+    };
+    *state = next;
+    *done = c.at;
+    Ok(())
+}
+
+#[inline]
+fn detection(c: &mut Cursor<'_>, truths: &Truths, index: usize) -> Parse<Found> {
+    let at = c.at;
+    let (mut image, mut class, mut xywh, mut score) = (None, None, None, None);
+    c.object(|c, key| {
+        match key {
+            b"image_id" => image = Some(place(c, truths, index, true)?),
+            b"category_id" => class = Some(place(c, truths, index, false)?),
+            b"bbox" => xywh = Some(c.four()?),
+            b"score" => score = Some(c.number()?),
+            _ => c.skip()?,
+        }
+        Ok(())
+    })?;
+    if let (Some(image), Some(class), Some(xywh), Some(score)) = (image, class, xywh, score) {
+        return Ok(Found { xywh, score, image, class });
+    }
+    let record = || record(index);
+    need(c, at, image, "image_id", record)?;
+    need(c, at, class, "category_id", record)?;
+    need(c, at, xywh, "bbox", record)?;
+    let score = need(c, at, score, "score", record)?;
+    Ok(Found { xywh: xywh.unwrap_or_default(), score, image: 0, class: 0 })
+}
+
+/// The place of the image or category that is named here.
+#[inline]
+fn place(c: &mut Cursor<'_>, truths: &Truths, index: usize, image: bool) -> Parse<u32> {
+    let ids = if image { &truths.images } else { &truths.categories };
+    c.peek();
+    let at = c.at;
+    if let Some(place) = c.integer().and_then(|id| ids.number(id)) {
+        return Ok(place);
+    }
+    c.at = at;
+    let id: Id = c.id()?;
+    match ids.place(&id) {
+        Some(place) => Ok(place),
+        None if image => c.fault(at, JsonProblem::UnknownImage { record: record(index), id }),
+        None => c.fault(at, JsonProblem::UnknownCategory { record: record(index), id }),
+    }
+}

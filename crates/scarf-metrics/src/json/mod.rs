@@ -1,0 +1,147 @@
+//! COCO's own files, read at memory's pace: `gt.json` and `dt.json` to an [`Evaluator`].
+
+mod cursor;
+mod error;
+mod found;
+mod ids;
+mod number;
+mod truths;
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+pub use error::{JsonError, JsonProblem};
+pub use ids::Id;
+
+use crate::store::Store;
+use crate::{CocoParams, CocoReport, Evaluator};
+
+/// A category of a ground truth file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Category {
+    /// Its id in the file.
+    pub id: Id,
+    /// Its name; empty where the file gives none.
+    pub name: String,
+}
+
+/// Two COCO files, ready to be evaluated.
+#[derive(Clone, Debug)]
+pub struct CocoSet {
+    /// Holds every label; its images and classes are numbered in the order of their ids.
+    pub evaluator: Evaluator,
+    /// The ids of the images, ascending.
+    pub images: Vec<Id>,
+    /// The categories, ids ascending: the classes.
+    pub categories: Vec<Category>,
+    /// What is lawful, and yet not what one wants.
+    pub warnings: Vec<String>,
+}
+
+impl CocoSet {
+    /// Reads a ground truth file and a results file, on up to `threads` threads.
+    ///
+    /// As pycocotools: `ignore` of the ground truth is not read (a crowd is ignored, nothing else is),
+    /// images are sorted by id, and a match with annotation id 0 counts as a false positive (its
+    /// matches are ids, and 0 says "none"), which `warnings` tells. Stricter: a detection or annotation
+    /// of an unknown image or category is an error, as are NaN, an annotation id given twice, and an
+    /// annotation without `area`.
+    ///
+    /// # Errors
+    /// What is wrong, in which file, at which line, column and byte, of which record.
+    pub fn load(gt: &Path, dt: &Path, params: CocoParams, threads: usize) -> Result<Self, JsonError> {
+        let text = std::fs::read(gt).map_err(|error| JsonError {
+            path: gt.to_owned(),
+            line: 1,
+            column: 1,
+            byte: 0,
+            problem: error.into(),
+        })?;
+        Self::new((gt, Source::Bytes(&text)), (dt, Source::File(dt)), params, threads)
+    }
+
+    /// The same from text in memory; errors call the two "gt.json" and "dt.json".
+    ///
+    /// # Errors
+    /// As [`CocoSet::load`].
+    pub fn parse(gt: &[u8], dt: &[u8], params: CocoParams, threads: usize) -> Result<Self, JsonError> {
+        let named = |name, text| (Path::new(name), Source::Bytes(text));
+        Self::new(named("gt.json", gt), named("dt.json", dt), params, threads)
+    }
+
+    fn new(
+        (gt_path, gt): (&Path, Source<'_>),
+        (dt_path, dt): (&Path, Source<'_>),
+        params: CocoParams,
+        threads: usize,
+    ) -> Result<Self, JsonError> {
+        let Source::Bytes(text) = gt else { unreachable!("the ground truth is read as a whole") };
+        let truths =
+            truths::read(text).map_err(|fault| gt.error(gt_path, fault.at as u64, *fault.problem))?;
+        let found = found::read(dt, &truths, threads)
+            .map_err(|fault| dt.error(dt_path, fault.byte, *fault.problem))?;
+        let mut warnings = Vec::new();
+        if truths.id_zero {
+            warnings.push(format!(
+                "{}: an annotation has the id 0, which pycocotools takes for \"no match\": a detection of it \
+                 counts as a false positive; number annotations from 1 to have it counted",
+                gt_path.display()
+            ));
+        }
+        let mut evaluator = Evaluator::new(truths.categories.len(), params);
+        evaluator.store = Store {
+            classes: truths.categories.len(),
+            images: truths.images.len(),
+            truths: truths.truths,
+            found,
+        };
+        Ok(Self { evaluator, images: truths.images.into_sorted(), categories: truths.names, warnings })
+    }
+}
+
+/// Two COCO files to COCO's twelve numbers: what pycocotools does, with its default parameters.
+///
+/// # Errors
+/// As [`CocoSet::load`].
+pub fn evaluate_files(gt: &Path, dt: &Path, threads: usize) -> Result<CocoReport, JsonError> {
+    Ok(CocoSet::load(gt, dt, CocoParams::default(), threads)?.evaluator.evaluate_on(threads))
+}
+
+/// Text that can be read from any byte on, by several threads.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    File(&'a Path),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Source<'a> {
+    fn len(self) -> std::io::Result<u64> {
+        match self {
+            Self::File(path) => Ok(std::fs::metadata(path)?.len()),
+            Self::Bytes(bytes) => Ok(bytes.len() as u64),
+        }
+    }
+
+    fn open(self, at: u64) -> std::io::Result<Box<dyn Read + 'a>> {
+        match self {
+            Self::File(path) => {
+                let mut file = File::open(path)?;
+                file.seek(SeekFrom::Start(at))?;
+                Ok(Box::new(file))
+            }
+            Self::Bytes(bytes) => Ok(Box::new(&bytes[(at as usize).min(bytes.len())..])),
+        }
+    }
+
+    /// The error of a problem at this byte; counts the lines before it.
+    fn error(self, path: &Path, byte: u64, problem: JsonProblem) -> JsonError {
+        let (mut line, mut column) = (1, 1);
+        if let Ok(file) = self.open(0) {
+            for read in std::io::BufReader::new(file.take(byte)).bytes() {
+                (line, column) = if let Ok(b'\n') = read { (line + 1, 1) } else { (line, column + 1) };
+            }
+        }
+        JsonError { path: PathBuf::from(path), line, column, byte, problem }
+    }
+}

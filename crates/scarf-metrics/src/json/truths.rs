@@ -1,0 +1,170 @@
+use super::cursor::{Cursor, Fault, Parse};
+use super::ids::Ids;
+use super::{Category, Id, JsonProblem};
+use crate::store::Truth;
+
+/// What a ground truth file says.
+pub(super) struct Truths {
+    pub(super) images: Ids,
+    pub(super) categories: Ids,
+    pub(super) names: Vec<Category>,
+    pub(super) truths: Vec<Truth>,
+    /// Whether some annotation has the id 0.
+    pub(super) id_zero: bool,
+}
+
+/// An annotation as it stands in the file.
+struct Annotation {
+    at: usize,
+    id: Id,
+    image: Id,
+    category: Id,
+    xywh: [f64; 4],
+    area: f64,
+    crowd: bool,
+}
+
+/// Reads a COCO ground truth file.
+pub(super) fn read(text: &[u8]) -> Parse<Truths> {
+    let (mut images, mut annotations, mut categories) = (None, None, None);
+    let mut cursor = Cursor::new(text, if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 });
+    cursor.object(|c, key| {
+        match key {
+            b"images" => images = Some(list(c, image)?),
+            b"annotations" => annotations = Some(list(c, annotation)?),
+            b"categories" => categories = Some(list(c, category)?),
+            _ => c.skip()?,
+        }
+        Ok(())
+    })?;
+    if cursor.peek().is_some() {
+        return cursor.fault(cursor.at, JsonProblem::Trailing);
+    }
+    let missing = |key| Fault { at: 0, problem: Box::new(JsonProblem::NoList(key)) };
+    let images: Vec<Id> = images.ok_or_else(|| missing("images"))?;
+    let annotations = annotations.ok_or_else(|| missing("annotations"))?;
+    resolve(images, annotations, categories.ok_or_else(|| missing("categories"))?)
+}
+
+fn resolve(images: Vec<Id>, annotations: Vec<Annotation>, categories: Vec<Category>) -> Parse<Truths> {
+    let mixed = |what| Fault { at: 0, problem: Box::new(JsonProblem::MixedIds { what }) };
+    let images = Ids::new(images).ok_or_else(|| mixed("image"))?;
+    let ids = Ids::new(categories.iter().map(|c| c.id.clone()).collect()).ok_or_else(|| mixed("category"))?;
+    let mut names: Vec<Option<Category>> = vec![None; ids.len()];
+    for category in categories {
+        let place = ids.place(&category.id).map_or(0, |place| place as usize);
+        names[place] = Some(category);
+    }
+    if u32::try_from(annotations.len()).is_err() || u32::try_from(images.len()).is_err() {
+        return Err(Fault { at: 0, problem: Box::new(JsonProblem::TooMany) });
+    }
+    check_unique(&annotations)?;
+    let id_zero = annotations.iter().any(|a| a.id == Id::Number(0));
+    let truths = annotations.into_iter().map(|a| a.resolve(&images, &ids)).collect::<Parse<_>>()?;
+    Ok(Truths { images, categories: ids, names: names.into_iter().flatten().collect(), truths, id_zero })
+}
+
+/// Fails where two annotations have one id.
+fn check_unique(annotations: &[Annotation]) -> Parse<()> {
+    if annotations.windows(2).all(|w| w[0].id < w[1].id) {
+        return Ok(());
+    }
+    let mut ids: Vec<(&Id, usize)> = annotations.iter().map(|a| (&a.id, a.at)).collect();
+    ids.sort_unstable();
+    match ids.windows(2).find(|w| w[0].0 == w[1].0) {
+        Some(twice) => {
+            Err(Fault { at: twice[1].1, problem: Box::new(JsonProblem::Duplicate(twice[1].0.clone())) })
+        }
+        None => Ok(()),
+    }
+}
+
+impl Annotation {
+    fn resolve(self, images: &Ids, categories: &Ids) -> Parse<Truth> {
+        let Self { at, id, image, category, xywh, area, crowd } = self;
+        let record = || format!("annotation {id}");
+        let fault = |problem| Fault { at, problem: Box::new(problem) };
+        let Some(image) = images.place(&image) else {
+            return Err(fault(JsonProblem::UnknownImage { record: record(), id: image }));
+        };
+        let Some(class) = categories.place(&category) else {
+            return Err(fault(JsonProblem::UnknownCategory { record: record(), id: category }));
+        };
+        let id_zero = id == Id::Number(0);
+        Ok(Truth { xywh, area, image, class, crowd, ignore: crowd, difficult: false, id_zero })
+    }
+}
+
+fn list<T>(c: &mut Cursor<'_>, one: fn(&mut Cursor<'_>, usize) -> Parse<T>) -> Parse<Vec<T>> {
+    let mut all = Vec::new();
+    c.array(|c| {
+        all.push(one(c, all.len())?);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+fn image(c: &mut Cursor<'_>, index: usize) -> Parse<Id> {
+    let (start, mut id) = (c.at, None);
+    c.object(|c, key| {
+        match key {
+            b"id" => id = Some(c.id()?),
+            _ => c.skip()?,
+        }
+        Ok(())
+    })?;
+    need(c, start, id, "id", || format!("image {index} (from 0)"))
+}
+
+fn category(c: &mut Cursor<'_>, index: usize) -> Parse<Category> {
+    let (start, mut id, mut name) = (c.at, None, String::new());
+    c.object(|c, key| {
+        match key {
+            b"id" => id = Some(c.id()?),
+            b"name" => name = c.string()?.into_owned(),
+            _ => c.skip()?,
+        }
+        Ok(())
+    })?;
+    let id = need(c, start, id, "id", || format!("category {index} (from 0)"))?;
+    Ok(Category { id, name })
+}
+
+fn annotation(c: &mut Cursor<'_>, index: usize) -> Parse<Annotation> {
+    c.peek();
+    let at = c.at;
+    let (mut id, mut image, mut category, mut xywh, mut area, mut crowd) =
+        (None, None, None, None, None, false);
+    c.object(|c, key| {
+        match key {
+            b"id" => id = Some(c.id()?),
+            b"image_id" => image = Some(c.id()?),
+            b"category_id" => category = Some(c.id()?),
+            b"bbox" => xywh = Some(c.four()?),
+            b"area" => area = Some(c.number()?),
+            b"iscrowd" => crowd = c.flag()?,
+            _ => c.skip()?,
+        }
+        Ok(())
+    })?;
+    let id = need(c, at, id, "id", || format!("annotation {index} (from 0)"))?;
+    let record = || format!("annotation {id}");
+    let image = need(c, at, image, "image_id", record)?;
+    let category = need(c, at, category, "category_id", record)?;
+    let xywh = need(c, at, xywh, "bbox", record)?;
+    let area = need(c, at, area, "area", record)?;
+    Ok(Annotation { at, id, image, category, xywh, area, crowd })
+}
+
+pub(super) fn need<T>(
+    c: &Cursor<'_>,
+    at: usize,
+    value: Option<T>,
+    key: &'static str,
+    record: impl FnOnce() -> String,
+) -> Parse<T> {
+    match value {
+        Some(value) => Ok(value),
+        None => c.fault(at, JsonProblem::Missing { record: record(), key }),
+    }
+}
