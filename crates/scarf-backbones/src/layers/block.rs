@@ -1,0 +1,76 @@
+//! Convolution, normalisation and activation as one.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use rand_chacha::ChaCha8Rng;
+use scarf_kernels::Activation;
+
+use super::conv::{Conv2d, Conv2dConfig};
+use super::norm::{BatchNorm, NormConfig};
+
+/// The recipe of a [`ConvBlock`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ConvBlockConfig {
+    /// The convolution; whether it has a bias is for `norm` to say.
+    pub conv: Conv2dConfig,
+    /// The normalisation.
+    pub norm: NormConfig,
+    /// The activation.
+    pub activation: Activation,
+}
+
+impl ConvBlockConfig {
+    /// `conv -> norm -> activation`.
+    pub fn new(conv: Conv2dConfig, norm: NormConfig, activation: Activation) -> Self {
+        Self { conv, norm, activation }
+    }
+
+    /// The layers, their weights drawn from `rng`.
+    pub fn init(&self, device: &Device, rng: &mut ChaCha8Rng) -> ConvBlock {
+        ConvBlock {
+            conv: self.conv.with_bias(self.norm.wants_bias()).init(device, rng),
+            norm: self.norm.init(self.conv.output, device),
+            activation: self.activation,
+        }
+    }
+}
+
+/// `activation(norm(conv(x)))`; made by [`ConvBlockConfig::init`].
+#[derive(Module, Debug)]
+pub struct ConvBlock {
+    /// The convolution: with a bias where there is no normalisation.
+    pub conv: Conv2d,
+    /// The normalisation, if any.
+    pub norm: Option<BatchNorm>,
+    /// The activation.
+    #[module(skip)]
+    pub activation: Activation,
+}
+
+impl ConvBlock {
+    /// From `[batch, in, height, width]` to `[batch, out, height', width']`.
+    ///
+    /// A normalisation by fixed statistics is multiplied into the kernel, so that the whole block
+    /// is one pass over the pixels.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let Some(norm) = &self.norm else {
+            return self.conv.forward(x, self.activation);
+        };
+        if norm.trains_on(&x) {
+            return norm.forward(self.conv.forward(x, Activation::None), self.activation);
+        }
+        let (scale, shift) = norm.fixed();
+        let shift = match &self.conv.bias {
+            Some(bias) => shift + bias.val() * scale.clone(),
+            None => shift,
+        };
+        let channels = scale.dims()[0];
+        let weight = self.conv.weight.val() * scale.reshape([channels, 1, 1, 1]);
+        self.conv.forward_with(x, weight, Some(shift), self.activation)
+    }
+
+    /// Channels of the output.
+    pub fn channels(&self) -> usize {
+        self.conv.weight.dims()[0]
+    }
+}

@@ -1,0 +1,43 @@
+//! Max pooling.
+
+use burn::tensor::Tensor;
+use burn::tensor::module::max_pool2d as burn_max_pool2d;
+use burn::tensor::ops::MaxPoolOptions;
+
+/// A square window of max pooling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxPool2d {
+    /// Rows and columns of the window.
+    pub kernel: usize,
+    /// Rows and columns between two windows.
+    pub stride: usize,
+    /// Rows and columns around the input that no maximum is taken from.
+    pub padding: usize,
+    /// Whether a last, cut window counts: `ceil` in place of `floor` in the output's size.
+    pub ceil: bool,
+}
+
+/// The largest of each window, per channel: `[batch, channels, height', width']`.
+pub fn max_pool2d(x: Tensor<4>, pool: MaxPool2d) -> Tensor<4> {
+    let options = MaxPoolOptions::new([pool.kernel; 2])
+        .with_stride([pool.stride; 2])
+        .with_padding([pool.padding; 2])
+        .with_ceil_mode(pool.ceil);
+    burn_max_pool2d(x, options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    #[test]
+    fn the_cut_window_counts_where_asked() {
+        let x = Tensor::<4>::from_floats([[[[1., 2., 3.], [4., 5., 6.], [7., 8., 9.]]]], &Device::default());
+        let pool = |ceil| MaxPool2d { kernel: 2, stride: 2, padding: 0, ceil };
+        let maxima = |pool| -> Vec<f32> { max_pool2d(x.clone(), pool).into_data().try_into_vec().unwrap() };
+        assert_eq!(maxima(pool(false)), [5.0]);
+        assert_eq!(maxima(pool(true)), [5.0, 6.0, 8.0, 9.0]);
+        assert_eq!(maxima(MaxPool2d { kernel: 3, stride: 2, padding: 1, ceil: false }), [5.0, 6.0, 8.0, 9.0]);
+    }
+}

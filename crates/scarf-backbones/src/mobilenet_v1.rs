@@ -1,0 +1,175 @@
+//! MobileNet v1 (Howard et al. 2017), as TF-slim has it.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_outputs};
+use crate::layers::{Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, NormConfig, Padding};
+use crate::weights::{Allow, Rename, Weights, WeightsError};
+
+/// Channels and stride of the stem, then of each separable block, at width 1.
+const BLOCKS: [(usize, usize); 14] = [
+    (32, 2),
+    (64, 1),
+    (128, 2),
+    (128, 1),
+    (256, 2),
+    (256, 1),
+    (512, 2),
+    (512, 1),
+    (512, 1),
+    (512, 1),
+    (512, 1),
+    (512, 1),
+    (1024, 2),
+    (1024, 1),
+];
+
+/// The recipe of a [`MobileNetV1`]; TensorFlow's padding, ReLU6.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MobileNetV1Config {
+    /// The factor of all channels, above 0; the published ones are .25, .5, .75 and 1.
+    pub width: f64,
+    /// The blocks 0..=13 whose outputs are levels, increasing; those past the last are not built.
+    pub outputs: Vec<usize>,
+    /// What follows each convolution.
+    pub norm: NormConfig,
+}
+
+impl Default for MobileNetV1Config {
+    /// Width 1, the maps of SSD (blocks 11 and 13), batch normalisation with epsilon 1e-3.
+    fn default() -> Self {
+        let norm = NormConfig::Batch { epsilon: 1e-3, momentum: 0.1 };
+        Self { width: 1.0, outputs: vec![11, 13], norm }
+    }
+}
+
+impl MobileNetV1Config {
+    /// Refuses a width that is not above 0, and outputs that are no blocks.
+    ///
+    /// # Errors
+    /// Names the field.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if !(self.width > 0.0 && self.width <= 16.0) {
+            let problem = format!("{} is not in 0 < width <= 16", self.width);
+            return Err(ConfigError::new("mobilenet_v1", "width", problem));
+        }
+        check_outputs("mobilenet_v1", "outputs", &self.outputs, 0, BLOCKS.len() - 1)
+    }
+
+    /// The network, its weights drawn from `rng`.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn init(&self, device: &Device, rng: &mut ChaCha8Rng) -> Result<MobileNetV1, ConfigError> {
+        self.check()?;
+        let block = |conv: Conv2dConfig| {
+            ConvBlockConfig::new(conv.with_padding(Padding::Same), self.norm, Activation::Relu6)
+        };
+        let last = self.outputs.last().copied().unwrap_or(0);
+        let (mut input, mut total) = (3, 1);
+        let (mut features, mut levels) = (Vec::new(), Vec::new());
+        for (index, &(base, stride)) in BLOCKS[..=last].iter().enumerate() {
+            let channels = self.channels(base);
+            features.push(if index == 0 {
+                let conv = Conv2dConfig::new(input, channels, 3).with_stride(stride);
+                Feature::Stem(block(conv).init(device, rng))
+            } else {
+                let depthwise = Conv2dConfig::depthwise(input).with_stride(stride);
+                let pointwise = Conv2dConfig::new(input, channels, 1);
+                let (dw, pw) = (block(depthwise).init(device, rng), block(pointwise).init(device, rng));
+                Feature::Separable(Separable { dw, pw })
+            });
+            (input, total) = (channels, total * stride);
+            if self.outputs.contains(&index) {
+                levels.push(Level { channels, stride: total });
+            }
+        }
+        Ok(MobileNetV1 { features, outputs: self.outputs.clone(), levels })
+    }
+
+    /// TF-slim's rule: cut to an integer, at least 8.
+    fn channels(&self, base: usize) -> usize {
+        ((base as f64 * self.width) as usize).max(8)
+    }
+
+    /// TensorFlow's, as the published weights want it.
+    pub fn normalization(&self) -> Normalization {
+        Normalization::TENSORFLOW
+    }
+
+    /// `weights` of a published file under the names of a [`MobileNetV1`] of this recipe.
+    ///
+    /// Takes both kinds of file: with batch normalisation (`features.1.dw_bn.weight`), or with it
+    /// folded into biases (`features.1.dw.bias`), and folds or unfolds it as `norm` asks.
+    ///
+    /// # Errors
+    /// If parts of a block are missing.
+    pub fn adapt(&self, weights: Weights) -> Result<Weights, WeightsError> {
+        let weights = weights.rename(&[
+            Rename::new(r"^features\.0\.bn\.", "features.0.norm.")?,
+            Rename::new(r"^(features\.\d+\.[dp]w)\.(weight|bias)$", "$1.conv.$2")?,
+            Rename::new(r"^(features\.\d+\.[dp]w)_bn\.", "$1.norm.")?,
+        ])?;
+        weights.with_norm(&self.norm, 1e-3)
+    }
+
+    /// Nothing of a published file is dispensable.
+    pub(crate) fn allow(&self) -> Result<Allow, WeightsError> {
+        Allow::default().unexpected("")
+    }
+}
+
+/// A MobileNet v1 without its classifier; made by [`MobileNetV1Config::init`].
+#[derive(Module, Debug)]
+pub struct MobileNetV1 {
+    features: Vec<Feature>,
+    outputs: Vec<usize>,
+    #[module(skip)]
+    levels: Vec<Level>,
+}
+
+/// The first block, or one of the others.
+#[derive(Module, Debug)]
+enum Feature {
+    Stem(ConvBlock),
+    Separable(Separable),
+}
+
+/// A depthwise convolution, then a pointwise one.
+#[derive(Module, Debug)]
+struct Separable {
+    dw: ConvBlock,
+    pw: ConvBlock,
+}
+
+impl Backbone for MobileNetV1 {
+    fn levels(&self) -> Vec<Level> {
+        self.levels.clone()
+    }
+
+    fn forward(&self, images: Tensor<4>) -> Pyramid {
+        let mut x = images;
+        let mut maps = Vec::with_capacity(self.outputs.len());
+        for (index, feature) in self.features.iter().enumerate() {
+            x = match feature {
+                Feature::Stem(block) => block.forward(x),
+                Feature::Separable(block) => block.pw.forward(block.dw.forward(x)),
+            };
+            if self.outputs.contains(&index) {
+                maps.push(x.clone());
+            }
+        }
+        Pyramid(maps)
+    }
+
+    /// Blocks of one stride are a stage: 2, 4, 8, 16 and 32.
+    fn stages(&self) -> Vec<String> {
+        let stages = [(0, "0|1"), (2, "2|3"), (4, "4|5"), (6, "6|7|8|9|10|11"), (12, "12|13")];
+        let built = stages.iter().filter(|(first, _)| *first < self.features.len());
+        built.map(|(_, blocks)| format!(r"^features\.({blocks})\.")).collect()
+    }
+}

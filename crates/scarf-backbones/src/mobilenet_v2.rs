@@ -1,0 +1,321 @@
+//! MobileNet v2 (Sandler et al. 2018), in torchvision's form and in TensorFlow's.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid};
+use crate::layers::{Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, NormConfig, Padding};
+use crate::weights::{Allow, Rename, Weights, WeightsError};
+
+/// Expansion, channels, repeats and first stride of each group of blocks, at width 1: the paper's
+/// table 2.
+const GROUPS: [(usize, usize, usize, usize); 7] = [
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+];
+/// The last block: a 1x1 convolution.
+const LAST: usize = 18;
+const NAME: &str = "mobilenet_v2";
+
+/// Whose MobileNet v2: the same channels, other zeros around the pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Flavor {
+    /// One zero on each side, pixels by ImageNet's mean and spread.
+    #[default]
+    Torchvision,
+    /// SAME padding, pixels to -1..=1: the detectors of TensorFlow's model zoo.
+    Tensorflow,
+}
+
+/// A place in a [`MobileNetV2`] that a level can be taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tap {
+    /// After the expansion in block 2..=17, before its depthwise convolution.
+    Expansion(usize),
+    /// After block 0..=18.
+    Block(usize),
+}
+
+impl Tap {
+    fn block(self) -> usize {
+        match self {
+            Self::Expansion(block) | Self::Block(block) => block,
+        }
+    }
+
+    fn position(self) -> usize {
+        2 * self.block() + usize::from(matches!(self, Self::Block(_)))
+    }
+
+    fn exists(self) -> bool {
+        match self {
+            Self::Expansion(block) => (2..LAST).contains(&block),
+            Self::Block(block) => block <= LAST,
+        }
+    }
+}
+
+/// The recipe of a [`MobileNetV2`]; ReLU6.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MobileNetV2Config {
+    /// The factor of all channels, above 0; results are rounded to multiples of 8.
+    pub width: f64,
+    /// Where the levels are taken, in the order of the network; blocks past the last are not built.
+    pub outputs: Vec<Tap>,
+    /// Whose.
+    pub flavor: Flavor,
+    /// What follows each convolution.
+    pub norm: NormConfig,
+}
+
+impl Default for MobileNetV2Config {
+    /// Width 1, the maps of SSDLite (the expansion of block 14, and block 18), torchvision's flavor,
+    /// batch normalisation with epsilon 1e-5.
+    fn default() -> Self {
+        let outputs = vec![Tap::Expansion(14), Tap::Block(LAST)];
+        Self { width: 1.0, outputs, flavor: Flavor::Torchvision, norm: NormConfig::BATCH }
+    }
+}
+
+impl MobileNetV2Config {
+    /// Refuses a width that is not above 0, and outputs that do not exist or are out of order.
+    ///
+    /// # Errors
+    /// Names the field.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if !(self.width > 0.0 && self.width <= 16.0) {
+            let problem = format!("{} is not in 0 < width <= 16", self.width);
+            return Err(ConfigError::new(NAME, "width", problem));
+        }
+        let ordered = self.outputs.windows(2).all(|pair| pair[0].position() < pair[1].position());
+        if self.outputs.is_empty() || !ordered || !self.outputs.iter().all(|tap| tap.exists()) {
+            let problem = format!(
+                "{:?} is not an increasing, non-empty list of blocks 0..=18 and expansions 2..=17",
+                self.outputs
+            );
+            return Err(ConfigError::new(NAME, "outputs", problem));
+        }
+        Ok(())
+    }
+
+    /// The network, its weights drawn from `rng`.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn init(&self, device: &Device, rng: &mut ChaCha8Rng) -> Result<MobileNetV2, ConfigError> {
+        self.check()?;
+        let built = self.outputs.last().map_or(0, |tap| tap.block());
+        let mut features = Vec::with_capacity(built + 1);
+        let (mut levels, mut total) = (Vec::new(), 1);
+        for (index, shape) in self.shapes().into_iter().enumerate().take(built + 1) {
+            if self.outputs.contains(&Tap::Expansion(index)) {
+                levels.push(Level { channels: shape.hidden, stride: total });
+            }
+            total *= shape.stride;
+            if self.outputs.contains(&Tap::Block(index)) {
+                levels.push(Level { channels: shape.output, stride: total });
+            }
+            features.push(self.feature(index, shape, device, rng));
+        }
+        Ok(MobileNetV2 { features, outputs: self.outputs.clone(), levels })
+    }
+
+    /// The channels and stride of every block at this width.
+    fn shapes(&self) -> Vec<Shape> {
+        let scale = |base: usize| round_to_eights(base as f64 * self.width);
+        let mut input = scale(32);
+        let mut shapes = vec![Shape { input: 3, hidden: 3, output: input, stride: 2 }];
+        for (expansion, channels, repeats, first_stride) in GROUPS {
+            for repeat in 0..repeats {
+                let (hidden, output) = (input * expansion, scale(channels));
+                let stride = if repeat == 0 { first_stride } else { 1 };
+                shapes.push(Shape { input, hidden, output, stride });
+                input = output;
+            }
+        }
+        let output = round_to_eights(1280.0 * self.width.max(1.0));
+        shapes.push(Shape { input, hidden: input, output, stride: 1 });
+        shapes
+    }
+
+    fn feature(&self, index: usize, shape: Shape, device: &Device, rng: &mut ChaCha8Rng) -> Feature {
+        let Shape { input, hidden, output, stride } = shape;
+        let mut block = |conv: Conv2dConfig, activation| {
+            let padding = match self.flavor {
+                Flavor::Torchvision => conv.padding,
+                Flavor::Tensorflow => Padding::Same,
+            };
+            ConvBlockConfig::new(conv.with_padding(padding), self.norm, activation).init(device, rng)
+        };
+        if index == 0 || index == LAST {
+            let kernel = if index == 0 { 3 } else { 1 };
+            let conv = Conv2dConfig::new(input, output, kernel).with_stride(stride);
+            return Feature::Conv(block(conv, Activation::Relu6));
+        }
+        let expand = (hidden != input).then(|| block(Conv2dConfig::new(input, hidden, 1), Activation::Relu6));
+        Feature::Inverted(Inverted {
+            expand,
+            dw: block(Conv2dConfig::depthwise(hidden).with_stride(stride), Activation::Relu6),
+            project: block(Conv2dConfig::new(hidden, output, 1), Activation::None),
+            residual: stride == 1 && input == output,
+        })
+    }
+
+    /// As the flavor's published weights want it.
+    pub fn normalization(&self) -> Normalization {
+        match self.flavor {
+            Flavor::Torchvision => Normalization::TORCHVISION,
+            Flavor::Tensorflow => Normalization::TENSORFLOW,
+        }
+    }
+
+    /// `weights` of a published file under the names of a [`MobileNetV2`] of this recipe.
+    ///
+    /// Takes torchvision's names (`features.2.conv.0.0.weight`) and those of a detector with batch
+    /// normalisation folded (`features.2.expand.bias`), and folds or unfolds it as `norm` asks.
+    ///
+    /// # Errors
+    /// If parts of a block are missing.
+    pub fn adapt(&self, weights: Weights) -> Result<Weights, WeightsError> {
+        let weights = weights.rename(&[
+            // torchvision: the first and last block, then block 1, which expands nothing.
+            Rename::new(r"^(features\.(?:0|18))\.0\.", "$1.conv.")?,
+            Rename::new(r"^(features\.(?:0|18))\.1\.", "$1.norm.")?,
+            Rename::new(r"^features\.1\.conv\.0\.0\.", "features.1.dw.conv.")?,
+            Rename::new(r"^features\.1\.conv\.0\.1\.", "features.1.dw.norm.")?,
+            Rename::new(r"^features\.1\.conv\.1\.", "features.1.project.conv.")?,
+            Rename::new(r"^features\.1\.conv\.2\.", "features.1.project.norm.")?,
+            // torchvision: the other blocks.
+            Rename::new(r"^(features\.\d+)\.conv\.0\.0\.", "$1.expand.conv.")?,
+            Rename::new(r"^(features\.\d+)\.conv\.0\.1\.", "$1.expand.norm.")?,
+            Rename::new(r"^(features\.\d+)\.conv\.1\.0\.", "$1.dw.conv.")?,
+            Rename::new(r"^(features\.\d+)\.conv\.1\.1\.", "$1.dw.norm.")?,
+            Rename::new(r"^(features\.\d+)\.conv\.2\.", "$1.project.conv.")?,
+            Rename::new(r"^(features\.\d+)\.conv\.3\.", "$1.project.norm.")?,
+            // Folded.
+            Rename::new(r"^(features\.\d+(?:\.(?:expand|dw|project))?)\.(weight|bias)$", "$1.conv.$2")?,
+        ])?;
+        weights.with_norm(&self.norm, 1e-5)
+    }
+
+    /// Nothing of a published file is dispensable.
+    pub(crate) fn allow(&self) -> Result<Allow, WeightsError> {
+        Allow::default().unexpected("")
+    }
+}
+
+/// One block's channels and stride.
+#[derive(Clone, Copy)]
+struct Shape {
+    input: usize,
+    hidden: usize,
+    output: usize,
+    stride: usize,
+}
+
+/// The nearest multiple of 8, at least 8, and never less than nine tenths of `channels`.
+fn round_to_eights(channels: f64) -> usize {
+    let rounded = (((channels + 4.0) / 8.0) as usize * 8).max(8);
+    if (rounded as f64) < 0.9 * channels { rounded + 8 } else { rounded }
+}
+
+/// A MobileNet v2 without its classifier; made by [`MobileNetV2Config::init`].
+#[derive(Module, Debug)]
+pub struct MobileNetV2 {
+    features: Vec<Feature>,
+    #[module(skip)]
+    outputs: Vec<Tap>,
+    #[module(skip)]
+    levels: Vec<Level>,
+}
+
+/// The first and last block, or one of the others.
+#[derive(Module, Debug)]
+enum Feature {
+    Conv(ConvBlock),
+    Inverted(Inverted),
+}
+
+/// Inverted residual: wider inside than at its ends, of which the last is linear.
+#[derive(Module, Debug)]
+struct Inverted {
+    expand: Option<ConvBlock>,
+    dw: ConvBlock,
+    project: ConvBlock,
+    residual: bool,
+}
+
+impl Inverted {
+    fn expand(&self, x: Tensor<4>) -> Tensor<4> {
+        match &self.expand {
+            Some(expand) => expand.forward(x),
+            None => x,
+        }
+    }
+
+    fn narrow(&self, x: Tensor<4>, expanded: Tensor<4>) -> Tensor<4> {
+        let y = self.project.forward(self.dw.forward(expanded));
+        if self.residual { x + y } else { y }
+    }
+}
+
+impl Backbone for MobileNetV2 {
+    fn levels(&self) -> Vec<Level> {
+        self.levels.clone()
+    }
+
+    fn forward(&self, images: Tensor<4>) -> Pyramid {
+        let mut x = images;
+        let mut maps = Vec::with_capacity(self.outputs.len());
+        for (index, feature) in self.features.iter().enumerate() {
+            x = match feature {
+                Feature::Conv(block) => block.forward(x),
+                Feature::Inverted(block) => {
+                    let expanded = block.expand(x.clone());
+                    if self.outputs.contains(&Tap::Expansion(index)) {
+                        maps.push(expanded.clone());
+                    }
+                    if self.outputs.last() == Some(&Tap::Expansion(index)) {
+                        break;
+                    }
+                    block.narrow(x, expanded)
+                }
+            };
+            if self.outputs.contains(&Tap::Block(index)) {
+                maps.push(x.clone());
+            }
+        }
+        Pyramid(maps)
+    }
+
+    /// Blocks of one stride are a stage: 2, 4, 8, 16 and 32.
+    fn stages(&self) -> Vec<String> {
+        let stages = [(0, "0|1"), (2, "2|3"), (4, "4|5|6"), (7, "7|8|9|10|11|12|13"), (14, "14|15|16|17|18")];
+        let built = stages.iter().filter(|(first, _)| *first < self.features.len());
+        built.map(|(_, blocks)| format!(r"^features\.({blocks})\.")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_are_rounded_as_in_the_reference() {
+        // torchvision's _make_divisible(v, 8).
+        let cases = [(32.0, 32), (11.2, 16), (16.8, 16), (8.4, 8), (112.0, 112), (67.2, 64), (3.0, 8)];
+        for (channels, expected) in cases {
+            assert_eq!(round_to_eights(channels), expected, "{channels}");
+        }
+    }
+}

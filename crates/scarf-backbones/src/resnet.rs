@@ -1,0 +1,224 @@
+//! ResNet (He et al. 2015), with the stride in either place.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use rand_chacha::ChaCha8Rng;
+use scarf_kernels::activate;
+use serde::{Deserialize, Serialize};
+
+use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_outputs};
+use crate::layers::{
+    Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, MaxPool2d, NormConfig, max_pool2d,
+};
+use crate::weights::{Allow, Rename, Weights, WeightsError};
+
+const NAME: &str = "resnet";
+/// The pooling after the stem.
+const POOL: MaxPool2d = MaxPool2d { kernel: 3, stride: 2, padding: 1, ceil: false };
+
+/// Where a bottleneck of stride 2 strides, and which published weights are meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ResNetVariant {
+    /// In the first 1x1 convolution: the paper, Caffe, Keras, GluonCV's `resnet50_v1`.
+    #[default]
+    #[serde(rename = "v1")]
+    V1,
+    /// In the 3x3 convolution: torchvision, GluonCV's `resnet50_v1b`.
+    #[serde(rename = "v1.5")]
+    V1_5,
+}
+
+/// The recipe of a [`ResNet`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ResNetConfig {
+    /// 18 or 34 (two 3x3 convolutions a block), 50 or 101 (bottlenecks).
+    pub depth: usize,
+    /// Where bottlenecks stride; the blocks of 18 and 34 have one place only.
+    pub variant: ResNetVariant,
+    /// The stages 1..=4 (strides 4, 8, 16 and 32) whose outputs are levels, increasing; those past
+    /// the last are not built.
+    pub outputs: Vec<usize>,
+    /// What follows each convolution.
+    pub norm: NormConfig,
+}
+
+impl Default for ResNetConfig {
+    /// ResNet-50 v1 with the maps of SSD (stages 3 and 4), batch normalisation with epsilon 1e-5.
+    fn default() -> Self {
+        Self { depth: 50, variant: ResNetVariant::V1, outputs: vec![3, 4], norm: NormConfig::BATCH }
+    }
+}
+
+impl ResNetConfig {
+    /// Blocks of each stage, and whether they are bottlenecks.
+    fn plan(&self) -> Option<([usize; 4], bool)> {
+        match self.depth {
+            18 => Some(([2, 2, 2, 2], false)),
+            34 => Some(([3, 4, 6, 3], false)),
+            50 => Some(([3, 4, 6, 3], true)),
+            101 => Some(([3, 4, 23, 3], true)),
+            _ => None,
+        }
+    }
+
+    /// Refuses an unknown depth, and outputs that are no stages.
+    ///
+    /// # Errors
+    /// Names the field.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.plan().is_none() {
+            let problem = format!("{} is none of 18, 34, 50 and 101", self.depth);
+            return Err(ConfigError::new(NAME, "depth", problem));
+        }
+        check_outputs(NAME, "outputs", &self.outputs, 1, 4)
+    }
+
+    /// The network, its weights drawn from `rng`.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn init(&self, device: &Device, rng: &mut ChaCha8Rng) -> Result<ResNet, ConfigError> {
+        self.check()?;
+        let Some((blocks, bottleneck)) = self.plan() else { unreachable!("checked above") };
+        let stem =
+            ConvBlockConfig::new(Conv2dConfig::new(3, 64, 7).with_stride(2), self.norm, Activation::Relu);
+        let stem = stem.init(device, rng);
+        let (mut input, mut stages, mut levels) = (64, Vec::new(), Vec::new());
+        for stage in 1..=self.outputs.last().copied().unwrap_or(0) {
+            let width = 64 << (stage - 1);
+            let output = if bottleneck { 4 * width } else { width };
+            let mut layers = Vec::with_capacity(blocks[stage - 1]);
+            for index in 0..blocks[stage - 1] {
+                let stride = if index == 0 && stage > 1 { 2 } else { 1 };
+                let shape = Shape { input, width, output, stride };
+                layers.push(self.block(shape, bottleneck, device, rng));
+                input = output;
+            }
+            stages.push(layers);
+            if self.outputs.contains(&stage) {
+                levels.push(Level { channels: output, stride: 2 << stage });
+            }
+        }
+        Ok(ResNet { stem, stages, outputs: self.outputs.clone(), levels })
+    }
+
+    fn block(&self, shape: Shape, bottleneck: bool, device: &Device, rng: &mut ChaCha8Rng) -> Block {
+        let Shape { input, width, output, stride } = shape;
+        let mut conv = |input, output, kernel, stride, activation| {
+            let conv = Conv2dConfig::new(input, output, kernel).with_stride(stride);
+            ConvBlockConfig::new(conv, self.norm, activation).init(device, rng)
+        };
+        let (first, second) = match self.variant {
+            ResNetVariant::V1_5 if bottleneck => (1, stride),
+            _ => (stride, 1),
+        };
+        let (relu, none) = (Activation::Relu, Activation::None);
+        let downsample = input != output || stride != 1;
+        Block {
+            conv1: conv(input, width, if bottleneck { 1 } else { 3 }, first, relu),
+            conv2: conv(width, width, 3, second, if bottleneck { relu } else { none }),
+            conv3: bottleneck.then(|| conv(width, output, 1, 1, none)),
+            downsample: downsample.then(|| conv(input, output, 1, stride, none)),
+        }
+    }
+
+    /// As the variant's published weights want it.
+    pub fn normalization(&self) -> Normalization {
+        match self.variant {
+            ResNetVariant::V1 => Normalization::CAFFE,
+            ResNetVariant::V1_5 => Normalization::TORCHVISION,
+        }
+    }
+
+    /// `weights` of a file with torchvision's names under those of a [`ResNet`] of this recipe,
+    /// batch normalisation folded if `norm` asks.
+    ///
+    /// # Errors
+    /// If parts of a block are missing.
+    pub fn adapt(&self, weights: Weights) -> Result<Weights, WeightsError> {
+        let mut renames = vec![
+            Rename::new(r"^conv1\.", "stem.conv.")?,
+            Rename::new(r"^bn1\.", "stem.norm.")?,
+            Rename::new(r"^(layer\d\.\d+)\.conv(\d)\.(weight|bias)$", "$1.conv$2.conv.$3")?,
+            Rename::new(r"^(layer\d\.\d+)\.bn(\d)\.", "$1.conv$2.norm.")?,
+            Rename::new(r"^(layer\d\.\d+\.downsample)\.0\.", "$1.conv.")?,
+            Rename::new(r"^(layer\d\.\d+\.downsample)\.1\.", "$1.norm.")?,
+        ];
+        for stage in 0..4 {
+            renames.push(Rename::new(&format!(r"^layer{}\.", stage + 1), &format!("stages.{stage}."))?);
+        }
+        weights.rename(&renames)?.with_norm(&self.norm, 1e-5)
+    }
+
+    /// Nothing of a published file is dispensable.
+    pub(crate) fn allow(&self) -> Result<Allow, WeightsError> {
+        Allow::default().unexpected("")
+    }
+}
+
+/// One block's channels and stride.
+#[derive(Clone, Copy)]
+struct Shape {
+    input: usize,
+    width: usize,
+    output: usize,
+    stride: usize,
+}
+
+/// A ResNet without its classifier; made by [`ResNetConfig::init`].
+#[derive(Module, Debug)]
+pub struct ResNet {
+    stem: ConvBlock,
+    stages: Vec<Vec<Block>>,
+    outputs: Vec<usize>,
+    #[module(skip)]
+    levels: Vec<Level>,
+}
+
+/// A residual block: two convolutions, or a bottleneck of three.
+#[derive(Module, Debug)]
+struct Block {
+    conv1: ConvBlock,
+    conv2: ConvBlock,
+    conv3: Option<ConvBlock>,
+    downsample: Option<ConvBlock>,
+}
+
+impl Block {
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let mut y = self.conv2.forward(self.conv1.forward(x.clone()));
+        if let Some(conv3) = &self.conv3 {
+            y = conv3.forward(y);
+        }
+        let x = match &self.downsample {
+            Some(downsample) => downsample.forward(x),
+            None => x,
+        };
+        activate(x + y, Activation::Relu)
+    }
+}
+
+impl Backbone for ResNet {
+    fn levels(&self) -> Vec<Level> {
+        self.levels.clone()
+    }
+
+    fn forward(&self, images: Tensor<4>) -> Pyramid {
+        let mut x = max_pool2d(self.stem.forward(images), POOL);
+        let mut maps = Vec::with_capacity(self.outputs.len());
+        for (stage, blocks) in (1..).zip(&self.stages) {
+            x = blocks.iter().fold(x, |x, block| block.forward(x));
+            if self.outputs.contains(&stage) {
+                maps.push(x.clone());
+            }
+        }
+        Pyramid(maps)
+    }
+
+    /// The stem, then the four stages: torchvision's count of layers, from the other end.
+    fn stages(&self) -> Vec<String> {
+        let stages = (0..self.stages.len()).map(|stage| format!(r"^stages\.{stage}\."));
+        std::iter::once(r"^stem\.".to_owned()).chain(stages).collect()
+    }
+}

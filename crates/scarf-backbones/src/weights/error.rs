@@ -1,0 +1,79 @@
+//! What can be wrong with weights.
+
+use std::path::PathBuf;
+
+use super::LoadReport;
+
+/// Why weights could not be read, changed, loaded or written.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    /// The file cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file is no safetensors file.
+    #[error("{}: not a safetensors file: {source}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What the reader says.
+        source: safetensors::SafeTensorError,
+    },
+    /// A tensor has elements of a type that has no exact f32.
+    #[error("{}: {name} has elements of type {dtype}; F32, F16, BF16 and U8 can be read", path.display())]
+    Type {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its type.
+        dtype: String,
+    },
+    /// A pattern of names is no regular expression.
+    #[error("the pattern `{pattern}`: {problem}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Two tensors would get one name.
+    #[error("renaming {old} to {name}, which another tensor has already")]
+    Collision {
+        /// The name before.
+        old: String,
+        /// The name after.
+        name: String,
+    },
+    /// A convolution and its batch normalisation do not fit together.
+    #[error("{name}: {problem}")]
+    Fold {
+        /// The block of both.
+        name: String,
+        /// What does not fit.
+        problem: String,
+    },
+    /// The weights are not the module's.
+    #[error("the weights do not fit the model: {0}")]
+    Mismatch(Box<LoadReport>),
+    /// A pattern of parameters to freeze matches none.
+    #[error("no parameter matches `{pattern}`; the model has {known}")]
+    NothingMatches {
+        /// The pattern.
+        pattern: String,
+        /// Some of the names that there are.
+        known: String,
+    },
+    /// More stages were to be frozen than there are.
+    #[error("{asked} stages cannot be frozen: the backbone has {there}")]
+    Stages {
+        /// How many were asked for.
+        asked: usize,
+        /// How many there are.
+        there: usize,
+    },
+}
