@@ -1,1 +1,24 @@
-//! Heads.
+//! Necks, anchors, box coder, matcher, losses and heads on burn, and the [`Detector`] that joins
+//! a backbone, a neck and a head.
+//!
+//! Architecture invariant: no files, no training loop, no data sets; boxes and classes come from
+//! `scarf-core`, features from `scarf-backbones`.
+
+mod anchors;
+mod coder;
+mod detector;
+mod error;
+mod head;
+mod matcher;
+mod neck;
+mod targets;
+mod weights;
+
+pub use anchors::{AnchorConfig, anchors};
+pub use coder::BoxCoder;
+pub use detector::{Detector, DetectorConfig, InitBackbone};
+pub use error::ConfigError;
+pub use head::{AnyHead, Head, HeadConfig, InitHead, LevelHead, MultiboxLoss, Postprocess, SsdHead, SsdHeadConfig};
+pub use matcher::match_anchors;
+pub use neck::{AnyNeck, Extra, InitNeck, Neck, NeckConfig, SsdExtras, SsdExtrasConfig};
+pub use targets::{Losses, Targets};

@@ -1,1 +1,22 @@
-//! Training.
+//! Training of detectors: batches, the loop, schedules, checkpoints, and the evaluation of a model.
+//!
+//! Architecture invariant: nothing here knows of studies, searches or the command line; whoever
+//! wants to prune or draw watches through [`Observer`].
+
+mod batch;
+pub mod checkpoint;
+mod clip;
+mod config;
+mod error;
+mod evaluate;
+mod fit;
+mod optimizer;
+mod schedule;
+
+pub use batch::{Batch, Recipe, Samples, for_each_batch, planar, shuffled};
+pub use config::TrainConfig;
+pub use error::TrainError;
+pub use evaluate::{detect, score};
+pub use fit::{Epoch, Fit, Fitted, Flow, Observer, Step, fit};
+pub use optimizer::OptimizerConfig;
+pub use schedule::ScheduleConfig;

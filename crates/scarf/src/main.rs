@@ -1,2 +1,63 @@
-//! The program.
-fn main() {}
+//! `scarf`: trains, tunes, compares and serves detectors of surface defects.
+
+mod data;
+mod device;
+mod draw;
+mod model;
+mod predict;
+mod result;
+mod run;
+mod settings;
+mod watch;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::device::DeviceName;
+use crate::settings::Settings;
+
+/// Trains, tunes, compares and serves detectors of surface defects.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+struct Cli {
+    /// Where to compute: auto, cpu, wgpu[:n], cuda[:n].
+    #[arg(long, global = true, default_value = "auto", env = "SCARF_DEVICE")]
+    device: DeviceName,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// One run of a study: train and score by a settings file, into a folder; resumes what was killed.
+    Run {
+        /// The settings, resolved (JSON).
+        #[arg(long)]
+        settings: PathBuf,
+        /// The folder of the run.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Says what is wrong with a settings file, without running it.
+    Check {
+        /// The settings, resolved (JSON).
+        #[arg(long)]
+        settings: PathBuf,
+    },
+    /// Finds defects on pictures: a JSON line each, and pictures with boxes if asked for.
+    Predict(predict::Predict),
+    /// Looks at a data set: counts, sizes, what is odd.
+    Data(data::DataCommand),
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    match cli.command {
+        Command::Run { settings, out } => run::run(&Settings::open(&settings)?, &out, &cli.device.open()?),
+        Command::Check { settings } => run::check(&Settings::open(&settings)?, &cli.device.open()?),
+        Command::Predict(predict) => predict.run(&cli.device.open()?),
+        Command::Data(data) => data.run(),
+    }
+}

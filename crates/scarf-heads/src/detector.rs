@@ -1,0 +1,118 @@
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use rand_chacha::ChaCha8Rng;
+use scarf_backbones::{AnyBackbone, Backbone, BackboneConfig, Normalization};
+use scarf_core::{Detection, Size};
+use serde::{Deserialize, Serialize};
+
+use crate::{AnyHead, AnyNeck, ConfigError, Head, HeadConfig, InitHead, InitNeck, Losses, Neck, NeckConfig, Targets};
+
+/// A recipe of a [`Backbone`].
+pub trait InitBackbone {
+    /// What it makes.
+    type Backbone: Backbone;
+
+    /// The backbone, its weights drawn from `rng`.
+    ///
+    /// # Errors
+    /// Where the settings describe none.
+    fn init(&self, device: &Device, rng: &mut ChaCha8Rng) -> Result<Self::Backbone, ConfigError>;
+
+    /// What its weights want done to the pixels.
+    fn normalization(&self) -> Normalization;
+}
+
+impl InitBackbone for BackboneConfig {
+    type Backbone = AnyBackbone;
+
+    fn init(&self, device: &Device, rng: &mut ChaCha8Rng) -> Result<AnyBackbone, ConfigError> {
+        Ok(self.init(device, rng)?)
+    }
+
+    fn normalization(&self) -> Normalization {
+        self.normalization()
+    }
+}
+
+/// A detector as data: the three parts, and the size of the images that it is fed.
+///
+/// Generic, so that a part of one's own goes the same way as those of the enums.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DetectorConfig<B = BackboneConfig, N = NeckConfig, H = HeadConfig> {
+    /// Side of the square, in pixels, that every image is resized to.
+    pub size: u32,
+    /// Pixels to features.
+    pub backbone: B,
+    /// Features to features.
+    pub neck: N,
+    /// Features to detections.
+    pub head: H,
+}
+
+impl<B: InitBackbone, N: InitNeck, H: InitHead> DetectorConfig<B, N, H> {
+    /// The detector for this many classes, its weights drawn from `rng`, part after part.
+    ///
+    /// # Errors
+    /// Where the parts do not fit each other.
+    pub fn init(
+        &self,
+        classes: usize,
+        device: &Device,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Detector<B::Backbone, N::Neck, H::Head>, ConfigError> {
+        if !(16..=4096).contains(&self.size) {
+            return Err(ConfigError::Range {
+                key: "model.size",
+                given: self.size.to_string(),
+                needed: "images of 16 to 4096 pixels a side are needed",
+            });
+        }
+        let backbone = self.backbone.init(device, rng)?;
+        let neck = self.neck.init(&backbone.levels(), device, rng)?;
+        let head = self.head.init(&neck.levels(), classes, device, rng)?;
+        Ok(Detector { backbone, neck, head, normalization: self.backbone.normalization() })
+    }
+
+    /// The size of the images that it is fed.
+    pub fn image(&self) -> Size {
+        Size::new(self.size, self.size)
+    }
+}
+
+/// Backbone, neck and head, and the normalisation of pixels before them.
+#[derive(Module, Debug)]
+pub struct Detector<B = AnyBackbone, N = AnyNeck, H = AnyHead> {
+    /// Pixels to features.
+    pub backbone: B,
+    /// Features to features.
+    pub neck: N,
+    /// Features to detections.
+    pub head: H,
+    #[module(skip)]
+    normalization: Normalization,
+}
+
+impl<B: Backbone, N: Neck, H: Head> Detector<B, N, H> {
+    /// What training minimises. `images` `[batch, 3, height, width]`, RGB in `0..=255`; one
+    /// [`Targets`] an image, in pixels of it.
+    pub fn loss(&self, images: Tensor<4>, targets: &[Targets]) -> Losses {
+        let size = size_of(&images);
+        self.head.loss(self.features(images), targets, size)
+    }
+
+    /// What there is on each image, best score first, in pixels of it. `images` as for [`loss`](Self::loss).
+    pub fn detect(&self, images: Tensor<4>) -> Vec<Vec<Detection>> {
+        let size = size_of(&images);
+        self.head.detect(self.features(images), size)
+    }
+
+    fn features(&self, images: Tensor<4>) -> scarf_backbones::Pyramid {
+        self.neck.forward(self.backbone.forward(self.normalization.apply(images)))
+    }
+}
+
+fn size_of(images: &Tensor<4>) -> Size {
+    let [_, _, height, width] = images.dims();
+    Size::new(width as u32, height as u32)
+}

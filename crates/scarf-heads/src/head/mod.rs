@@ -1,0 +1,47 @@
+//! Heads: from a pyramid to losses, or to detections.
+
+mod any;
+mod multibox;
+mod postprocess;
+mod ssd;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use rand_chacha::ChaCha8Rng;
+use scarf_backbones::{Level, Pyramid};
+use scarf_core::{Detection, Size};
+
+pub use multibox::MultiboxLoss;
+pub use any::{AnyHead, HeadConfig};
+pub use postprocess::Postprocess;
+pub use ssd::{SsdHead, SsdHeadConfig};
+
+use crate::{ConfigError, Losses, Targets};
+
+/// The last part of a detector.
+pub trait Head: Module {
+    /// What training minimises. `features` as the neck gives them, one [`Targets`] an image;
+    /// `image` is the size of the batch's images in pixels.
+    fn loss(&self, features: Pyramid, targets: &[Targets], image: Size) -> Losses;
+
+    /// What there is on each image, best score first, in pixels of the batch's images.
+    fn detect(&self, features: Pyramid, image: Size) -> Vec<Vec<Detection>>;
+}
+
+/// A recipe of a [`Head`].
+pub trait InitHead {
+    /// What it makes.
+    type Head: Head;
+
+    /// The head for these levels and this many classes, its weights drawn from `rng`.
+    ///
+    /// # Errors
+    /// Where the settings do not fit the levels.
+    fn init(
+        &self,
+        levels: &[Level],
+        classes: usize,
+        device: &Device,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Self::Head, ConfigError>;
+}

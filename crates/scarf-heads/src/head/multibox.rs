@@ -1,0 +1,109 @@
+//! SSD's loss (Liu et al., 2016, section 2.2; torchvision's `SSD.compute_loss`).
+
+use burn::tensor::{Int, Tensor, TensorData, activation::log_softmax};
+use scarf_core::BBox;
+
+use crate::{BoxCoder, Losses, Targets, matcher::match_anchors};
+
+/// SSD's loss: how predictions on anchors are compared with targets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MultiboxLoss {
+    /// IoU from which an anchor answers for an object.
+    pub threshold: f32,
+    /// Background anchors that count, for each anchor that answers for an object.
+    pub negatives: f32,
+    /// How boxes are written.
+    pub coder: BoxCoder,
+}
+
+/// What the anchors of a batch should have said, image after image.
+struct Assignment {
+    /// 0 for background, the class plus one for an object.
+    labels: Vec<i64>,
+    /// Encoded boxes, zero for background.
+    deltas: Vec<f32>,
+    /// Anchors with an object, for each image.
+    positives: Vec<usize>,
+}
+
+impl MultiboxLoss {
+    /// `logits` `[batch, anchors, classes + 1]` (background first), `deltas` `[batch, anchors, 4]`.
+    ///
+    /// Both terms are sums over the anchors that count, divided by the objects' anchors in the
+    /// whole batch: cross entropy over those and the hardest background of each image, smooth L1
+    /// (beta 1) over those alone. An image without objects teaches nothing, as in torchvision.
+    pub fn losses(
+        &self,
+        logits: Tensor<3>,
+        deltas: Tensor<3>,
+        anchors: &[BBox<f32>],
+        targets: &[Targets],
+    ) -> Losses {
+        let [batch, count, _] = logits.dims();
+        let device = logits.device();
+        let assignment = self.assign(anchors, targets);
+        let labels = Tensor::<3, Int>::from_data(
+            TensorData::new(assignment.labels.clone(), [batch, count, 1]),
+            &device,
+        );
+        let entropy: Tensor<2> = log_softmax(logits, 2).gather(2, labels).neg().squeeze_dim(2);
+        let weights = self.mine(&entropy, &assignment);
+        let weights = Tensor::<2>::from_data(TensorData::new(weights, [batch, count]), &device);
+
+        let wanted = TensorData::new(assignment.deltas, [batch, count, 4]);
+        let object: Vec<f32> = assignment.labels.iter().map(|&l| f32::from(u8::from(l > 0))).collect();
+        let object = Tensor::<3>::from_data(TensorData::new(object, [batch, count, 1]), &device);
+        let distance = smooth_l1(deltas - Tensor::from_data(wanted, &device)) * object;
+
+        let normal = 1.0 / assignment.positives.iter().sum::<usize>().max(1) as f32;
+        Losses(vec![
+            ("classification", (entropy * weights).sum().mul_scalar(normal)),
+            ("localization", distance.sum().mul_scalar(normal)),
+        ])
+    }
+
+    fn assign(&self, anchors: &[BBox<f32>], targets: &[Targets]) -> Assignment {
+        let mut labels = Vec::with_capacity(targets.len() * anchors.len());
+        let mut deltas = Vec::with_capacity(targets.len() * anchors.len() * 4);
+        let mut positives = Vec::with_capacity(targets.len());
+        for image in targets {
+            let matched = match_anchors(anchors, &image.boxes, self.threshold);
+            positives.push(matched.iter().flatten().count());
+            for (anchor, object) in anchors.iter().zip(matched) {
+                labels.push(object.map_or(0, |object| image.classes[object] as i64 + 1));
+                deltas.extend(
+                    object.map_or([0.0; 4], |object| self.coder.encode(&image.boxes[object], anchor)),
+                );
+            }
+        }
+        Assignment { labels, deltas, positives }
+    }
+
+    /// 1 for the anchors with an object and for the background of highest loss, 0 for the rest.
+    fn mine(&self, entropy: &Tensor<2>, assignment: &Assignment) -> Vec<f32> {
+        let [_, count] = entropy.dims();
+        let entropy = entropy.clone().detach().into_data().convert::<f32>();
+        let entropy = entropy.as_slice::<f32>().expect("the loss was converted to f32");
+        let mut weights: Vec<f32> =
+            assignment.labels.iter().map(|&label| f32::from(u8::from(label > 0))).collect();
+        for (image, &positives) in assignment.positives.iter().enumerate() {
+            let from = image * count;
+            let labels = &assignment.labels[from..from + count];
+            let mut background: Vec<usize> = (0..count).filter(|&at| labels[at] == 0).collect();
+            let wanted = ((self.negatives * positives as f32) as usize).min(background.len());
+            background.sort_by(|&a, &b| entropy[from + b].total_cmp(&entropy[from + a]));
+            for &at in &background[..wanted] {
+                weights[from + at] = 1.0;
+            }
+        }
+        weights
+    }
+}
+
+/// Half the square below one, the distance less a half above (beta 1), elementwise.
+fn smooth_l1(difference: Tensor<3>) -> Tensor<3> {
+    let distance = difference.abs();
+    let near = distance.clone().clamp_max(1.0);
+    // near²/2 + (distance - near): one expression for both sides, so no branch enters the graph
+    (near.clone() * near.clone()).mul_scalar(0.5) + (distance - near)
+}

@@ -1,0 +1,68 @@
+use scarf_core::{BBox, Detection, Size, class_wise_nms};
+use serde::{Deserialize, Serialize};
+
+/// From scores on anchors to a list of detections; the defaults are those of torchvision's SSD.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Postprocess {
+    /// Scores up to this one are dropped, in `0..1`.
+    pub score: f32,
+    /// The best candidates kept for each class before suppression.
+    pub candidates: usize,
+    /// IoU above which the lesser of two boxes of a class goes.
+    pub iou: f32,
+    /// Detections kept on an image.
+    pub detections: usize,
+}
+
+impl Default for Postprocess {
+    fn default() -> Self {
+        Self { score: 0.01, candidates: 400, iou: 0.45, detections: 200 }
+    }
+}
+
+impl Postprocess {
+    /// The detections of one image, best first. `scores` is `[anchors, classes]` row by row, without background;
+    /// `boxes` one an anchor, clipped here to the image.
+    pub fn run(&self, scores: &[f32], classes: usize, boxes: &[BBox<f32>], image: Size) -> Vec<Detection> {
+        let frame = BBox::new(0.0, 0.0, image.width as f32, image.height as f32);
+        let mut found = Vec::new();
+        for class in 0..classes {
+            let mut best: Vec<(usize, f32)> = scores
+                .iter()
+                .skip(class)
+                .step_by(classes)
+                .copied()
+                .enumerate()
+                .filter(|&(_, score)| score > self.score)
+                .collect();
+            best.sort_by(|a, b| b.1.total_cmp(&a.1));
+            found.extend(best.into_iter().take(self.candidates).filter_map(|(anchor, score)| {
+                let bbox = boxes[anchor].clip(&frame);
+                bbox.is_valid().then_some(Detection { bbox, class, score })
+            }));
+        }
+        let mut kept = class_wise_nms(&found, self.iou);
+        kept.truncate(self.detections);
+        kept
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_the_weak_the_doubled_and_the_outside() {
+        let boxes = [
+            BBox::new(-5.0, 0.0, 20.0, 20.0),
+            BBox::new(0.0, 0.0, 19.0, 20.0),
+            BBox::new(40.0, 40.0, 60.0, 60.0),
+            BBox::new(200.0, 0.0, 220.0, 20.0),
+        ];
+        let scores = [0.9, 0.2, 0.8, 0.005, 0.0, 0.7, 0.99, 0.0];
+        let found = Postprocess::default().run(&scores, 2, &boxes, Size::new(100, 100));
+        let brief: Vec<_> = found.iter().map(|d| (d.class, d.score, d.bbox.x1)).collect();
+        assert_eq!(brief, [(0, 0.9, 0.0), (1, 0.7, 40.0), (1, 0.2, 0.0)]);
+    }
+}

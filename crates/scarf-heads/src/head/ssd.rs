@@ -1,0 +1,176 @@
+use burn::module::Module;
+use burn::tensor::activation::softmax;
+use burn::tensor::{Device, Tensor};
+use rand_chacha::ChaCha8Rng;
+use scarf_backbones::layers::{Activation, Conv2d, Conv2dConfig, Initializer, Padding};
+use scarf_backbones::{Level, Pyramid};
+use scarf_core::{BBox, Detection, Size};
+use serde::{Deserialize, Serialize};
+
+use super::multibox::MultiboxLoss;
+use super::{Head, InitHead, Postprocess};
+use crate::{AnchorConfig, BoxCoder, ConfigError, Losses, Targets, anchors};
+
+/// SSD's head: on each level one convolution for classes and one for boxes (Liu et al., 2016).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SsdHeadConfig {
+    /// Rows and columns of the convolutions: 3 in the paper, 1 in TensorFlow's MobileNet models.
+    pub kernel: usize,
+    /// Where the anchors lie.
+    pub anchors: AnchorConfig,
+    /// IoU from which an anchor answers for an object, in `0..=1`.
+    pub match_iou: f32,
+    /// Background anchors in the loss for each that answers for an object.
+    pub negatives: f32,
+    /// From scores to detections.
+    pub postprocess: Postprocess,
+}
+
+impl Default for SsdHeadConfig {
+    fn default() -> Self {
+        Self {
+            kernel: 3,
+            anchors: AnchorConfig::default(),
+            match_iou: 0.5,
+            negatives: 3.0,
+            postprocess: Postprocess::default(),
+        }
+    }
+}
+
+impl SsdHeadConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        let range = |key, given: String, needed| Err(ConfigError::Range { key, given, needed });
+        if self.kernel.is_multiple_of(2) {
+            return range("head.ssd.kernel", self.kernel.to_string(), "an odd number keeps the map's size");
+        }
+        if !(self.match_iou > 0.0 && self.match_iou <= 1.0) {
+            return range("head.ssd.match_iou", self.match_iou.to_string(), "an IoU above 0 up to 1 is needed");
+        }
+        if !(self.negatives >= 0.0 && self.negatives.is_finite()) {
+            return range("head.ssd.negatives", self.negatives.to_string(), "a number from 0 is needed");
+        }
+        Ok(())
+    }
+}
+
+impl InitHead for SsdHeadConfig {
+    type Head = SsdHead;
+
+    fn init(
+        &self,
+        levels: &[Level],
+        classes: usize,
+        device: &Device,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<SsdHead, ConfigError> {
+        self.check()?;
+        let shapes = self.anchors.shapes(levels.len())?;
+        let heads = levels
+            .iter()
+            .zip(&shapes)
+            .map(|(level, shapes)| {
+                let mut conv = |outputs| {
+                    Conv2dConfig::new(level.channels, outputs * shapes.len(), self.kernel)
+                        .with_padding(Padding::Symmetric(self.kernel / 2))
+                        .with_bias(true)
+                        .with_initializer(Initializer::XavierUniform)
+                        .init(device, rng)
+                };
+                LevelHead { cls: conv(classes + 1), r#box: conv(4) }
+            })
+            .collect();
+        Ok(SsdHead { heads, classes, config: self.clone() })
+    }
+}
+
+/// Made by [`SsdHeadConfig`].
+#[derive(Module, Debug)]
+pub struct SsdHead {
+    /// One a level, finest first.
+    pub heads: Vec<LevelHead>,
+    classes: usize,
+    #[module(skip)]
+    config: SsdHeadConfig,
+}
+
+/// The predictors of one level.
+#[derive(Module, Debug)]
+pub struct LevelHead {
+    /// Channels: anchor by anchor, background and then each class.
+    pub cls: Conv2d,
+    /// Channels: anchor by anchor, `dx, dy, dw, dh`.
+    pub r#box: Conv2d,
+}
+
+/// What the convolutions say of a batch.
+pub(crate) struct Predictions {
+    /// `[batch, anchors, classes + 1]`, background first.
+    pub(crate) logits: Tensor<3>,
+    /// `[batch, anchors, 4]`.
+    pub(crate) deltas: Tensor<3>,
+    /// One an anchor, in pixels of the image.
+    pub(crate) anchors: Vec<BBox<f32>>,
+}
+
+impl SsdHead {
+    pub(crate) fn predict(&self, features: Pyramid, image: Size) -> Predictions {
+        let mut maps = Vec::with_capacity(features.0.len());
+        let (mut logits, mut deltas) = (Vec::new(), Vec::new());
+        for (feature, head) in features.0.into_iter().zip(&self.heads) {
+            let [_, _, rows, columns] = feature.dims();
+            maps.push([rows, columns]);
+            logits.push(flatten(head.cls.forward(feature.clone(), Activation::None), self.classes + 1));
+            deltas.push(flatten(head.r#box.forward(feature, Activation::None), 4));
+        }
+        let anchors =
+            anchors(&self.config.anchors, &maps, image).expect("the anchors were checked when the head was made");
+        Predictions { logits: Tensor::cat(logits, 1), deltas: Tensor::cat(deltas, 1), anchors }
+    }
+}
+
+/// `[batch, anchors * width, rows, columns]` to `[batch, rows * columns * anchors, width]`.
+fn flatten(map: Tensor<4>, width: usize) -> Tensor<3> {
+    let [batch, channels, rows, columns] = map.dims();
+    map.permute([0, 2, 3, 1]).reshape([batch, rows * columns * channels / width, width])
+}
+
+impl Head for SsdHead {
+    fn loss(&self, features: Pyramid, targets: &[Targets], image: Size) -> Losses {
+        let Predictions { logits, deltas, anchors } = self.predict(features, image);
+        let multibox = MultiboxLoss {
+            threshold: self.config.match_iou,
+            negatives: self.config.negatives,
+            coder: BoxCoder::SSD,
+        };
+        multibox.losses(logits, deltas, &anchors, targets)
+    }
+
+    fn detect(&self, features: Pyramid, image: Size) -> Vec<Vec<Detection>> {
+        let Predictions { logits, deltas, anchors } = self.predict(features, image);
+        let [batch, count, width] = logits.dims();
+        let scores = softmax(logits, 2).slice([0..batch, 0..count, 1..width]);
+        let scores = scores.into_data().convert::<f32>();
+        let deltas = deltas.into_data().convert::<f32>();
+        let (scores, deltas) = (
+            scores.as_slice::<f32>().expect("scores were converted to f32"),
+            deltas.as_slice::<f32>().expect("deltas were converted to f32"),
+        );
+        let classes = width - 1;
+        scores
+            .chunks_exact(count * classes)
+            .zip(deltas.chunks_exact(count * 4))
+            .map(|(scores, deltas)| {
+                let boxes: Vec<BBox<f32>> = deltas
+                    .chunks_exact(4)
+                    .zip(&anchors)
+                    .map(|(delta, anchor)| {
+                        BoxCoder::SSD.decode([delta[0], delta[1], delta[2], delta[3]], anchor)
+                    })
+                    .collect();
+                self.config.postprocess.run(scores, classes, &boxes, image)
+            })
+            .collect()
+    }
+}

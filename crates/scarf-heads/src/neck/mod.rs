@@ -1,0 +1,40 @@
+//! Necks: from a pyramid to the pyramid that a head looks at.
+
+mod any;
+mod ssd_extras;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use rand_chacha::ChaCha8Rng;
+use scarf_backbones::{Level, Pyramid};
+
+pub use any::{AnyNeck, NeckConfig};
+pub use ssd_extras::{SsdExtras, SsdExtrasConfig};
+
+use crate::ConfigError;
+
+/// The middle part of a detector.
+pub trait Neck: Module {
+    /// What it gives, finest first.
+    fn levels(&self) -> Vec<Level>;
+
+    /// Its pyramid, from the backbone's.
+    fn forward(&self, features: Pyramid) -> Pyramid;
+}
+
+/// A recipe of a [`Neck`].
+pub trait InitNeck {
+    /// What it makes.
+    type Neck: Neck;
+
+    /// The neck for these levels, its weights drawn from `rng`.
+    ///
+    /// # Errors
+    /// Where the settings do not fit the levels.
+    fn init(
+        &self,
+        levels: &[Level],
+        device: &Device,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Self::Neck, ConfigError>;
+}

@@ -1,0 +1,99 @@
+use burn::module::Module;
+use burn::tensor::Device;
+use rand_chacha::ChaCha8Rng;
+use scarf_backbones::layers::{Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, NormConfig, Padding};
+use scarf_backbones::{Level, Pyramid};
+use serde::{Deserialize, Serialize};
+
+use super::{InitNeck, Neck};
+use crate::ConfigError;
+
+/// SSD's extra layers: the backbone's levels, and coarser ones grown from the last, each by a
+/// 1x1 convolution to half its channels and a 3x3 one of stride 2 (TensorFlow's form: SAME
+/// padding, ReLU6).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SsdExtrasConfig {
+    /// Channels of each extra level.
+    pub channels: Vec<usize>,
+    /// What follows each convolution.
+    pub norm: NormConfig,
+}
+
+impl Default for SsdExtrasConfig {
+    fn default() -> Self {
+        Self { channels: vec![512, 256, 256, 128], norm: NormConfig::BATCH }
+    }
+}
+
+impl InitNeck for SsdExtrasConfig {
+    type Neck = SsdExtras;
+
+    fn init(&self, levels: &[Level], device: &Device, rng: &mut ChaCha8Rng) -> Result<SsdExtras, ConfigError> {
+        let mut all = levels.to_vec();
+        let mut extras = Vec::with_capacity(self.channels.len());
+        for &channels in &self.channels {
+            let from = *all.last().ok_or(ConfigError::Range {
+                key: "backbone",
+                given: "without levels".into(),
+                needed: "the extra layers grow from at least one",
+            })?;
+            if channels < 2 {
+                return Err(ConfigError::Range {
+                    key: "neck.ssd_extras.channels",
+                    given: channels.to_string(),
+                    needed: "at least 2 channels a level are needed",
+                });
+            }
+            let block = |conv| ConvBlockConfig::new(conv, self.norm, Activation::Relu6);
+            let squeeze = Conv2dConfig::new(from.channels, channels / 2, 1);
+            let expand =
+                Conv2dConfig::new(channels / 2, channels, 3).with_stride(2).with_padding(Padding::Same);
+            extras.push(Extra {
+                squeeze: block(squeeze).init(device, rng),
+                expand: block(expand).init(device, rng),
+            });
+            all.push(Level { channels, stride: from.stride * 2 });
+        }
+        Ok(SsdExtras { extras, backbone: levels.iter().map(|l| (l.channels, l.stride)).collect() })
+    }
+}
+
+/// Made by [`SsdExtrasConfig`].
+#[derive(Module, Debug)]
+pub struct SsdExtras {
+    /// From fine to coarse.
+    pub extras: Vec<Extra>,
+    #[module(skip)]
+    backbone: Vec<(usize, usize)>,
+}
+
+/// One extra level.
+#[derive(Module, Debug)]
+pub struct Extra {
+    /// 1x1, to half the channels.
+    pub squeeze: ConvBlock,
+    /// 3x3 of stride 2.
+    pub expand: ConvBlock,
+}
+
+impl Neck for SsdExtras {
+    fn levels(&self) -> Vec<Level> {
+        let mut levels: Vec<Level> =
+            self.backbone.iter().map(|&(channels, stride)| Level { channels, stride }).collect();
+        for extra in &self.extras {
+            let stride = levels.last().map_or(1, |level| level.stride) * 2;
+            levels.push(Level { channels: extra.expand.channels(), stride });
+        }
+        levels
+    }
+
+    fn forward(&self, features: Pyramid) -> Pyramid {
+        let mut maps = features.0;
+        for extra in &self.extras {
+            let last = maps.last().expect("a backbone has at least one level").clone();
+            maps.push(extra.expand.forward(extra.squeeze.forward(last)));
+        }
+        Pyramid(maps)
+    }
+}

@@ -1,0 +1,133 @@
+//! Where a run stands, on disk: a folder an epoch, whole or not there at all.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::optim::ModuleOptimizer;
+use scarf_core::Classes;
+use serde::{Deserialize, Serialize};
+
+use crate::TrainError;
+
+const STATE: &str = "state.json";
+const MODEL: &str = "model.bpk";
+const OPTIMIZER: &str = "optimizer.bpk";
+
+/// What a run knows besides tensors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// Version of this form.
+    pub format: u32,
+    /// Epochs that are done.
+    pub epoch: usize,
+    /// Steps that are done: the schedule's place.
+    pub step: usize,
+    /// The generator of order and augmentation: ChaCha8 keyed by this seed, one stream an epoch and image.
+    pub seed: u64,
+    /// The best epoch so far and its score on the validation images.
+    pub best: Option<(usize, f64)>,
+    /// Seconds of training so far.
+    pub seconds: f64,
+    /// The names of the classes, in the order of the model's outputs.
+    pub classes: Classes,
+    /// A digest of the settings, which a run that resumes must share.
+    pub settings: String,
+}
+
+impl State {
+    /// The version that this program writes.
+    pub const FORMAT: u32 = 1;
+}
+
+/// Writes `dir/epoch-NNNN` whole, then removes the older ones.
+///
+/// # Errors
+/// Where a file cannot be written; the older checkpoint is still there then.
+pub fn save<M: Module>(
+    dir: &Path,
+    model: &M,
+    optimizer: &ModuleOptimizer,
+    state: &State,
+) -> Result<(), TrainError> {
+    fs::create_dir_all(dir).map_err(TrainError::io(dir))?;
+    let whole = dir.join(format!("epoch-{:04}", state.epoch));
+    let part = tempfile::Builder::new().prefix(".part-").tempdir_in(dir).map_err(TrainError::io(dir))?;
+    let failed = |file: &str| {
+        let path = part.path().join(file);
+        move |error: burn::store::RecordError| TrainError::Checkpoint { path, problem: error.to_string() }
+    };
+    model.clone().save_file(part.path().join(MODEL)).map_err(failed(MODEL))?;
+    optimizer.save(part.path().join(OPTIMIZER)).map_err(failed(OPTIMIZER))?;
+    let text = serde_json::to_string_pretty(state).map_err(|error| TrainError::Checkpoint {
+        path: part.path().join(STATE),
+        problem: error.to_string(),
+    })?;
+    fs::write(part.path().join(STATE), text).map_err(TrainError::io(part.path().join(STATE)))?;
+    for file in [MODEL, OPTIMIZER, STATE] {
+        let path = part.path().join(file);
+        fs::File::open(&path).and_then(|file| file.sync_all()).map_err(TrainError::io(path))?;
+    }
+    if whole.exists() {
+        fs::remove_dir_all(&whole).map_err(TrainError::io(&whole))?;
+    }
+    fs::rename(part.keep(), &whole).map_err(TrainError::io(&whole))?;
+    for (epoch, path) in epochs(dir)? {
+        if epoch < state.epoch {
+            fs::remove_dir_all(&path).map_err(TrainError::io(&path))?;
+        }
+    }
+    Ok(())
+}
+
+/// The newest whole checkpoint of `dir`, if there is one.
+///
+/// # Errors
+/// Where it cannot be read, or is of other settings (`settings` is their digest).
+pub fn load<M: Module>(
+    dir: &Path,
+    model: M,
+    optimizer: ModuleOptimizer,
+    settings: &str,
+) -> Result<Result<(M, ModuleOptimizer, State), (M, ModuleOptimizer)>, TrainError> {
+    let Some((_, path)) = epochs(dir)?.pop() else {
+        return Ok(Err((model, optimizer)));
+    };
+    let problem = |problem: String| TrainError::Checkpoint { path: path.clone(), problem };
+    let text = fs::read_to_string(path.join(STATE)).map_err(TrainError::io(path.join(STATE)))?;
+    let state: State = serde_json::from_str(&text).map_err(|error| problem(format!("{STATE}: {error}")))?;
+    if state.format != State::FORMAT {
+        return Err(problem(format!(
+            "is of format {}, this program reads {}; remove it to begin anew",
+            state.format,
+            State::FORMAT
+        )));
+    }
+    if state.settings != settings {
+        return Err(problem("was made with other settings; remove it to begin anew".into()));
+    }
+    let model = model.try_load_file(path.join(MODEL)).map_err(|error| problem(format!("{MODEL}: {error}")))?;
+    let optimizer = optimizer
+        .load(path.join(OPTIMIZER))
+        .map_err(|error| problem(format!("{OPTIMIZER}: {error}")))?;
+    Ok(Ok((model, optimizer, state)))
+}
+
+/// Whole checkpoints, oldest first. A folder gets its name only when it is whole.
+fn epochs(dir: &Path) -> Result<Vec<(usize, PathBuf)>, TrainError> {
+    let mut found = Vec::new();
+    if !dir.exists() {
+        return Ok(found);
+    }
+    for entry in fs::read_dir(dir).map_err(TrainError::io(dir))? {
+        let entry = entry.map_err(TrainError::io(dir))?;
+        let name = entry.file_name();
+        let epoch = name.to_str().and_then(|name| name.strip_prefix("epoch-")).and_then(|n| n.parse().ok());
+        if let Some(epoch) = epoch {
+            found.push((epoch, entry.path()));
+        }
+    }
+    found.sort();
+    Ok(found)
+}

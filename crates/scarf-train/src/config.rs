@@ -1,0 +1,57 @@
+use scarf_data::augment::Transform;
+use serde::{Deserialize, Serialize};
+
+use crate::{OptimizerConfig, ScheduleConfig};
+
+/// How a detector is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Images a step.
+    #[serde(default = "batch")]
+    pub batch: usize,
+    /// What moves the weights.
+    pub optimizer: OptimizerConfig,
+    /// How far it moves them over time.
+    #[serde(default)]
+    pub schedule: ScheduleConfig,
+    /// What is done to an image each time it is shown, in order.
+    #[serde(default)]
+    pub augment: Vec<Transform>,
+    /// Epochs from one scoring on the validation images to the next; the last is always scored.
+    #[serde(default = "every")]
+    pub validate_every: usize,
+    /// Global norm that gradients are scaled down to, if they exceed it.
+    #[serde(default)]
+    pub clip_norm: Option<f32>,
+}
+
+fn batch() -> usize {
+    8
+}
+
+fn every() -> usize {
+    1
+}
+
+impl TrainConfig {
+    /// What is wrong with the numbers, if anything: the key, and what would be right.
+    pub fn check(&self) -> Result<(), String> {
+        let lr = self.optimizer.lr();
+        if self.epochs == 0 {
+            return Err("`train.epochs` is 0; at least one is needed".into());
+        }
+        if self.batch == 0 {
+            return Err("`train.batch` is 0; at least one image a step is needed".into());
+        }
+        if self.validate_every == 0 {
+            return Err("`train.validate_every` is 0; 1 scores every epoch".into());
+        }
+        if !(lr.is_finite() && lr > 0.0) {
+            return Err(format!("`train.optimizer`: lr is {lr}; a positive number is needed"));
+        }
+        Ok(())
+    }
+}

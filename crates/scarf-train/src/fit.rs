@@ -1,0 +1,259 @@
+//! The training loop, to be read from top to bottom.
+
+use std::path::Path;
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::tensor::Device;
+use scarf_backbones::Backbone;
+use scarf_core::Size;
+use scarf_heads::{Detector, Head, Neck};
+use scarf_metrics::CocoReport;
+
+use crate::batch::{Recipe, Samples, for_each_batch, shuffled};
+use crate::checkpoint::{self, State};
+use crate::clip::clip_norm;
+use crate::evaluate::{detect, score};
+use crate::{TrainConfig, TrainError};
+
+/// What a run is given besides the model.
+#[derive(Clone, Copy, Debug)]
+pub struct Fit<'a> {
+    /// How to train.
+    pub config: &'a TrainConfig,
+    /// What to learn from.
+    pub train: Samples<'a>,
+    /// What the best epoch is chosen by. Empty: the last epoch is the best.
+    pub val: Samples<'a>,
+    /// Size of the images that the model is fed.
+    pub size: Size,
+    /// Seed of order and augmentation.
+    pub seed: u64,
+    /// Where checkpoints lie.
+    pub checkpoints: &'a Path,
+    /// A digest of all settings: a checkpoint of others is not resumed.
+    pub settings: &'a str,
+    /// The device, without autodiff.
+    pub device: &'a Device,
+}
+
+/// One step of training.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// From 1.
+    pub epoch: usize,
+    /// From 1, within the epoch.
+    pub step: usize,
+    /// Steps an epoch.
+    pub steps: usize,
+    /// The sum of the losses.
+    pub loss: f32,
+}
+
+/// One epoch of training.
+#[derive(Clone, Debug)]
+pub struct Epoch {
+    /// From 1.
+    pub epoch: usize,
+    /// How many there will be.
+    pub epochs: usize,
+    /// Seconds of training since the first epoch, scoring included.
+    pub seconds: f64,
+    /// The learning rate of its last step.
+    pub lr: f64,
+    /// Mean of the losses' sum over its images.
+    pub loss: f64,
+    /// Mean of each loss by name.
+    pub losses: Vec<(&'static str, f64)>,
+    /// Numbers on the validation images, where it was scored.
+    pub val: Option<CocoReport>,
+    /// Whether it is the best so far.
+    pub best: bool,
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// To the next epoch.
+    Continue,
+    /// No further: what there is will do.
+    Stop,
+}
+
+/// Who watches a run.
+pub trait Observer<M> {
+    /// After each step.
+    fn step(&mut self, _step: &Step) {}
+
+    /// After each epoch, before its checkpoint. `model` has no autodiff; keep it if it is the best.
+    ///
+    /// # Errors
+    /// Whatever the observer could not do; the run ends with it.
+    fn epoch(&mut self, epoch: &Epoch, model: &M) -> Result<Flow, TrainError>;
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Fitted {
+    /// Epochs that were trained, those of earlier attempts included.
+    pub epochs: usize,
+    /// The best epoch (from 1) and its AP on the validation images.
+    pub best: Option<(usize, f64)>,
+    /// Seconds of training, earlier attempts included.
+    pub seconds: f64,
+}
+
+/// Trains `model` (on a device with autodiff) from where its newest checkpoint stands.
+///
+/// A run that is killed and called again ends with the same numbers as one that was not: order,
+/// augmentation and schedule are functions of seed, epoch and step.
+///
+/// # Errors
+/// Where settings, data or files do not allow it, or the loss is not finite.
+pub fn fit<B: Backbone, N: Neck, H: Head>(
+    fit: Fit<'_>,
+    model: Detector<B, N, H>,
+    observer: &mut dyn Observer<Detector<B, N, H>>,
+) -> Result<Fitted, TrainError> {
+    fit.config.check().map_err(TrainError::Config)?;
+    if fit.train.indices.is_empty() {
+        return Err(TrainError::NoImages);
+    }
+    let optimizer = fit.config.optimizer.init();
+    let (mut model, mut optimizer, mut state) =
+        match checkpoint::load(fit.checkpoints, model, optimizer, fit.settings)? {
+            Ok(resumed) => resumed,
+            Err((model, optimizer)) => (model, optimizer, fit.first_state()),
+        };
+    while state.epoch < fit.config.epochs {
+        let begun = Instant::now();
+        let (trained, means) = fit.epoch(model, &mut optimizer, &mut state, observer)?;
+        model = trained;
+        state.epoch += 1;
+        let plain = model.valid();
+        let val = fit.is_scored(state.epoch).then(|| fit.score(&plain)).transpose()?;
+        let ap = val.as_ref().and_then(|report| report.ap);
+        let best = ap.is_none_or(|ap| state.best.is_none_or(|(_, best)| ap > best));
+        if let (true, Some(ap)) = (best, ap) {
+            state.best = Some((state.epoch, ap));
+        }
+        state.seconds += begun.elapsed().as_secs_f64();
+        let report = fit.report(&state, means, val, best);
+        let flow = observer.epoch(&report, &plain)?;
+        checkpoint::save(fit.checkpoints, &model, &optimizer, &state)?;
+        if flow == Flow::Stop {
+            break;
+        }
+    }
+    Ok(Fitted { epochs: state.epoch, best: state.best, seconds: state.seconds })
+}
+
+/// Sums over the images of an epoch.
+#[derive(Default)]
+struct Means {
+    images: usize,
+    loss: f64,
+    losses: Vec<(&'static str, f64)>,
+    lr: f64,
+}
+
+impl Fit<'_> {
+    fn first_state(&self) -> State {
+        State {
+            format: State::FORMAT,
+            epoch: 0,
+            step: 0,
+            seed: self.seed,
+            best: None,
+            seconds: 0.0,
+            classes: self.train.set.classes.clone(),
+            settings: self.settings.to_owned(),
+        }
+    }
+
+    fn steps(&self) -> usize {
+        self.train.indices.len().div_ceil(self.config.batch)
+    }
+
+    fn is_scored(&self, epoch: usize) -> bool {
+        let due = epoch.is_multiple_of(self.config.validate_every) || epoch == self.config.epochs;
+        due && !self.val.indices.is_empty()
+    }
+
+    fn score<B: Backbone, N: Neck, H: Head>(&self, model: &Detector<B, N, H>) -> Result<CocoReport, TrainError> {
+        let found = detect(model, self.val, self.size, self.config.batch, self.device);
+        Ok(score(self.val, &found)?)
+    }
+
+    /// One pass over the training images.
+    fn epoch<B: Backbone, N: Neck, H: Head>(
+        &self,
+        model: Detector<B, N, H>,
+        optimizer: &mut ModuleOptimizer,
+        state: &mut State,
+        observer: &mut dyn Observer<Detector<B, N, H>>,
+    ) -> Result<(Detector<B, N, H>, Means), TrainError> {
+        let order = shuffled(self.train.indices, self.seed, state.epoch);
+        let recipe = Recipe { size: self.size, batch: self.config.batch, augment: &self.config.augment };
+        let (steps, all) = (self.steps(), self.steps() * self.config.epochs);
+        let device = self.device.clone().autodiff();
+        let mut means = Means::default();
+        let mut model = Some(model);
+        let mut step = 0;
+        for_each_batch(self.train, recipe, &order, self.seed, state.epoch, |batch| {
+            let now = model.take().expect("each step puts the model back");
+            let losses = now.loss(batch.images(&device), &batch.targets);
+            let total = losses.total();
+            step += 1;
+            let loss = scalar(&total);
+            if !loss.is_finite() {
+                let names = batch.indices.iter().map(|&i| self.train.set.samples[i].name.as_str());
+                let images = names.collect::<Vec<_>>().join(", ");
+                return Err(TrainError::NotFinite { loss, epoch: state.epoch + 1, step, images });
+            }
+            means.lr = self.config.optimizer.lr() * self.config.schedule.factor(state.step, all, steps);
+            let mut gradients = GradientsParams::from_grads(total.backward(), &now);
+            if let Some(limit) = self.config.clip_norm {
+                clip_norm(&mut gradients, &now, limit);
+            }
+            model = Some(optimizer.step(means.lr, now, gradients));
+            state.step += 1;
+            means.add(batch.indices.len(), loss, &losses);
+            observer.step(&Step { epoch: state.epoch + 1, step, steps, loss });
+            Ok(())
+        })?;
+        Ok((model.expect("each step puts the model back"), means))
+    }
+
+    fn report(&self, state: &State, means: Means, val: Option<CocoReport>, best: bool) -> Epoch {
+        let images = means.images.max(1) as f64;
+        Epoch {
+            epoch: state.epoch,
+            epochs: self.config.epochs,
+            seconds: state.seconds,
+            lr: means.lr,
+            loss: means.loss / images,
+            losses: means.losses.into_iter().map(|(name, sum)| (name, sum / images)).collect(),
+            val,
+            best,
+        }
+    }
+}
+
+impl Means {
+    fn add(&mut self, images: usize, loss: f32, losses: &scarf_heads::Losses) {
+        self.images += images;
+        self.loss += f64::from(loss) * images as f64;
+        for (at, (name, value)) in losses.0.iter().enumerate() {
+            if self.losses.len() <= at {
+                self.losses.push((name, 0.0));
+            }
+            self.losses[at].1 += f64::from(scalar(value)) * images as f64;
+        }
+    }
+}
+
+fn scalar(loss: &burn::tensor::Tensor<1>) -> f32 {
+    loss.clone().detach().into_scalar::<f32>()
+}

@@ -1,0 +1,69 @@
+use burn::optim::momentum::MomentumConfig;
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::{AdamWConfig, ModuleOptimizer, SgdConfig};
+use serde::{Deserialize, Serialize};
+
+/// Which optimizer, with what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum OptimizerConfig {
+    /// Stochastic gradient descent with momentum in PyTorch's form (no dampening); the decay is
+    /// added to the gradient of every parameter.
+    Sgd {
+        /// The learning rate that the schedule's factor multiplies.
+        lr: f64,
+        /// The share of the last step that is kept.
+        #[serde(default = "momentum")]
+        momentum: f64,
+        /// The share of a parameter that is added to its gradient.
+        #[serde(default)]
+        weight_decay: f64,
+        /// Nesterov's form.
+        #[serde(default)]
+        nesterov: bool,
+    },
+    /// Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
+    AdamW {
+        /// The learning rate that the schedule's factor multiplies.
+        lr: f64,
+        /// The share of a parameter that a step takes off, times the learning rate.
+        #[serde(default)]
+        weight_decay: f64,
+    },
+}
+
+fn momentum() -> f64 {
+    0.9
+}
+
+impl OptimizerConfig {
+    /// The learning rate before the schedule.
+    pub fn lr(&self) -> f64 {
+        match self {
+            Self::Sgd { lr, .. } | Self::AdamW { lr, .. } => *lr,
+        }
+    }
+
+    /// The optimizer, without state.
+    pub fn init(&self) -> ModuleOptimizer {
+        match *self {
+            Self::Sgd { momentum, weight_decay, nesterov, .. } => {
+                let mut config = SgdConfig::new();
+                if momentum > 0.0 {
+                    let form = MomentumConfig::new()
+                        .with_momentum(momentum)
+                        .with_dampening(0.0)
+                        .with_nesterov(nesterov);
+                    config = config.with_momentum(Some(form));
+                }
+                if weight_decay > 0.0 {
+                    config = config.with_weight_decay(Some(WeightDecayConfig::new(weight_decay as f32)));
+                }
+                config.init()
+            }
+            Self::AdamW { weight_decay, .. } => {
+                AdamWConfig::new().with_weight_decay(weight_decay as f32).init()
+            }
+        }
+    }
+}

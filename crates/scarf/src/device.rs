@@ -1,0 +1,103 @@
+//! Which device computes: the only place that knows the backends of this build.
+
+use std::str::FromStr;
+
+use anyhow::{Result, bail};
+use burn::tensor::Device;
+
+/// A device by name: `auto`, `cpu`, `wgpu[:n]` or `cuda[:n]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceName {
+    /// A GPU where this build has a backend for one, the CPU otherwise.
+    Auto,
+    /// burn's flex backend.
+    Cpu,
+    /// The n-th GPU by wgpu (Vulkan, Metal, DX12).
+    Wgpu(usize),
+    /// The n-th GPU by CUDA.
+    Cuda(usize),
+}
+
+impl FromStr for DeviceName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, index) = match text.split_once(':') {
+            Some((name, index)) => {
+                let index = index.parse().map_err(|_| {
+                    format!("`{text}`: the number of a device is a whole number from 0, as in {name}:0")
+                })?;
+                (name, Some(index))
+            }
+            None => (text, None),
+        };
+        match (name, index) {
+            ("auto", None) => Ok(Self::Auto),
+            ("cpu", None) => Ok(Self::Cpu),
+            ("wgpu", index) => Ok(Self::Wgpu(index.unwrap_or(0))),
+            ("cuda", index) => Ok(Self::Cuda(index.unwrap_or(0))),
+            _ => Err(format!("`{text}` is no device; say auto, cpu, wgpu, wgpu:1, cuda or cuda:1")),
+        }
+    }
+}
+
+impl DeviceName {
+    /// The device, without autodiff.
+    pub fn open(self) -> Result<Device> {
+        match self {
+            #[cfg(feature = "cuda")]
+            Self::Auto => Ok(Device::cuda(0)),
+            #[cfg(all(feature = "wgpu", not(feature = "cuda")))]
+            Self::Auto => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
+            #[cfg(all(feature = "flex", not(any(feature = "wgpu", feature = "cuda"))))]
+            Self::Auto => Ok(Device::flex()),
+            #[cfg(feature = "flex")]
+            Self::Cpu => Ok(Device::flex()),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(index) => Ok(Device::cuda(index)),
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu(index) => Ok(Device::wgpu(burn::tensor::DeviceKind::DiscreteGpu(index))),
+            #[allow(unreachable_patterns)] // all backends may be there
+            other => bail!(
+                "this build has no backend for {other}; build it with `--features {}`",
+                match other {
+                    Self::Wgpu(_) => "wgpu",
+                    Self::Cuda(_) => "cuda",
+                    Self::Auto | Self::Cpu => "flex",
+                }
+            ),
+        }
+    }
+}
+
+impl std::fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Wgpu(index) => write!(f, "wgpu:{index}"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+/// What a record says of the device.
+pub fn describe(device: &Device) -> String {
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+    format!("{device:?}, {threads} threads")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_devices() {
+        assert_eq!("cpu".parse(), Ok(DeviceName::Cpu));
+        assert_eq!("cuda:3".parse(), Ok(DeviceName::Cuda(3)));
+        assert_eq!("wgpu".parse(), Ok(DeviceName::Wgpu(0)));
+        for wrong in ["tpu", "cuda:x", "cpu:1", ""] {
+            assert!(wrong.parse::<DeviceName>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Models as files: safetensors whose header holds the recipe and the names of the classes.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::Device;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use scarf_backbones::{Allow, Weights};
+use scarf_core::Classes;
+use scarf_heads::{Detector, DetectorConfig};
+use serde::{Deserialize, Serialize};
+
+use crate::settings::{Init, Settings};
+
+/// The best model of a run, in its folder.
+pub const BEST: &str = "best.safetensors";
+/// Key of the file's header.
+const CARD: &str = "scarf";
+
+/// What a model file says of itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Card {
+    /// How the model is built.
+    pub model: DetectorConfig,
+    /// The names of its outputs, in order.
+    pub classes: Classes,
+    /// Epoch of training, from 1.
+    pub epoch: usize,
+    /// AP on the validation images then, if it was scored.
+    pub val_ap: Option<f64>,
+}
+
+/// Writes a model, whole or not at all.
+pub fn save(path: &Path, detector: &Detector, card: &Card) -> Result<(), scarf_backbones::WeightsError> {
+    let card = serde_json::to_string(card).unwrap_or_default();
+    Weights::of(detector).with_metadata(CARD, card).save(path)
+}
+
+/// Opens a model file for inference.
+pub fn open(path: &Path, device: &Device) -> Result<(Detector, Card)> {
+    let weights = Weights::open(path)?;
+    let Some(card) = weights.metadata().get(CARD) else {
+        bail!("{}: holds weights, but no recipe: it was not written by scarf", path.display());
+    };
+    let card: Card =
+        serde_json::from_str(card).with_context(|| format!("{}: its recipe", path.display()))?;
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let detector = card.model.init(card.classes.len(), device, &mut rng)?;
+    let (detector, _) =
+        weights.load_into(detector, &Allow::default()).with_context(|| path.display().to_string())?;
+    Ok((detector, card))
+}
+
+/// The model that a run begins with, on a device with autodiff, and a line on where its weights come from.
+pub fn begin(settings: &Settings, classes: &Classes, device: &Device) -> Result<(Detector, String)> {
+    let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
+    let config = &settings.recipe.model;
+    let detector = config.init(classes.len(), &device.clone().autodiff(), &mut rng)?;
+    match &settings.init {
+        None => Ok((detector, "weights drawn from the seed".into())),
+        Some(Init::Checkpoint(run)) => {
+            let path = run.join(BEST);
+            let weights = Weights::open(&path)?;
+            // Other classes, or other anchors: the predictors begin anew.
+            let allow = Allow::default().misshapen(r"^head\.")?;
+            take(detector, &weights, &allow).with_context(|| path.display().to_string())
+        }
+        Some(Init::Weights(files)) => {
+            let mut all = Weights::default();
+            for path in files.paths() {
+                let adapted = config.adapt(Weights::open(path)?).with_context(|| path.display().to_string())?;
+                all = all.or(adapted);
+            }
+            let allow =
+                Allow::default().misshapen(r"^(neck|head)\.")?.missing(r"^(neck|head)\.")?.unexpected("")?;
+            take(detector, &all, &allow)
+        }
+    }
+}
+
+fn take(detector: Detector, weights: &Weights, allow: &Allow) -> Result<(Detector, String)> {
+    let (detector, report) = weights.load_into(detector, allow)?;
+    let anew = report.missing.len() + report.misshapen.len();
+    Ok((detector, format!("{} tensors loaded, {anew} drawn from the seed", report.loaded.len())))
+}

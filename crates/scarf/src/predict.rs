@@ -1,0 +1,108 @@
+//! `scarf predict`: a model file and pictures in, detections out.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::{Device, Tensor, TensorData};
+use clap::Args;
+use image::RgbImage;
+use scarf_core::{Detection, Size};
+use scarf_heads::Detector;
+use serde_json::json;
+
+use crate::draw;
+use crate::model::{self, Card};
+
+/// What `scarf predict` is told.
+#[derive(Debug, Args)]
+pub struct Predict {
+    /// A model that scarf trained (the best.safetensors of a run).
+    #[arg(long)]
+    model: PathBuf,
+    /// Pictures (JPEG or PNG), or folders of them.
+    #[arg(required = true)]
+    images: Vec<PathBuf>,
+    /// Leave out detections below this score.
+    #[arg(long, default_value_t = 0.25)]
+    score: f32,
+    /// Write each picture with its boxes into this folder.
+    #[arg(long)]
+    draw: Option<PathBuf>,
+}
+
+impl Predict {
+    /// One JSON line a picture on standard output.
+    pub fn run(&self, device: &Device) -> Result<()> {
+        let (detector, card) = model::open(&self.model, device)?;
+        if let Some(folder) = &self.draw {
+            fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        }
+        let stdout = std::io::stdout();
+        for path in pictures(&self.images)? {
+            let image = scarf_data::images::decode(&path)?;
+            let mut found = detect_one(&detector, &card, &image, device);
+            found.retain(|detection| detection.score >= self.score);
+            let line = json!({
+                "image": path,
+                "width": image.width(),
+                "height": image.height(),
+                "detections": found.iter().map(|d| json!({
+                    "class": card.classes.name(d.class),
+                    "class_id": d.class,
+                    "score": d.score,
+                    "box": d.bbox.to_array(),
+                })).collect::<Vec<_>>(),
+            });
+            writeln!(stdout.lock(), "{line}")?;
+            if let Some(folder) = &self.draw {
+                let name = path.file_stem().unwrap_or_default();
+                let path = folder.join(name).with_extension("png");
+                draw::boxes(&image, &found, &card.classes)
+                    .save(&path)
+                    .with_context(|| path.display().to_string())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is on one picture, best score first, in its pixels.
+fn detect_one(detector: &Detector, card: &Card, image: &RgbImage, device: &Device) -> Vec<Detection> {
+    let Size { width, height } = card.model.image();
+    let small = scarf_data::images::resize(image, card.model.image());
+    let mut pixels = vec![0.0; small.as_raw().len()];
+    scarf_train::planar(&small, &mut pixels);
+    let shape = [1, 3, height as usize, width as usize];
+    let found = detector.detect(Tensor::from_data(TensorData::new(pixels, shape), device));
+    let (sx, sy) = (image.width() as f32 / width as f32, image.height() as f32 / height as f32);
+    found.into_iter().flatten().map(|d| Detection { bbox: d.bbox.scale(sx, sy), ..d }).collect()
+}
+
+/// The pictures named, those of folders in order of name.
+fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let is_picture = |path: &Path| {
+        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
+        matches!(extension.as_str(), "jpg" | "jpeg" | "png")
+    };
+    let mut found = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let entries = fs::read_dir(path).with_context(|| path.display().to_string())?;
+            let mut inside: Vec<PathBuf> = entries
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect::<Result<_, _>>()
+                .with_context(|| path.display().to_string())?;
+            inside.retain(|path| is_picture(path));
+            inside.sort();
+            found.extend(inside);
+        } else {
+            found.push(path.clone());
+        }
+    }
+    if found.is_empty() {
+        bail!("there is no picture in {paths:?}: name JPEG or PNG files, or folders that hold some");
+    }
+    Ok(found)
+}

@@ -1,0 +1,109 @@
+//! `scarf run`: one run of a study, from settings to records.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use burn::module::Module;
+use burn::tensor::Device;
+use scarf_train::{Fit, Samples, detect, fit, score};
+use serde_json::{Map, Value, json};
+
+use crate::data::Opened;
+use crate::settings::{Part, Settings};
+use crate::watch::Watch;
+use crate::{device, model, result};
+
+/// Checks settings without running them: data, recipe and weights are opened.
+pub fn check(settings: &Settings, device: &Device) -> Result<()> {
+    let classes = settings.data.classes(settings.data_dir.as_deref())?;
+    // The model of another run is there only when that run has ended.
+    let begun = Settings {
+        init: settings.init.clone().filter(|init| matches!(init, crate::settings::Init::Weights(_))),
+        ..settings.clone()
+    };
+    model::begin(&begun, &classes, device).map(|_| ())
+}
+
+/// Trains, scores, and leaves the records in `out`.
+pub fn run(settings: &Settings, out: &Path, device: &Device) -> Result<()> {
+    let begun = Instant::now();
+    fs::create_dir_all(out).with_context(|| out.display().to_string())?;
+    let opened = settings.data.open(settings.data_dir.as_deref(), out)?;
+    for skipped in &opened.skipped {
+        eprintln!("  left out {}: {}", skipped.path.display(), skipped.reason);
+    }
+    let (detector, origin) = model::begin(settings, &opened.set.classes, device)?;
+    let parameters = detector.num_params();
+    let [train, val, test] = opened.parts();
+    eprintln!(
+        "  {} training, {} validation, {} test images; {parameters} parameters, {origin}",
+        train.indices.len(),
+        val.indices.len(),
+        test.indices.len(),
+    );
+    let config = &settings.recipe.model;
+    let digest = settings.digest();
+    let job = Fit {
+        config: &settings.recipe.train,
+        train,
+        val,
+        size: config.image(),
+        seed: settings.seed,
+        checkpoints: &out.join("checkpoint"),
+        settings: &digest,
+        device,
+    };
+    let mut watch = Watch::new(out, config, &opened.set.classes);
+    let fitted = fit(job, detector, &mut watch)?;
+
+    let scoring = Instant::now();
+    let (best, card) = model::open(&out.join(model::BEST), device)?;
+    let mut record = Map::new();
+    for part in &settings.score {
+        let (name, samples) = match part {
+            Part::Val => ("val", val),
+            Part::Test => ("test", test),
+        };
+        record.insert(name.into(), score_part(name, samples, &best, settings, out, device)?);
+    }
+    record.insert("status".into(), json!("ok"));
+    record.insert("device".into(), json!(device::describe(device)));
+    record.insert("epochs".into(), json!(fitted.epochs));
+    record.insert("best_epoch".into(), json!(card.epoch));
+    record.insert("images".into(), json!(train.indices.len()));
+    record.insert("parameters".into(), json!(parameters));
+    let scored = scoring.elapsed().as_secs_f64();
+    record.insert(
+        "seconds".into(),
+        json!({"train": fitted.seconds, "score": scored, "total": fitted.seconds + scored,
+               "wall": begun.elapsed().as_secs_f64()}),
+    );
+    result::write_json(&out.join("result.json"), &Value::Object(record))
+}
+
+fn score_part(
+    name: &str,
+    samples: Samples<'_>,
+    model: &scarf_heads::Detector,
+    settings: &Settings,
+    out: &Path,
+    device: &Device,
+) -> Result<Value> {
+    let size = settings.recipe.model.image();
+    let found = detect(model, samples, size, settings.recipe.train.batch, device);
+    let report = score(samples, &found)?;
+    let pictures = result::pictures(samples, &found)?;
+    result::write_json(&out.join("predictions").join(format!("{name}.json")), &pictures)?;
+    crate::data::write_detections(&out.join("predictions").join(format!("{name}.coco.json")), samples, &found)?;
+    Ok(result::scores(&report, &samples.set.classes))
+}
+
+impl Opened {
+    /// Training, validation and test images.
+    fn parts(&self) -> [Samples<'_>; 3] {
+        [&self.split.train, &self.split.val, &self.split.test]
+            .map(|indices| Samples { images: &self.images, set: &self.set, indices })
+    }
+}

@@ -1,0 +1,116 @@
+//! What one run is told: the settings that a study resolves, typed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use scarf_heads::DetectorConfig;
+use scarf_train::TrainConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::data::DataSettings;
+
+/// One run, resolved: the file of `scarf run --settings`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The hash of everything that decides the result.
+    pub id: String,
+    /// The approach that the run belongs to.
+    pub approach: String,
+    /// Seed of weights, order and augmentation.
+    pub seed: u64,
+    /// Images and splits.
+    pub data: DataSettings,
+    /// Model and training.
+    pub recipe: Recipe,
+    /// What the weights begin as; drawn from the seed where left out.
+    #[serde(default)]
+    pub init: Option<Init>,
+    /// What to score the best epoch on.
+    #[serde(default = "both")]
+    pub score: Vec<Part>,
+    /// Where data sets lie.
+    #[serde(default)]
+    pub data_dir: Option<PathBuf>,
+    /// Where published weights lie.
+    #[serde(default)]
+    pub weights_dir: Option<PathBuf>,
+}
+
+/// The part of the settings that describes a detector and its training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// The detector.
+    pub model: DetectorConfig,
+    /// How it is trained.
+    pub train: TrainConfig,
+}
+
+/// What weights begin as.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Init {
+    /// The best model of another run, by its folder.
+    Checkpoint(PathBuf),
+    /// Published files, by path; what the first lacks the next may have.
+    Weights(Files),
+}
+
+/// One file or several.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Files {
+    /// One.
+    One(PathBuf),
+    /// Several, the first first.
+    Several(Vec<PathBuf>),
+}
+
+impl Files {
+    /// The paths in order.
+    pub fn paths(&self) -> &[PathBuf] {
+        match self {
+            Self::One(path) => std::slice::from_ref(path),
+            Self::Several(paths) => paths,
+        }
+    }
+}
+
+/// A part of the split that can be scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// The validation images.
+    Val,
+    /// The test images.
+    Test,
+}
+
+fn both() -> Vec<Part> {
+    vec![Part::Val, Part::Test]
+}
+
+impl Settings {
+    /// Reads and checks a settings file.
+    pub fn open(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let reader = &mut serde_json::Deserializer::from_str(&text);
+        let settings: Self = serde_path_to_error::deserialize(reader)
+            .map_err(|error| anyhow!("{}: `{}`: {}", path.display(), error.path(), error.inner()))?;
+        settings.recipe.train.check().map_err(|problem| anyhow!("{}: recipe.{problem}", path.display()))?;
+        settings.data.check().with_context(|| format!("{}: data", path.display()))?;
+        Ok(settings)
+    }
+
+    /// What a checkpoint must share to be resumed: all that decides the result, but for places.
+    pub fn digest(&self) -> String {
+        let mut same = self.clone();
+        (same.data_dir, same.weights_dir) = (None, None);
+        if let Some(Init::Checkpoint(path)) = &mut same.init {
+            *path = path.file_name().map(PathBuf::from).unwrap_or_default();
+        }
+        serde_json::to_string(&(&same.id, same.seed, &same.recipe, &same.data)).unwrap_or_default()
+    }
+}
