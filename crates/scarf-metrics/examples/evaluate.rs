@@ -1,4 +1,4 @@
-//! COCO's twelve numbers of two files: `evaluate gt.json dt.json [threads]`.
+//! COCO's twelve numbers of two files: `evaluate gt.json dt.json [threads] [--json]`.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -18,8 +18,13 @@ fn main() -> ExitCode {
             let report = set.evaluator.evaluate_on(threads);
             let done = start.elapsed() - loaded;
             set.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
-            print!("{report}");
-            eprintln!("{:.4} s to load, {:.4} s to evaluate", loaded.as_secs_f64(), done.as_secs_f64());
+            if rest.iter().any(|arg| arg == "--json") {
+                let stats = report.stats().map(|v| v.unwrap_or(-1.0));
+                println!("{{\"stats\": {stats:?}}}");
+            } else {
+                print!("{report}");
+                eprintln!("{:.4} s to load, {:.4} s to evaluate", loaded.as_secs_f64(), done.as_secs_f64());
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -53,7 +53,7 @@ impl Workspace {
             let counted = self.matcher.counted(grid);
             self.tally.reset(grid, params, truths.len());
             let tally = &mut self.tally;
-            self.matcher.pass(store, grid, params.max_dets[2], |seen| tally.see(grid, &seen));
+            self.matcher.pass(grid, params.max_dets[2], |seen| tally.see(grid, &seen));
             for (question, &(threshold, area)) in grid.questions.iter().enumerate() {
                 answers.table[area][threshold] =
                     self.tally.answer(question, counted[question], &params.recall_thresholds);

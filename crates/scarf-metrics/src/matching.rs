@@ -11,8 +11,8 @@ pub(crate) struct Outcome {
 
 /// A detection as the pass leaves it.
 pub(crate) struct Seen {
-    /// Its index in the store.
-    pub(crate) found: usize,
+    /// Which detection of its class, in the store's order.
+    pub(crate) row: usize,
     /// How many detections of its image and class come before it.
     pub(crate) rank: usize,
     pub(crate) outcome: Outcome,
@@ -92,6 +92,9 @@ struct Target {
 /// The buffers of the pass, allocated once and reused for every class.
 #[derive(Default)]
 pub(crate) struct Matcher {
+    /// The detections of the class, side by side: in the store each lies on a cache line of its own.
+    rows: Vec<Found>,
+    /// `(score, image and row)` of each, in the order of the pass.
     keys: Vec<(u64, u64)>,
     truth_order: Vec<u32>,
     targets: Vec<Target>,
@@ -102,11 +105,11 @@ pub(crate) struct Matcher {
 impl Matcher {
     /// Sorts the detections of a class: best score first, then by image, then as they came.
     pub(crate) fn sort(&mut self, store: &Store, found: &[u32]) {
+        self.rows.clear();
+        self.rows.extend(found.iter().map(|&index| store.found[index as usize]));
         self.keys.clear();
-        self.keys.extend(found.iter().map(|&index| {
-            let f = &store.found[index as usize];
-            (descending(f.score), u64::from(f.image) << 32 | u64::from(index))
-        }));
+        let rows = self.rows.iter().zip(0u64..);
+        self.keys.extend(rows.map(|(f, row)| (descending(f.score), u64::from(f.image) << 32 | row)));
         self.keys.sort_unstable();
     }
 
@@ -140,11 +143,11 @@ impl Matcher {
 
     /// Matches the sorted detections to the loaded ground truths, best first, the greatest
     /// `max_dets` of an image only, and shows each to `see`.
-    pub(crate) fn pass(&mut self, store: &Store, grid: &Grid, max_dets: usize, mut see: impl FnMut(Seen)) {
+    pub(crate) fn pass(&mut self, grid: &Grid, max_dets: usize, mut see: impl FnMut(Seen)) {
         let (least, mask) = (grid.least(), grid.mask());
         for &(_, key) in &self.keys {
-            let index = key as u32 as usize;
-            let found = &store.found[index];
+            let row = key as u32 as usize;
+            let found = &self.rows[row];
             let cell = &mut self.cells[found.image as usize];
             let rank = cell.seen as usize;
             if rank >= max_dets {
@@ -160,7 +163,7 @@ impl Matcher {
             } else {
                 Outcome { right: 0, skipped: mask & !within }
             };
-            see(Seen { found: index, rank, outcome, within, touched });
+            see(Seen { row, rank, outcome, within, touched });
         }
     }
 }

@@ -64,8 +64,15 @@ impl<'a> Cursor<'a> {
         if self.take(byte) { Ok(()) } else { self.expected(what) }
     }
 
+    /// Reads white space and these bytes, if they come next.
+    #[inline(always)]
+    pub(super) fn literal(&mut self, bytes: &[u8]) -> Option<()> {
+        self.peek();
+        self.starts(bytes).then_some(())
+    }
+
     /// Whether the text goes on with these bytes; reads them if so.
-    #[inline]
+    #[inline(always)]
     fn starts(&mut self, with: &[u8]) -> bool {
         let found = self.bytes[self.at..].starts_with(with);
         self.at += if found { with.len() } else { 0 };
@@ -175,51 +182,84 @@ impl<'a> Cursor<'a> {
         (value, self.at - start)
     }
 
+    /// A number as detectors write most of them: under eight digits, perhaps a point and up to 23 more.
+    ///
+    /// `None`, with nothing read, for all others, and near the end of the text.
+    #[inline(always)]
+    pub(super) fn plain_number(&mut self) -> Option<f64> {
+        let text = self.bytes.get(self.at..)?;
+        let negative = *text.first()? == b'-';
+        let whole_at = usize::from(negative);
+        let first = *text.get(whole_at)?;
+        let (mut value, whole) = eight_digits(*text.get(whole_at..)?.first_chunk()?);
+        if whole == 0 || whole == 8 || (first == b'0' && whole > 1) {
+            return None;
+        }
+        let (mut end, mut places) = (whole_at + whole, 0);
+        if *text.get(end)? == b'.' {
+            end += 1;
+            loop {
+                let (digits, count) = eight_digits(*text.get(end..)?.first_chunk()?);
+                value = value.checked_mul(POWERS[count])?.checked_add(digits)?;
+                places += count;
+                end += count;
+                if count < 8 {
+                    break;
+                }
+            }
+            if places == 0 {
+                return None;
+            }
+        }
+        if matches!(*text.get(end)?, b'e' | b'E') {
+            return None;
+        }
+        let value = decimal(value, places)?;
+        self.at += end;
+        Some(if negative { -value } else { value })
+    }
+
     /// A finite number, the nearest `f64` to what is written.
     #[inline]
     pub(super) fn number(&mut self) -> Parse<f64> {
         self.peek();
-        let start = self.at;
-        let negative = self.bytes.get(self.at) == Some(&b'-');
-        self.at += usize::from(negative);
-        let first = self.bytes.get(self.at).copied();
-        let (value, whole) = self.digits(0);
-        if whole == 0 || (whole > 1 && first == Some(b'0')) {
-            self.at -= whole;
-            return self.expected("a number");
+        match self.plain_number() {
+            Some(value) => Ok(value),
+            None => self.any_number(),
         }
-        let (mut value, mut places) = (value, 0);
-        if self.bytes.get(self.at) == Some(&b'.') {
-            self.at += 1;
-            (value, places) = self.digits(value);
-            if places == 0 {
-                return self.expected("a digit");
-            }
-        }
-        let exponent = matches!(self.bytes.get(self.at), Some(b'e' | b'E'));
-        if !exponent
-            && whole + places <= 19
-            && let Some(value) = decimal(value, places)
-        {
-            return Ok(if negative { -value } else { value });
-        }
-        self.long_number(start, exponent)
     }
 
-    /// A number with many digits or an exponent, by the standard library's (exact) parser.
+    /// A number of any shape, by the standard library's (exact) parser.
     #[cold]
-    fn long_number(&mut self, start: usize, exponent: bool) -> Parse<f64> {
-        if exponent {
+    fn any_number(&mut self) -> Parse<f64> {
+        let start = self.at;
+        self.at += usize::from(self.bytes.get(self.at) == Some(&b'-'));
+        let first = self.bytes.get(self.at).copied();
+        let whole = self.some_digits("a number")?;
+        if whole > 1 && first == Some(b'0') {
+            self.at -= whole;
+            return self.expected("a number without zeros in front");
+        }
+        if self.bytes.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.some_digits("a digit")?;
+        }
+        if let Some(b'e' | b'E') = self.bytes.get(self.at) {
             self.at += 1;
             self.at += usize::from(matches!(self.bytes.get(self.at), Some(b'+' | b'-')));
-            if self.digits(0).1 == 0 {
-                return self.expected("a digit");
-            }
+            self.some_digits("a digit")?;
         }
         let text = std::str::from_utf8(&self.bytes[start..self.at]).unwrap_or_default();
         match text.parse::<f64>() {
             Ok(value) if value.is_finite() => Ok(value),
             _ => self.fault(start, JsonProblem::TooLarge),
+        }
+    }
+
+    fn some_digits(&mut self, what: &'static str) -> Parse<usize> {
+        match self.digits(0).1 {
+            0 => self.expected(what),
+            count => Ok(count),
         }
     }
 
@@ -239,10 +279,22 @@ impl<'a> Cursor<'a> {
     }
 
     /// An integer that is nothing but digits and a sign, if one comes next.
-    #[inline]
+    #[inline(always)]
     pub(super) fn integer(&mut self) -> Option<i64> {
         self.peek();
         let start = self.at;
+        if let Some(chunk) = self.bytes.get(start..)?.first_chunk() {
+            // most ids have under eight digits, none of them a 0 in front
+            let (value, count) = eight_digits(*chunk);
+            if (1..8).contains(&count) && chunk[0] != b'0' && !matches!(chunk[count], b'.' | b'e' | b'E') {
+                self.at += count;
+                return Some(value as i64);
+            }
+        }
+        self.long_integer(start)
+    }
+
+    fn long_integer(&mut self, start: usize) -> Option<i64> {
         let negative = self.bytes.get(self.at) == Some(&b'-');
         self.at += usize::from(negative);
         let zero = self.bytes.get(self.at) == Some(&b'0');

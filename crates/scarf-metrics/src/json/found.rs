@@ -225,6 +225,43 @@ fn step(
 #[inline]
 fn detection(c: &mut Cursor<'_>, truths: &Truths, index: usize) -> Parse<Found> {
     let at = c.at;
+    match usual_detection(c, truths) {
+        Some(found) => Ok(found),
+        None => {
+            c.at = at;
+            any_detection(c, truths, index)
+        }
+    }
+}
+
+/// A detection with its keys in the order of COCO's own example and nothing unusual about it.
+#[inline]
+fn usual_detection(c: &mut Cursor<'_>, truths: &Truths) -> Option<Found> {
+    c.literal(b"{\"image_id\":")?;
+    let image = truths.images.number(c.integer()?)?;
+    c.literal(b",")?;
+    c.literal(b"\"category_id\":")?;
+    let class = truths.categories.number(c.integer()?)?;
+    c.literal(b",")?;
+    c.literal(b"\"bbox\":")?;
+    let mut xywh = [0.0; 4];
+    for (number, before) in xywh.iter_mut().zip([b"[", b",", b",", b","]) {
+        c.literal(before)?;
+        c.peek();
+        *number = c.plain_number()?;
+    }
+    c.literal(b"]")?;
+    c.literal(b",")?;
+    c.literal(b"\"score\":")?;
+    c.peek();
+    let score = c.plain_number()?;
+    c.literal(b"}")?;
+    Some(Found { xywh, score, image, class })
+}
+
+/// A detection, whatever the order of its keys.
+fn any_detection(c: &mut Cursor<'_>, truths: &Truths, index: usize) -> Parse<Found> {
+    let at = c.at;
     let (mut image, mut class, mut xywh, mut score) = (None, None, None, None);
     c.object(|c, key| {
         match key {

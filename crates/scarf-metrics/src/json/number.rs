@@ -18,12 +18,12 @@ const FIFTHS: [(u64, u32); 28] = {
 };
 
 /// The `f64` nearest to `digits / 10^places`, or `None` where that takes more than 128 bits to say
-/// (about one number of 500 with 17 digits).
+/// (about one number of 1,000 with 17 digits).
 ///
 /// Small numbers divide exactly (Clinger 1990). Others are multiplied by a reciprocal rounded down,
 /// and the product's error bounds decide whether the rounding is certain (the idea of Eisel and
 /// Lemire, "Number parsing at a gigabyte per second", 2021).
-#[inline]
+#[inline(always)]
 pub(super) fn decimal(digits: u64, places: usize) -> Option<f64> {
     if digits < 1 << 53 {
         return Some(digits as f64 / *TENS.get(places)?);
@@ -40,8 +40,8 @@ pub(super) fn decimal(digits: u64, places: usize) -> Option<f64> {
     let kept = high >> spare;
     let kept = if rest + 2 <= half {
         kept
-    } else if rest > half && rest + 2 <= 1 << spare {
-        kept + 1
+    } else if rest > half {
+        kept + 1 // also where the product reaches a little beyond it
     } else {
         return None;
     };
@@ -50,7 +50,7 @@ pub(super) fn decimal(digits: u64, places: usize) -> Option<f64> {
 }
 
 /// Up to eight decimal digits at the start of eight bytes: their value and how many.
-#[inline]
+#[inline(always)]
 pub(super) fn eight_digits(bytes: [u8; 8]) -> (u64, usize) {
     let values = u64::from_le_bytes(bytes) ^ 0x3030_3030_3030_3030;
     let others = (values.wrapping_add(0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080;
