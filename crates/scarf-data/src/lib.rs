@@ -5,6 +5,8 @@
 //! objects is a sample like any other. Everything random takes a seed or a ChaCha8 generator and
 //! gives the same result on every machine.
 
+pub mod augment;
+pub mod coco;
 mod dataset;
 mod error;
 mod files;

@@ -1,13 +1,14 @@
 //! Decoded images, all at once and kept; resizing.
 
+mod resize;
+
 use std::path::Path;
 
-use fast_image_resize::images::{TypedImage, TypedImageRef};
-use fast_image_resize::pixels::U8x3;
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::{ImageReader, RgbImage};
 use rayon::prelude::*;
 use scarf_core::Size;
+
+pub use resize::resize;
 
 use crate::{DataError, DataSet, Sample, Skipped};
 
@@ -90,25 +91,4 @@ fn decode_sample(sample: &Sample) -> Result<RgbImage, DataError> {
         return Err(DataError::DecodedSize { path, found, expected });
     }
     Ok(image)
-}
-
-/// Resizes bilinearly; when it shrinks, every source pixel counts (as Pillow's and torchvision's
-/// antialiased resize). Boxes scale with `new / old` of each side.
-///
-/// # Panics
-/// Where a side of either size is 0.
-pub fn resize(image: &RgbImage, size: Size) -> RgbImage {
-    if image.dimensions() == (size.width, size.height) {
-        return image.clone();
-    }
-    // Through the typed images: the untyped ones compile every pixel type there is into this crate.
-    let source = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_raw())
-        .expect("an RGB image holds three bytes a pixel");
-    let mut target = RgbImage::new(size.width, size.height);
-    let mut view = TypedImage::<U8x3>::from_buffer(size.width, size.height, &mut target)
-        .expect("an RGB image holds three bytes a pixel");
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    Resizer::new().resize_typed(&source, &mut view, &options).expect("neither image is empty");
-    drop(view);
-    target
 }
