@@ -6,6 +6,7 @@
 //! gives the same result on every machine.
 
 pub mod augment;
+pub mod catalog;
 pub mod coco;
 mod dataset;
 mod error;
@@ -13,6 +14,7 @@ mod files;
 pub mod images;
 pub mod split;
 pub mod stats;
+pub mod synth;
 
 pub mod voc;
 

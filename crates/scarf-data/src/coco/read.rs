@@ -1,0 +1,182 @@
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use scarf_core::{Annotation, BBox, Classes, Size};
+
+use super::{Boxes, Document, Image, Object, locate};
+use crate::dataset::Gather;
+use crate::files;
+use crate::voc::{at, check_box};
+use crate::{DataError, DataSet, OnBad, Place, Problem, Sample, Skipped};
+
+/// Reads a data set from COCO's JSON; the images are looked for in their folder.
+///
+/// The classes are the categories in order of their ids. Images without annotations are samples
+/// too. Errors name the line, and the id of the image or annotation. With [`OnBad::Skip`] an image
+/// that is wrong, or has a wrong annotation, is left out and listed; a file that is not of COCO's form
+/// as a whole is an error still.
+pub fn read(
+    path: &Path,
+    images: &Path,
+    boxes: Boxes,
+    on_bad: OnBad,
+) -> Result<(DataSet, Vec<Skipped>), DataError> {
+    let bytes = files::read(path)?;
+    let whole = |place, text| at(path, place)(Problem::Malformed(text));
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|error| whole(Place::of(&bytes, error.valid_up_to()), "not UTF-8 text".into()))?;
+    let document: Document = serde_json::from_str(text).map_err(|error| {
+        let place = Place { line: error.line() as u32, column: error.column() as u32 };
+        whole(place, format!("not COCO's form (images, annotations, categories): {error}"))
+    })?;
+    let reader = Reader { path, text, folder: images, boxes, document: &document };
+    let (classes, class_of) = reader.classes()?;
+    let mut gather = Gather::new(on_bad);
+    let images = reader.images(&mut gather)?;
+    let mut objects = reader.objects_by_image(&mut gather)?;
+    let jobs: Vec<_> = images
+        .into_iter()
+        .map(|(index, image)| (index, image, objects.remove(&image.id).unwrap_or_default()))
+        .collect();
+    let samples: Vec<_> = jobs
+        .into_par_iter()
+        .map(|(index, image, objects)| reader.sample(index, image, &objects, &class_of))
+        .collect();
+    for sample in samples {
+        gather.take(sample)?;
+    }
+    Ok(gather.finish(classes))
+}
+
+type ByImage<'a> = HashMap<u64, Vec<(usize, &'a Object)>>;
+
+struct Reader<'a> {
+    path: &'a Path,
+    text: &'a str,
+    folder: &'a Path,
+    boxes: Boxes,
+    document: &'a Document,
+}
+
+impl<'a> Reader<'a> {
+    fn error(&self, key: &str, index: usize, what: String) -> DataError {
+        at(self.path, locate::item(self.text, key, index))(Problem::Malformed(what))
+    }
+
+    /// The classes by order of the category ids, and the class of each id.
+    fn classes(&self) -> Result<(Classes, HashMap<u64, usize>), DataError> {
+        let mut categories: Vec<_> = self.document.categories.iter().enumerate().collect();
+        categories.sort_by_key(|(_, category)| category.id);
+        let mut class_of = HashMap::new();
+        for (class, (index, category)) in categories.iter().enumerate() {
+            if class_of.insert(category.id, class).is_some() {
+                let what = format!("category id {} is there twice; expected each id once", category.id);
+                return Err(self.error("categories", *index, what));
+            }
+        }
+        let classes = Classes::new(categories.iter().map(|(_, category)| category.name.as_str()))
+            .map_err(|error| self.error("categories", 0, format!("categories: {error}")))?;
+        Ok((classes, class_of))
+    }
+
+    /// The images with an id and a stem of their own.
+    fn images(&self, gather: &mut Gather) -> Result<Vec<(usize, &'a Image)>, DataError> {
+        let (mut ids, mut stems) = (HashMap::new(), HashMap::new());
+        let mut images = Vec::new();
+        for (index, image) in self.document.images.iter().enumerate() {
+            let stem = files::stem(Path::new(&image.file_name));
+            let what = if ids.insert(image.id, index).is_some() {
+                format!("image id {} is there twice; expected each id once", image.id)
+            } else if let Some(other) = stems.insert(stem.clone(), image.id) {
+                format!(
+                    "image id {}: image id {other} has the stem `{stem}` too; a stem names one image",
+                    image.id
+                )
+            } else {
+                images.push((index, image));
+                continue;
+            };
+            gather.take(Err(self.error("images", index, what)))?;
+        }
+        Ok(images)
+    }
+
+    fn objects_by_image(&self, gather: &mut Gather) -> Result<ByImage<'a>, DataError> {
+        let mut objects: ByImage = self.document.images.iter().map(|image| (image.id, vec![])).collect();
+        let mut ids = HashMap::new();
+        for (index, object) in self.document.annotations.iter().enumerate() {
+            let what = if ids.insert(object.id, index).is_some() {
+                format!("annotation id {} is there twice; expected each id once", object.id)
+            } else if let Some(of_image) = objects.get_mut(&object.image_id) {
+                of_image.push((index, object));
+                continue;
+            } else {
+                format!("annotation id {}: there is no image id {}", object.id, object.image_id)
+            };
+            gather.take(Err(self.error("annotations", index, what)))?;
+        }
+        Ok(objects)
+    }
+
+    fn sample(
+        &self,
+        index: usize,
+        image: &Image,
+        objects: &[(usize, &Object)],
+        class_of: &HashMap<u64, usize>,
+    ) -> Result<Sample, DataError> {
+        let path: PathBuf = self.folder.join(&image.file_name);
+        let size = crate::images::size(&path)?;
+        let says = Size::new(image.width, image.height);
+        if says != size {
+            let (has, place) = (size, locate::item(self.text, "images", index));
+            return Err(at(self.path, place)(Problem::Size { says, has }));
+        }
+        let annotations = objects.iter().map(|&(index, object)| {
+            self.annotation(object, size, class_of).map_err(|problem| {
+                self.error("annotations", index, format!("annotation id {}: {problem}", object.id))
+            })
+        });
+        Ok(Sample {
+            name: files::stem(&path),
+            size,
+            annotations: annotations.collect::<Result<_, _>>()?,
+            image: path,
+        })
+    }
+
+    fn annotation(
+        &self,
+        object: &Object,
+        size: Size,
+        class_of: &HashMap<u64, usize>,
+    ) -> Result<Annotation, Problem> {
+        let class = *class_of.get(&object.category_id).ok_or_else(|| {
+            let mut known: Vec<_> = class_of.keys().collect();
+            known.sort();
+            Problem::Malformed(format!(
+                "there is no category id {}; the ids are {known:?}",
+                object.category_id
+            ))
+        })?;
+        let [a, b, c, d] = object.bbox;
+        let bbox = match self.boxes {
+            Boxes::Xywh => BBox::from_xywh(a, b, c, d),
+            Boxes::Xyxy => BBox::new(a, b, c, d),
+        };
+        check_box(bbox.to_array(), size).map_err(|problem| match self.boxes {
+            Boxes::Xywh => Problem::Malformed(format!(
+                "{problem} (the file's [{a}, {b}, {c}, {d}] was read as x, y, width, height)"
+            )),
+            Boxes::Xyxy => Problem::Malformed(format!(
+                "{problem} (the file's [{a}, {b}, {c}, {d}] was read as x1, y1, x2, y2)"
+            )),
+        })?;
+        let area = object.area.unwrap_or_else(|| bbox.area());
+        if !(area.is_finite() && area >= 0.0) {
+            return Err(Problem::Malformed(format!("`area` is {area}, expected a number of square pixels")));
+        }
+        Ok(Annotation { area, crowd: object.iscrowd != 0, ..Annotation::new(bbox, class) })
+    }
+}
