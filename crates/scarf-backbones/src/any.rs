@@ -23,6 +23,7 @@ macro_rules! backbones {
         }
 
         /// Any backbone of [`BackboneConfig`].
+        #[expect(clippy::large_enum_variant, reason = "a program has one or two of them")]
         #[derive(Module, Debug)]
         pub enum AnyBackbone {
             $(#[doc = concat!("Made by [`", stringify!($config), "`].")] $variant($network),)*

@@ -4,6 +4,8 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::layers::NormConfig;
+
 /// One feature map of a [`Pyramid`], announced before there is a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -93,4 +95,18 @@ pub(crate) fn check_outputs(
         return Err(ConfigError::new(backbone, field, problem));
     }
     Ok(())
+}
+
+/// Refuses a normalisation whose numbers are outside their ranges.
+pub(crate) fn check_norm(backbone: &'static str, norm: &NormConfig) -> Result<(), ConfigError> {
+    let epsilon = norm.epsilon().unwrap_or(0.0);
+    if !(0.0..=1.0).contains(&epsilon) {
+        return Err(ConfigError::new(backbone, "norm", format!("epsilon {epsilon} is not in 0..=1")));
+    }
+    match *norm {
+        NormConfig::Batch { momentum, .. } if !(0.0..=1.0).contains(&momentum) => {
+            Err(ConfigError::new(backbone, "norm", format!("momentum {momentum} is not in 0..=1")))
+        }
+        _ => Ok(()),
+    }
 }

@@ -5,10 +5,11 @@ use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_outputs};
+use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_norm, check_outputs};
 use crate::layers::{Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, NormConfig, Padding};
 use crate::weights::{Allow, Rename, Weights, WeightsError};
 
+const NAME: &str = "mobilenet_v1";
 /// Channels and stride of the stem, then of each separable block, at width 1.
 const BLOCKS: [(usize, usize); 14] = [
     (32, 2),
@@ -55,9 +56,10 @@ impl MobileNetV1Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         if !(self.width > 0.0 && self.width <= 16.0) {
             let problem = format!("{} is not in 0 < width <= 16", self.width);
-            return Err(ConfigError::new("mobilenet_v1", "width", problem));
+            return Err(ConfigError::new(NAME, "width", problem));
         }
-        check_outputs("mobilenet_v1", "outputs", &self.outputs, 0, BLOCKS.len() - 1)
+        check_norm(NAME, &self.norm)?;
+        check_outputs(NAME, "outputs", &self.outputs, 0, BLOCKS.len() - 1)
     }
 
     /// The network, its weights drawn from `rng`.
@@ -133,6 +135,7 @@ pub struct MobileNetV1 {
 }
 
 /// The first block, or one of the others.
+#[expect(clippy::large_enum_variant, reason = "nearly every one is the large one")]
 #[derive(Module, Debug)]
 enum Feature {
     Stem(ConvBlock),

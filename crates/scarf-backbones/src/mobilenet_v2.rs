@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid};
+use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_norm};
 use crate::layers::{Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, NormConfig, Padding};
 use crate::weights::{Allow, Rename, Weights, WeightsError};
 
@@ -70,7 +70,8 @@ impl Tap {
 pub struct MobileNetV2Config {
     /// The factor of all channels, above 0; results are rounded to multiples of 8.
     pub width: f64,
-    /// Where the levels are taken, in the order of the network; blocks past the last are not built.
+    /// Where the levels are taken, in the order of the network; what comes
+    /// after the last is not built.
     pub outputs: Vec<Tap>,
     /// Whose.
     pub flavor: Flavor,
@@ -105,7 +106,7 @@ impl MobileNetV2Config {
             );
             return Err(ConfigError::new(NAME, "outputs", problem));
         }
-        Ok(())
+        check_norm(NAME, &self.norm)
     }
 
     /// The network, its weights drawn from `rng`.
@@ -163,6 +164,11 @@ impl MobileNetV2Config {
             return Feature::Conv(block(conv, Activation::Relu6));
         }
         let expand = (hidden != input).then(|| block(Conv2dConfig::new(input, hidden, 1), Activation::Relu6));
+        if self.outputs.last() == Some(&Tap::Expansion(index))
+            && let Some(expand) = expand
+        {
+            return Feature::Expansion(Expansion { expand });
+        }
         Feature::Inverted(Inverted {
             expand,
             dw: block(Conv2dConfig::depthwise(hidden).with_stride(stride), Activation::Relu6),
@@ -239,11 +245,19 @@ pub struct MobileNetV2 {
     levels: Vec<Level>,
 }
 
-/// The first and last block, or one of the others.
+/// The first and last block, one of the others, or the beginning of one.
+#[expect(clippy::large_enum_variant, reason = "nearly every one is the large one")]
 #[derive(Module, Debug)]
 enum Feature {
     Conv(ConvBlock),
     Inverted(Inverted),
+    Expansion(Expansion),
+}
+
+/// The part of an [`Inverted`] that the last level needs.
+#[derive(Module, Debug)]
+struct Expansion {
+    expand: ConvBlock,
 }
 
 /// Inverted residual: wider inside than at its ends, of which the last is linear.
@@ -285,10 +299,11 @@ impl Backbone for MobileNetV2 {
                     if self.outputs.contains(&Tap::Expansion(index)) {
                         maps.push(expanded.clone());
                     }
-                    if self.outputs.last() == Some(&Tap::Expansion(index)) {
-                        break;
-                    }
                     block.narrow(x, expanded)
+                }
+                Feature::Expansion(block) => {
+                    maps.push(block.expand.forward(x));
+                    break;
                 }
             };
             if self.outputs.contains(&Tap::Block(index)) {

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use scarf_kernels::activate;
 use serde::{Deserialize, Serialize};
 
-use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_outputs};
+use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_norm, check_outputs};
 use crate::layers::{
     Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, MaxPool2d, NormConfig, max_pool2d,
 };
@@ -71,6 +71,7 @@ impl ResNetConfig {
             let problem = format!("{} is none of 18, 34, 50 and 101", self.depth);
             return Err(ConfigError::new(NAME, "depth", problem));
         }
+        check_norm(NAME, &self.norm)?;
         check_outputs(NAME, "outputs", &self.outputs, 1, 4)
     }
 

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_outputs};
+use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_norm, check_outputs};
 use crate::layers::{
     Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, MaxPool2d, NormConfig, Padding, max_pool2d,
 };
@@ -56,6 +56,7 @@ impl VggConfig {
     /// # Errors
     /// Names the field.
     pub fn check(&self) -> Result<(), ConfigError> {
+        check_norm(NAME, &self.norm)?;
         match &self.form {
             VggForm::Plain(outputs) => check_outputs(NAME, "form.plain", outputs, 1, STAGES.len()),
             VggForm::Atrous => Ok(()),

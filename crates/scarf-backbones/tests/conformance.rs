@@ -1,5 +1,6 @@
 //! What every backbone must keep: one line each.
 
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Distribution, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -44,11 +45,13 @@ fn conform(recipe: &str, levels: &[(usize, usize)]) {
     let announced: Vec<_> = backbone.levels().iter().map(|level| (level.channels, level.stride)).collect();
     assert_eq!(announced, levels);
     levels_are_true(&backbone, &device);
-    assert!(Weights::of(&backbone) == Weights::of(&build(&config, 1, &device)), "one seed, two networks");
-    assert!(Weights::of(&backbone) != Weights::of(&build(&config, 2, &device)), "two seeds, one network");
     stages_are_apart(&backbone);
-    trains(&build(&config, 1, &device.clone().autodiff()));
-    frozen_stays(build(&config, 1, &device.autodiff()));
+    let trained = build(&config, 1, &device.clone().autodiff());
+    let weights = Weights::of(&backbone);
+    assert!(weights == Weights::of(&trained), "one seed, two networks");
+    assert!(weights != Weights::of(&build(&config, 2, &device)), "two seeds, one network");
+    trains(&trained);
+    frozen_stays(trained);
 }
 
 fn levels_are_true(backbone: &AnyBackbone, device: &Device) {
@@ -87,43 +90,23 @@ fn loss(backbone: &AnyBackbone) -> Tensor<1> {
     sums.reduce(|a, b| a + b).unwrap()
 }
 
-/// A gradient reaches the stages' parameters, all finite; those that need none get none.
+/// Every parameter that wants a gradient gets one, finite.
 fn trains(backbone: &AnyBackbone) {
-    let grads = loss(backbone).backward();
-    let mut counted = Counter { grads, with: 0, without: 0 };
-    burn::module::Module::visit(backbone, &mut counted);
-    assert!(counted.with > 0);
-}
-
-struct Counter {
-    grads: burn::tensor::Gradients,
-    with: usize,
-    without: usize,
-}
-
-impl burn::module::ModuleVisitor for Counter {
-    fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
-        match param.grad(&self.grads) {
-            Some(grad) => {
-                let values: Vec<f32> = grad.into_data().try_into_vec().unwrap();
-                assert!(values.iter().all(|value| value.is_finite()));
-                self.with += 1;
-            }
-            None => self.without += 1,
-        }
-    }
+    let gradients = Gradients::of(backbone);
+    assert!(gradients.wanted > 0);
+    assert_eq!(gradients.got, gradients.wanted);
 }
 
 /// Frozen stages get no gradients, and their running statistics stay.
 fn frozen_stays(backbone: AnyBackbone) {
+    let wanted = Gradients::of(&backbone).wanted;
     let stages = backbone.stages();
     let count = stages.len().div_ceil(2);
     let backbone = freeze_stages(backbone, count).unwrap();
     let before = Weights::of(&backbone);
-    let grads = loss(&backbone).backward();
-    let mut counted = Counter { grads, with: 0, without: 0 };
-    burn::module::Module::visit(&backbone, &mut counted);
-    assert!(counted.without > 0);
+    let gradients = Gradients::of(&backbone);
+    assert!(gradients.wanted < wanted || wanted == 0);
+    assert_eq!(gradients.got, gradients.wanted);
     let after = Weights::of(&backbone);
     for stage in &stages[..count] {
         let frozen = |weights: &Weights| weights.clone().matching(stage).unwrap();
@@ -131,4 +114,77 @@ fn frozen_stays(backbone: AnyBackbone) {
     }
     let all = freeze_stages(backbone, stages.len()).unwrap();
     assert!(!loss(&all).is_require_grad());
+}
+
+/// How many parameters want a gradient, and how many get one.
+struct Gradients {
+    gradients: burn::tensor::Gradients,
+    wanted: usize,
+    got: usize,
+}
+
+impl Gradients {
+    fn of(backbone: &AnyBackbone) -> Self {
+        let mut counted = Self { gradients: loss(backbone).backward(), wanted: 0, got: 0 };
+        backbone.visit(&mut counted);
+        counted
+    }
+}
+
+impl ModuleVisitor for Gradients {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.wanted += usize::from(param.is_require_grad());
+        if let Some(gradient) = param.grad(&self.gradients) {
+            let values: Vec<f32> = gradient.into_data().try_into_vec().unwrap();
+            assert!(values.iter().all(|value| value.is_finite()));
+            self.got += 1;
+        }
+    }
+}
+
+/// Trainable numbers of the references without their classifiers: torchvision 0.29's, and Keras's
+/// for MobileNet v1.
+#[test]
+fn parameters_are_as_many_as_the_references() {
+    let cases = [
+        ("[mobilenet_v1]", 3_206_976),
+        ("[mobilenet_v2]", 2_223_872),
+        ("resnet = { depth = 18 }", 11_176_512),
+        ("resnet = { depth = 34 }", 21_284_672),
+        ("resnet = { depth = 50 }", 23_508_032),
+        ("resnet = { depth = 101, variant = 'v1.5' }", 42_500_160),
+        ("vgg = { form = { plain = [5] } }", 14_714_688),
+        // And conv4_3's scale, fc6 and fc7.
+        ("[vgg]", 14_714_688 + 512 + (512 * 9 + 1) * 1024 + (1024 + 1) * 1024),
+    ];
+    for (recipe, expected) in cases {
+        let weights = Weights::of(&build(&toml::from_str(recipe).unwrap(), 0, &Device::default()));
+        let trained = weights.names().filter(|name| !name.contains(".running_"));
+        let count: usize = trained.map(|name| weights.get(name).unwrap().values.len()).sum();
+        assert_eq!(count, expected, "{recipe}");
+    }
+}
+
+#[test]
+fn what_describes_no_network_is_refused_with_its_field() {
+    let cases = [
+        ("mobilenet_v1 = { width = 0.0 }", "backbone.mobilenet_v1.width: 0 is not in 0 < width <= 16"),
+        ("mobilenet_v1 = { width = nan }", "backbone.mobilenet_v1.width"),
+        ("mobilenet_v1 = { outputs = [11, 14] }", "[11, 14] is not an increasing, non-empty list of 0..=13"),
+        ("mobilenet_v2 = { outputs = [{ block = 3 }, { expansion = 3 }] }", "backbone.mobilenet_v2.outputs"),
+        ("mobilenet_v2 = { outputs = [{ expansion = 1 }] }", "expansions 2..=17"),
+        ("resnet = { depth = 152 }", "backbone.resnet.depth: 152 is none of 18, 34, 50 and 101"),
+        ("resnet = { outputs = [0, 1] }", "backbone.resnet.outputs"),
+        ("resnet = { norm = { frozen = { epsilon = -1.0 } } }", "backbone.resnet.norm: epsilon -1"),
+        ("vgg = { form = { plain = [] } }", "backbone.vgg.form.plain"),
+        ("vgg = { norm = { batch = { epsilon = 0.0, momentum = 2.0 } } }", "momentum 2 is not in 0..=1"),
+    ];
+    for (recipe, expected) in cases {
+        let config: BackboneConfig = toml::from_str(recipe).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let error = config.init(&Device::default(), &mut rng).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let error = toml::from_str::<BackboneConfig>("resnet = { deep = 50 }").unwrap_err().to_string();
+    assert!(error.contains("unknown field `deep`"), "{error}");
 }

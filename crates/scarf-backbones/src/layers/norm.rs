@@ -2,7 +2,7 @@
 
 use burn::module::{Flag, Module, Param, RunningState};
 use burn::tensor::{Device, Tensor};
-use scarf_kernels::{Activation, activate};
+use scarf_kernels::{Activation, batch_norm_train, scale_shift};
 use serde::{Deserialize, Serialize};
 
 use super::init::constant;
@@ -16,14 +16,14 @@ pub enum NormConfig {
     None,
     /// Batch normalisation that is trained.
     Batch {
-        /// Added to the variance under the root, above 0.
+        /// Added to the variance under the root, in 0..=1.
         epsilon: f64,
         /// How much of the running statistics each batch replaces, in 0..=1 (PyTorch's convention).
         momentum: f64,
     },
     /// Batch normalisation by its running statistics, of which nothing is ever trained.
     Frozen {
-        /// Added to the variance under the root, above 0.
+        /// Added to the variance under the root, in 0..=1.
         epsilon: f64,
     },
 }
@@ -110,20 +110,17 @@ impl BatchNorm {
             return self.forward_train(x, activation);
         }
         let (scale, shift) = self.fixed();
-        let channels = scale.dims()[0];
-        let shape = [1, channels, 1, 1];
-        activate(x * scale.reshape(shape) + shift.reshape(shape), activation)
+        scale_shift(x, scale, shift, activation)
     }
 
     fn forward_train(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
         let [batch, _, height, width] = x.dims();
         let count = (batch * height * width) as f64;
         let (weight, bias) = (self.weight.val(), self.bias.val());
-        let normed = burn::tensor::module::batch_norm_train(x, weight, bias, self.epsilon);
-        let unbiased = normed.variance.detach() * (count / (count - 1.0).max(1.0));
-        self.advance(&self.running_mean, normed.mean.detach());
-        self.advance(&self.running_var, unbiased);
-        activate(normed.output, activation)
+        let normed = batch_norm_train(x, weight, bias, self.epsilon, activation);
+        self.advance(&self.running_mean, normed.mean);
+        self.advance(&self.running_var, normed.variance * (count / (count - 1.0).max(1.0)));
+        normed.output
     }
 
     fn advance(&self, running: &RunningState<Tensor<1>>, batch: Tensor<1>) {
