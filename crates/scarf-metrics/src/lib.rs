@@ -26,9 +26,11 @@ mod matching;
 mod params;
 mod report;
 mod store;
+mod voc;
 
 pub use error::EvalError;
 pub use evaluator::Evaluator;
 pub use labels::{GroundTruth, Prediction};
 pub use params::{AreaRange, CocoParams, linspace};
 pub use report::{ClassReport, CocoReport};
+pub use voc::{PixelRule, VocClass, VocMean, VocParams, VocReport};

@@ -113,6 +113,11 @@ impl Matcher {
         self.keys.sort_unstable();
     }
 
+    /// The sorted detections.
+    pub(crate) fn sorted(&self) -> impl Iterator<Item = &Found> {
+        self.keys.iter().map(|key| &self.rows[key.1 as u32 as usize])
+    }
+
     /// Sets the ground truths of a class before the pass.
     pub(crate) fn load(&mut self, store: &Store, grid: &Grid, truths: &[u32]) {
         self.cells.clear();
