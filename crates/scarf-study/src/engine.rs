@@ -1,0 +1,287 @@
+//! Has the runs of a study done, one process each.
+
+use crate::estimate::Estimate;
+use crate::files::{read_if_there, write_atomic};
+use crate::plan::{Plan, Run, State};
+use crate::program::{Program, Step, told};
+use crate::record::{Record, Records};
+use crate::result::{Epoch, RunResult};
+use crate::settings::{InitSetting, Places, Settings, run_folder};
+use crate::when::rfc3339;
+use crate::{Error, Given, Study, Weights};
+use std::collections::VecDeque;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Is told what goes on.
+pub trait Watch {
+    /// A run begins: it is number `position` of `runs`; all that is yet to be done takes `left` seconds.
+    fn begins(&mut self, run: &Run, position: usize, runs: usize, left: Option<f64>);
+    /// The program printed a line.
+    fn line(&mut self, line: &str);
+    /// An epoch was done; a run that is resumed tells those from before, too.
+    fn epoch(&mut self, epoch: &Epoch);
+    /// Some time has passed.
+    fn tick(&mut self, run: Duration);
+    /// A run has ended.
+    fn ends(&mut self, run: &Run, record: &Record);
+    /// Something else worth a line.
+    fn note(&mut self, note: &str);
+}
+
+/// Has the runs of a study done, in a folder that holds all that comes of them: `records.csv`, and `runs/ID`
+/// with what the program wrote.
+#[derive(Debug, Clone)]
+pub struct Engine<'a> {
+    study: &'a Study,
+    program: Program,
+    out: PathBuf,
+    given: Given,
+}
+
+const PATIENCE: Duration = Duration::from_millis(100);
+/// Of what a failed program printed last, this many lines tell why.
+const LAST_LINES: usize = 4;
+
+impl<'a> Engine<'a> {
+    /// An engine for `study` in the folder `out`.
+    ///
+    /// # Errors
+    /// Where a path cannot be made absolute.
+    pub fn new(study: &'a Study, program: Program, out: &Path, given: &Given) -> Result<Self, Error> {
+        let absolute = |path: &Path| std::path::absolute(path).map_err(Error::io(path, "is no path"));
+        let given = Given {
+            shrink: given.shrink,
+            data: given.data.as_deref().map(absolute).transpose()?,
+            weights: match &given.weights {
+                Some(Weights::Folder(folder)) => Some(Weights::Folder(absolute(folder)?)),
+                other => other.clone(),
+            },
+        };
+        Ok(Self { study, program, out: absolute(out)?, given })
+    }
+
+    /// Does all runs that have no record, after a look at their settings. A run that fails leaves a record that
+    /// says why, and the others go on. `retry` forgets the records of runs that failed.
+    ///
+    /// # Errors
+    /// Before the first run: where the settings of one are refused, weights are missing, or another study runs in
+    /// the folder. Later only where the machine does not do as it should, or somebody interrupts.
+    pub fn run(&self, retry: bool, watch: &mut dyn Watch) -> Result<Records, Error> {
+        let _lock = lock(&self.out.join(".lock"))?.ok_or_else(|| Error::Busy(self.out.clone()))?;
+        let path = records_path(&self.out);
+        let mut records = Records::read(&path)?;
+        if retry {
+            records.retain(Record::is_ok);
+        }
+        self.door(&self.study.plan(&records))?;
+        loop {
+            let plan = self.study.plan(&records);
+            let Some(run) = plan.next() else { return Ok(records) };
+            let position =
+                plan.runs.iter().filter(|run| matches!(run.state, State::Done | State::Failed)).count();
+            let left = Estimate::new(self.study, &plan, &records).left(&plan);
+            watch.begins(run, position + 1, plan.runs.len(), left);
+            let record = self.one(run, watch)?;
+            watch.ends(run, &record);
+            records.put(record);
+            records.write(&path)?;
+        }
+    }
+
+    /// Every planned run whose settings are known has settings that the program takes.
+    fn door(&self, plan: &Plan) -> Result<(), Error> {
+        let to_do = |run: &&Run| matches!(run.state, State::Ready | State::Waiting(_));
+        for run in plan.runs.iter().filter(to_do) {
+            let Some(settings) = &run.settings else { continue };
+            let file = self.write_settings(settings)?;
+            if let Err(reason) = self.program.check(&file)? {
+                return Err(Error::Refused { run: run.to_string(), reason });
+            }
+        }
+        Ok(())
+    }
+
+    fn write_settings(&self, settings: &Settings) -> Result<PathBuf, Error> {
+        let mut places = Places {
+            out: self.out.clone(),
+            data: self.given.data.clone(),
+            weights: self.given.weights_folder().map(Path::to_path_buf),
+            weights_files: Vec::new(),
+        };
+        if let InitSetting::Weights(names) = &settings.init {
+            for name in names {
+                let looked = self.given.weights_file(name);
+                match looked.clone().filter(|file| file.is_file()) {
+                    Some(file) => places.weights_files.push(file),
+                    None => {
+                        let (approach, name) = (settings.approach.clone(), name.clone());
+                        return Err(Error::NoWeights { approach, name, looked });
+                    }
+                }
+            }
+        }
+        let file = places.run(&settings.id).join("settings.json");
+        let text = format!("{:#}\n", settings.to_json(&places));
+        write_atomic(&file, text.as_bytes())?;
+        Ok(file)
+    }
+
+    fn one(&self, run: &Run, watch: &mut dyn Watch) -> Result<Record, Error> {
+        let settings = run.settings.as_ref().expect("a run that is ready has settings");
+        let folder = run_folder(&self.out, &settings.id);
+        let file = self.write_settings(settings)?;
+        let lock = self.wait_for(run, &folder, watch)?;
+        let started = started(&folder)?;
+        let begun = Instant::now();
+        // A study that was killed between the end of a run and its record has the result already.
+        let outcome = match RunResult::read(&folder) {
+            Ok(result) => Ok(result),
+            Err(_) => self.supervise(&file, &folder, lock, begun, watch)?,
+        };
+        Ok(self.record(run, settings, outcome, started, begun.elapsed()))
+    }
+
+    /// The lock of a run's folder. A process that was left there by a study that was killed has it until it ends.
+    fn wait_for(&self, run: &Run, folder: &Path, watch: &mut dyn Watch) -> Result<File, Error> {
+        let path = folder.join(".lock");
+        if let Some(file) = lock(&path)? {
+            return Ok(file);
+        }
+        watch.note(&format!("{run} is still going on, left by a study that was killed; waiting for its end"));
+        let begun = Instant::now();
+        loop {
+            if let Some(file) = lock(&path)? {
+                return Ok(file);
+            }
+            watch.tick(begun.elapsed());
+            std::thread::sleep(PATIENCE);
+        }
+    }
+
+    /// Starts the program and follows it to its end.
+    fn supervise(
+        &self,
+        settings: &Path,
+        folder: &Path,
+        lock: File,
+        begun: Instant,
+        watch: &mut dyn Watch,
+    ) -> Result<Result<RunResult, String>, Error> {
+        let mut running = self.program.start(settings, folder, lock)?;
+        let mut last = VecDeque::new();
+        let mut epochs = 0;
+        let status = loop {
+            let step = match running.step(PATIENCE) {
+                Ok(step) => step,
+                Err(error) => {
+                    running.kill();
+                    return Err(Error::io(folder, "its run cannot be waited for")(error));
+                }
+            };
+            if let Step::Line(line) = &step {
+                watch.line(line);
+                remember(&mut last, line);
+            }
+            let all = Epoch::read_all(folder);
+            all.iter().skip(epochs).for_each(|epoch| watch.epoch(epoch));
+            epochs = all.len();
+            watch.tick(begun.elapsed());
+            if let Step::Ended(status) = step {
+                break status;
+            }
+        };
+        if status.success() {
+            return Ok(RunResult::read(folder));
+        }
+        let Some(told) = told(status) else { return Err(Error::Interrupted) };
+        let why: Vec<String> = std::iter::once(told).chain(last).collect();
+        Ok(Err(why.join(" | ")))
+    }
+
+    fn record(
+        &self,
+        run: &Run,
+        settings: &Settings,
+        outcome: Result<RunResult, String>,
+        started: String,
+        elapsed: Duration,
+    ) -> Record {
+        let seconds = outcome.as_ref().map_or(elapsed.as_secs_f64(), |result| result.seconds.total);
+        let outcome = outcome.and_then(|result| complete(&result, settings).map(|()| result));
+        let (result, err) = match outcome {
+            Ok(result) => (Some(result), String::new()),
+            Err(err) => (None, err),
+        };
+        let numbers = |score: Option<&crate::Score>| score.map(|score| score.numbers);
+        Record {
+            id: settings.id.clone(),
+            study: self.study.name.clone(),
+            approach: run.approach.clone(),
+            kind: run.kind,
+            trial: run.trial,
+            seed: run.seed,
+            params: run.params.iter().map(|(key, value)| (key.clone(), value.to_string())).collect(),
+            val: numbers(result.as_ref().and_then(|result| result.val.as_ref())),
+            test: numbers(result.as_ref().and_then(|result| result.test.as_ref())),
+            epochs: result.as_ref().map(|result| result.epochs),
+            seconds,
+            dollars: seconds / 3600.0 * self.study.price.dollars_per_hour,
+            device: result.as_ref().map_or_else(String::new, |result| result.device.clone()),
+            version: result.and_then(|result| result.version).unwrap_or_default(),
+            started,
+            err,
+        }
+    }
+}
+
+/// The records of a study in its folder.
+pub(crate) fn records_path(out: &Path) -> PathBuf {
+    out.join("records.csv")
+}
+
+/// A result has the scores that were asked for.
+fn complete(result: &RunResult, settings: &Settings) -> Result<(), String> {
+    for part in &settings.score {
+        let there = if part == "val" { result.val.is_some() } else { result.test.is_some() };
+        if !there {
+            return Err(format!("result.json: no scores on {part}"));
+        }
+    }
+    Ok(())
+}
+
+fn remember(last: &mut VecDeque<String>, line: &str) {
+    if line.trim().is_empty() {
+        return;
+    }
+    if last.len() == LAST_LINES {
+        last.pop_front();
+    }
+    last.push_back(line.trim().chars().take(300).collect());
+}
+
+/// When the run began for the first time.
+fn started(folder: &Path) -> Result<String, Error> {
+    let path = folder.join("started");
+    if let Some(text) = read_if_there(&path)? {
+        return Ok(text.trim().into());
+    }
+    let now = rfc3339(SystemTime::now());
+    write_atomic(&path, format!("{now}\n").as_bytes())?;
+    Ok(now)
+}
+
+/// The file at `path`, locked; `None` where somebody else has locked it.
+fn lock(path: &Path) -> Result<Option<File>, Error> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(Error::io(folder, "cannot be made"))?;
+    let file = File::options().create(true).truncate(false).read(true).write(true).open(path);
+    let file = file.map_err(Error::io(path, "cannot be opened"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(Error::io(path, "cannot be locked")(error)),
+    }
+}

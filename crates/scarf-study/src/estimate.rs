@@ -1,0 +1,42 @@
+//! How long the rest takes.
+
+use crate::plan::{Plan, Run, State};
+use crate::record::{Record, Records};
+use crate::study::Study;
+
+/// How long the rest of a study takes, judged by the runs there were.
+#[derive(Debug, Clone, Copy)]
+pub struct Estimate<'a> {
+    study: &'a Study,
+    records: &'a Records,
+    runs: usize,
+}
+
+impl<'a> Estimate<'a> {
+    /// For this plan of `study`.
+    pub fn new(study: &'a Study, plan: &Plan, records: &'a Records) -> Self {
+        Self { study, records, runs: plan.runs.len() }
+    }
+
+    /// Seconds that `run` takes: as long as the runs of its approach and kind did, or else those of its approach,
+    /// or else all; or else its share of what the study's file expects. `None` where nothing is known.
+    pub fn run(&self, run: &Run) -> Option<f64> {
+        let ok = || self.records.iter().filter(|record| record.is_ok());
+        let alike = |record: &&Record| record.approach == run.approach;
+        mean(ok().filter(alike).filter(|record| record.kind == run.kind))
+            .or_else(|| mean(ok().filter(alike)))
+            .or_else(|| mean(ok()))
+            .or_else(|| Some(self.study.minutes? * 60.0 / self.runs as f64))
+    }
+
+    /// Seconds that all runs which are yet to be done take, one after another.
+    pub fn left(&self, plan: &Plan) -> Option<f64> {
+        let to_do = |run: &&Run| matches!(run.state, State::Ready | State::Waiting(_));
+        plan.runs.iter().filter(to_do).map(|run| self.run(run)).sum()
+    }
+}
+
+fn mean<'r>(records: impl Iterator<Item = &'r Record>) -> Option<f64> {
+    let seconds: Vec<f64> = records.map(|record| record.seconds).collect();
+    (!seconds.is_empty()).then(|| seconds.iter().sum::<f64>() / seconds.len() as f64)
+}

@@ -1,0 +1,309 @@
+//! The answer, the table of approaches, cost against AP, and classes.
+
+use super::Sources;
+use super::chart::{Axis, Mark, Series, chart};
+use crate::plan::Kind;
+use crate::result::RunResult;
+use crate::settings::run_folder;
+use crate::stat::Stat;
+use crate::summary::{Row, Summary};
+use crate::text::{duration, money};
+use crate::{ClassScore, NUMBERS};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What came of it, in a few sentences.
+pub(super) fn answer(summary: &Summary) -> Vec<String> {
+    let (Some(best), Some(ap)) = (summary.best(), summary.best().and_then(Row::ap)) else {
+        return vec!["There is no answer yet: no approach has been scored on the test images.".into()];
+    };
+    let mut sentences = vec![format!(
+        "{} is best: AP {} and AP50 {} on the test images{}.",
+        best.title,
+        reached(&ap),
+        best.test.map_or_else(String::new, |test| reached(&test[1])),
+        best.total.map_or_else(String::new, |total| format!(
+            ", for {} a detector, all that it takes included",
+            money(total)
+        ))
+    )];
+    for row in summary.rows.iter().filter(|row| row.approach != best.approach) {
+        let Some(other) = row.ap() else {
+            let why = row.err.as_deref().unwrap_or("not all its runs have been done");
+            sentences.push(format!("{} has no score: {why}.", row.title));
+            continue;
+        };
+        let times = match (row.total, best.total) {
+            (Some(a), Some(b)) if a > 0.0 && b > 0.0 => format!(", at {} times the cost", ratio(a / b)),
+            _ => String::new(),
+        };
+        sentences.push(format!(
+            "{} reaches {}, {:.3} less{times}.",
+            row.title,
+            reached(&other),
+            ap.mean - other.mean
+        ));
+    }
+    sentences.push(doubt(summary));
+    sentences
+}
+
+fn reached(stat: &Stat) -> String {
+    match stat.half {
+        Some(half) => format!(
+            "{:.3} (95 % interval {:.3} to {:.3})",
+            stat.mean,
+            (stat.mean - half).max(0.0),
+            (stat.mean + half).min(1.0)
+        ),
+        None => stat.text(),
+    }
+}
+
+fn ratio(ratio: f64) -> String {
+    if ratio >= 10.0 { format!("{ratio:.0}") } else { format!("{ratio:.1}") }
+}
+
+fn doubt(summary: &Summary) -> String {
+    let n = summary.rows.iter().filter_map(Row::ap).map(|stat| stat.n).min().unwrap_or(0);
+    match n {
+        0 | 1 => "One seed each: nothing is known of the spread, so small differences say little.".into(),
+        n => format!("Means of {n} seeds; the intervals are of the means, by Student's t."),
+    }
+}
+
+/// An approach at a glance.
+#[derive(Serialize)]
+pub(super) struct Card {
+    colour: usize,
+    title: String,
+    note: String,
+    best: bool,
+    ap: String,
+    spread: String,
+    ap50: String,
+    time: String,
+    total: String,
+}
+
+pub(super) fn cards(sources: &Sources<'_>) -> Vec<Card> {
+    let best = sources.summary.best().map(|row| row.approach.as_str());
+    let card = |row: &Row| Card {
+        colour: sources.colour(&row.approach),
+        title: row.title.clone(),
+        note: sources
+            .study
+            .approach(&row.approach)
+            .map_or_else(String::new, |approach| approach.note.clone()),
+        best: best == Some(row.approach.as_str()),
+        ap: row.ap().map_or_else(|| "–".into(), |stat| format!("{:.3}", stat.mean)),
+        spread: row.ap().and_then(|stat| stat.sd).map_or_else(String::new, |sd| format!("± {sd:.3}")),
+        ap50: row.test.map_or_else(|| "–".into(), |test| format!("{:.3}", test[1].mean)),
+        time: row.total_seconds.map_or_else(|| "–".into(), duration),
+        total: row.total.map_or_else(|| "–".into(), money),
+    };
+    sources.summary.rows.iter().map(card).collect()
+}
+
+/// A cell: what is shown, its spread, what it sorts by, and whether it is the column's best.
+#[derive(Serialize, Clone, Default)]
+pub(super) struct Cell {
+    text: String,
+    spread: String,
+    sort: f64,
+    best: bool,
+}
+
+#[derive(Serialize)]
+pub(super) struct Table {
+    head: Vec<(String, String)>,
+    rows: Vec<TableRow>,
+}
+
+#[derive(Serialize)]
+struct TableRow {
+    colour: usize,
+    title: String,
+    cells: Vec<Cell>,
+}
+
+const LONG: [&str; 12] = [
+    "average precision over IoU .50 to .95",
+    "average precision at IoU .50",
+    "average precision at IoU .75",
+    "average precision, objects under 32² pixels",
+    "average precision, objects of 32² to 96² pixels",
+    "average precision, objects over 96² pixels",
+    "average recall, 1 detection an image",
+    "average recall, 10 detections an image",
+    "average recall, 100 detections an image",
+    "average recall, objects under 32² pixels",
+    "average recall, objects of 32² to 96² pixels",
+    "average recall, objects over 96² pixels",
+];
+
+/// What a column of [`NUMBERS`] is called for people.
+fn short(name: &str) -> String {
+    let (kind, of) = name.split_at(2);
+    match of.trim_start_matches('_') {
+        "small" => format!("{} S", kind.to_uppercase()),
+        "medium" => format!("{} M", kind.to_uppercase()),
+        "large" => format!("{} L", kind.to_uppercase()),
+        of if kind == "ar" => format!("AR@{of}"),
+        of => format!("{}{of}", kind.to_uppercase()),
+    }
+}
+
+pub(super) fn table(sources: &Sources<'_>) -> Table {
+    let mut head: Vec<(String, String)> =
+        NUMBERS.iter().zip(LONG).map(|(name, long)| (short(name), long.to_string())).collect();
+    for (name, long) in [
+        ("time", "one training with its scoring, mean over the seeds"),
+        ("cost", "the same in dollars"),
+        ("search", "all trials of the search, in dollars"),
+        ("pretrain", "what it begins from, where that was trained in this study, in dollars"),
+        ("total", "one detector with all that it takes, in dollars"),
+    ] {
+        head.push((name.into(), long.into()));
+    }
+    let mut rows: Vec<TableRow> = sources.summary.rows.iter().map(|row| table_row(sources, row)).collect();
+    for column in 0..NUMBERS.len() {
+        let best = rows.iter().map(|row| row.cells[column].sort).fold(-1.0, f64::max);
+        for row in rows.iter_mut().filter(|row| best >= 0.0 && row.cells[column].sort == best) {
+            row.cells[column].best = true;
+        }
+    }
+    Table { head, rows }
+}
+
+fn table_row(sources: &Sources<'_>, row: &Row) -> TableRow {
+    let number = |index: usize| match row.test.map(|test| test[index]).filter(|stat| stat.mean >= 0.0) {
+        Some(stat) => Cell {
+            text: format!("{:.3}", stat.mean),
+            spread: stat.sd.map_or_else(String::new, |sd| format!("±{sd:.3}")),
+            sort: stat.mean,
+            best: false,
+        },
+        None => Cell { text: "–".into(), sort: -1.0, ..Cell::default() },
+    };
+    let other = |value: Option<f64>, text: fn(f64) -> String| Cell {
+        text: value.map_or_else(|| "–".into(), text),
+        sort: value.unwrap_or(-1.0),
+        ..Cell::default()
+    };
+    let mut cells: Vec<Cell> = (0..12).map(number).collect();
+    cells.push(other(row.seconds, duration));
+    cells.extend([row.cost, row.search, row.pretraining, row.total].map(|value| other(value, money)));
+    TableRow { colour: sources.colour(&row.approach), title: row.title.clone(), cells }
+}
+
+/// AP on the test images against what one detector costs, with 95 % intervals and the front.
+pub(super) fn cost_chart(sources: &Sources<'_>) -> String {
+    let measured: Vec<(&Row, f64, Stat)> =
+        sources.summary.rows.iter().filter_map(|row| Some((row, row.total?, row.ap()?))).collect();
+    let (least, most) = measured
+        .iter()
+        .fold((f64::INFINITY, 0.0f64), |(low, high), each| (low.min(each.1), high.max(each.1)));
+    let mut series = vec![front(&measured)];
+    series.extend(measured.iter().map(|(row, total, ap)| Series {
+        colour: sources.colour(&row.approach),
+        label: row.title.clone(),
+        points: vec![(*total, ap.mean)],
+        bar: ap.half,
+        mark: Mark::Named,
+    }));
+    let x = Axis {
+        title: "cost of one detector: training, search, pretraining".into(),
+        log: least > 0.0 && most > 8.0 * least,
+        dollars: true,
+        ..Axis::default()
+    };
+    let y = Axis { title: "AP on the test images".into(), from_zero: true, ..Axis::default() };
+    if measured.is_empty() { String::new() } else { chart("AP against cost", &x, &y, &series) }
+}
+
+/// The approaches that none other beats at their cost or less.
+fn front(measured: &[(&Row, f64, Stat)]) -> Series {
+    let mut points: Vec<(f64, f64)> = measured.iter().map(|(_, cost, ap)| (*cost, ap.mean)).collect();
+    points.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
+    let mut best = f64::NEG_INFINITY;
+    points.retain(|point| {
+        let better = point.1 > best;
+        best = best.max(point.1);
+        better
+    });
+    Series { colour: 0, label: "the best for the money".into(), points, bar: None, mark: Mark::Front }
+}
+
+/// Each class's AP and AP50 by approach.
+#[derive(Serialize)]
+pub(super) struct Classes {
+    approaches: Vec<(usize, String)>,
+    rows: Vec<(String, Vec<ClassCell>)>,
+}
+
+#[derive(Serialize)]
+struct ClassCell {
+    ap: String,
+    ap50: String,
+    /// AP in percent, for the shade.
+    shade: u32,
+}
+
+pub(super) fn classes(sources: &Sources<'_>) -> Option<Classes> {
+    let mut approaches = Vec::new();
+    let mut columns: Vec<BTreeMap<String, (f64, f64)>> = Vec::new();
+    let mut order: Vec<String> = Vec::new();
+    for row in &sources.summary.rows {
+        let runs = class_scores(sources, &row.approach);
+        if runs.is_empty() {
+            continue;
+        }
+        for class in runs.iter().flatten().map(|score| &score.class) {
+            if !order.contains(class) {
+                order.push(class.clone());
+            }
+        }
+        approaches.push((sources.colour(&row.approach), row.title.clone()));
+        columns.push(order.iter().filter_map(|class| Some((class.clone(), mean(&runs, class)?))).collect());
+    }
+    let rows: Vec<_> = order
+        .into_iter()
+        .map(|class| {
+            let cells = columns.iter().map(|column| class_cell(column.get(&class).copied())).collect();
+            (class, cells)
+        })
+        .collect();
+    (!rows.is_empty()).then_some(Classes { approaches, rows })
+}
+
+fn class_scores(sources: &Sources<'_>, approach: &str) -> Vec<Vec<ClassScore>> {
+    let finals =
+        sources.records.iter().filter(|record| record.approach == approach && record.kind == Kind::Final);
+    finals
+        .filter_map(|record| RunResult::read(&run_folder(sources.out, &record.id)).ok())
+        .filter_map(|result| Some(result.test?.per_class))
+        .filter(|classes| !classes.is_empty())
+        .collect()
+}
+
+/// Means over the seeds of a class's AP and AP50; -1 where no run has any.
+fn mean(runs: &[Vec<ClassScore>], class: &str) -> Option<(f64, f64)> {
+    let of = |value: fn(&ClassScore) -> f64| {
+        let values: Vec<f64> = runs
+            .iter()
+            .flatten()
+            .filter(|score| score.class == class)
+            .map(value)
+            .filter(|value| *value >= 0.0)
+            .collect();
+        Stat::of(&values).map(|stat| stat.mean)
+    };
+    Some((of(|score| score.ap)?, of(|score| score.ap50).unwrap_or(-1.0)))
+}
+
+fn class_cell(scores: Option<(f64, f64)>) -> ClassCell {
+    let text = |value: f64| if value < 0.0 { "–".into() } else { format!("{value:.3}") };
+    let (ap, ap50) = scores.unwrap_or((-1.0, -1.0));
+    ClassCell { ap: text(ap), ap50: text(ap50), shade: (ap.max(0.0) * 100.0).round() as u32 }
+}

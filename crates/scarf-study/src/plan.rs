@@ -1,0 +1,296 @@
+//! Which runs a study takes, and how they hang together.
+
+use crate::record::{Record, Records};
+use crate::settings::{InitSetting, Settings};
+use crate::study::{Approach, Init, Study, Tune};
+use crate::tree::{set, to_json};
+use crate::{Role, Tree};
+use scarf_hpo::{AnySampler, History, Params, Sampler, Trial, TrialState, Value};
+use std::fmt;
+
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Others begin from it.
+    Pretraining,
+    /// One trial of a search, scored on the validation images alone.
+    Trial,
+    /// An approach as it is compared, scored on the test images.
+    Final,
+}
+
+impl Kind {
+    /// Its name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Pretraining => "pretraining",
+            Kind::Trial => "trial",
+            Kind::Final => "final",
+        }
+    }
+
+    /// From its name in records.
+    ///
+    /// # Errors
+    /// The names there are.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        let all = [Kind::Pretraining, Kind::Trial, Kind::Final];
+        all.into_iter()
+            .find(|kind| kind.name() == name)
+            .ok_or_else(|| format!("kind: {name:?} is none of pretraining, trial, final"))
+    }
+}
+
+/// One run of a plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// The approach.
+    pub approach: String,
+    /// What it is for.
+    pub kind: Kind,
+    /// Its place in the search, from 0.
+    pub trial: Option<u64>,
+    /// The seed of its training.
+    pub seed: u64,
+    /// What the search chose.
+    pub params: Params,
+    /// Its settings; `None` while they hang on runs that have not ended.
+    pub settings: Option<Settings>,
+    /// Where it stands.
+    pub state: State,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// There is a record, and it ended well.
+    Done,
+    /// There is a record, and it did not.
+    Failed,
+    /// It can begin.
+    Ready,
+    /// It needs this first.
+    Waiting(String),
+    /// What it needs has failed.
+    Blocked(String),
+}
+
+impl Run {
+    /// The hash of its settings, once they are known.
+    pub fn id(&self) -> Option<&str> {
+        self.settings.as_ref().map(|settings| settings.id.as_str())
+    }
+}
+
+/// As `tuned trial 4`, `scratch seed 0`; trials are counted from 1 for people.
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.trial {
+            Some(trial) => write!(f, "{} trial {}", self.approach, trial + 1),
+            None => write!(f, "{} seed {}", self.approach, self.seed),
+        }
+    }
+}
+
+/// The runs of a study, each after those that it needs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    /// The runs.
+    pub runs: Vec<Run>,
+}
+
+impl Plan {
+    /// The run that is next; `None` when all has been done that can be.
+    pub fn next(&self) -> Option<&Run> {
+        self.runs.iter().find(|run| run.state == State::Ready)
+    }
+
+    /// The run with this id.
+    pub fn get(&self, id: &str) -> Option<&Run> {
+        self.runs.iter().find(|run| run.id() == Some(id))
+    }
+
+    /// The runs of an approach.
+    pub fn of<'a>(&'a self, approach: &'a str) -> impl Iterator<Item = &'a Run> {
+        self.runs.iter().filter(move |run| run.approach == approach)
+    }
+}
+
+impl Study {
+    /// The runs that this study takes, given the records there are. Pretrainings that no row begins from are left
+    /// out. A search whose sampler learns from earlier trials has trials without settings until those have ended.
+    pub fn plan(&self, records: &Records) -> Plan {
+        let mut planner = Planner { study: self, records, planned: Vec::new(), plan: Plan::default() };
+        for approach in self.rows() {
+            planner.approach(approach);
+        }
+        planner.plan
+    }
+}
+
+struct Planner<'a> {
+    study: &'a Study,
+    records: &'a Records,
+    planned: Vec<&'a str>,
+    plan: Plan,
+}
+
+/// What a run begins from, once that is known.
+enum Beginning {
+    Known(InitSetting, State),
+    Unknown(State),
+}
+
+impl<'a> Planner<'a> {
+    fn approach(&mut self, approach: &'a Approach) {
+        if self.planned.contains(&approach.name.as_str()) {
+            return;
+        }
+        self.planned.push(&approach.name);
+        if let Init::Approach(from) = &approach.init
+            && let Some(from) = self.study.approach(from)
+        {
+            self.approach(from);
+        }
+        match &approach.tune {
+            None => {
+                for &seed in &approach.seeds {
+                    self.last(approach, seed, Ok(Params::new()));
+                }
+            }
+            Some(tune) => self.search(approach, tune),
+        }
+    }
+
+    /// The trials of a search, then its best settings with every seed.
+    fn search(&mut self, approach: &'a Approach, tune: &Tune) {
+        let mut trials: Vec<Trial> = Vec::new();
+        let seed = approach.seeds[0];
+        for number in 0..tune.trials {
+            let known = trials.iter().all(|trial| trial.state.is_finished());
+            let run = if known || draws_alone(&tune.sampler) {
+                let history = History::new(tune.direction, &trials);
+                let params = tune.sampler.suggest(&tune.space, history, tune.seed, number);
+                self.run(approach, Kind::Trial, Some(number), seed, params)
+            } else {
+                let state = State::Waiting("the trials before it".into());
+                unsettled(approach, Kind::Trial, Some(number), seed, state)
+            };
+            trials.push(self.trial(tune, number, &run));
+            self.plan.runs.push(run);
+        }
+        let best = match History::new(tune.direction, &trials).best() {
+            _ if !trials.iter().all(|trial| trial.state.is_finished()) => {
+                Err(State::Waiting("the search".into()))
+            }
+            Some(best) => Ok(best.params.clone()),
+            None => Err(State::Blocked(format!("all {} trials failed", tune.trials))),
+        };
+        for &seed in &approach.seeds {
+            self.last(approach, seed, best.clone());
+        }
+    }
+
+    /// The run of an approach that is compared, or begun from.
+    fn last(&mut self, approach: &'a Approach, seed: u64, params: Result<Params, State>) {
+        let kind = if approach.role == Role::Pretraining { Kind::Pretraining } else { Kind::Final };
+        let run = match params {
+            Ok(params) => self.run(approach, kind, None, seed, params),
+            Err(state) => unsettled(approach, kind, None, seed, state),
+        };
+        self.plan.runs.push(run);
+    }
+
+    fn run(&self, approach: &Approach, kind: Kind, trial: Option<u64>, seed: u64, params: Params) -> Run {
+        let (init, before) = match self.beginning(approach, seed) {
+            Beginning::Known(init, before) => (init, before),
+            Beginning::Unknown(state) => {
+                return Run { params, ..unsettled(approach, kind, trial, seed, state) };
+            }
+        };
+        let mut recipe = approach.recipe.clone();
+        for (key, value) in &params {
+            // The tables of searched keys were checked to be there.
+            let _ = set(&mut recipe, key, toml_value(value));
+        }
+        let score: &[&str] = if kind == Kind::Final { &["val", "test"] } else { &["val"] };
+        let settings = Settings::new(&approach.name, seed, json(&approach.data), json(&recipe), init, score);
+        let state = match self.records.get(&settings.id) {
+            Some(record) if record.is_ok() => State::Done,
+            Some(_) => State::Failed,
+            None => before,
+        };
+        Run { approach: approach.name.clone(), kind, trial, seed, params, settings: Some(settings), state }
+    }
+
+    /// What a run begins from, and whether that is there.
+    fn beginning(&self, approach: &Approach, seed: u64) -> Beginning {
+        let from = match &approach.init {
+            Init::Random => return Beginning::Known(InitSetting::Random, State::Ready),
+            Init::Weights(names) => {
+                return Beginning::Known(InitSetting::Weights(names.clone()), State::Ready);
+            }
+            Init::Approach(from) => from,
+        };
+        let candidates: Vec<&Run> = self.plan.of(from).filter(|run| run.kind != Kind::Trial).collect();
+        let Some(run) = candidates.iter().find(|run| run.seed == seed).or(candidates.first()) else {
+            return Beginning::Unknown(State::Blocked(format!("{from} has no runs")));
+        };
+        let before = match &run.state {
+            State::Done => State::Ready,
+            State::Failed => State::Blocked(format!("{run} failed")),
+            State::Ready => State::Waiting(run.to_string()),
+            other => other.clone(),
+        };
+        match run.id() {
+            Some(id) => Beginning::Known(InitSetting::Run(id.into()), before),
+            None => Beginning::Unknown(before),
+        }
+    }
+
+    /// A run of a search as the sampler sees it.
+    fn trial(&self, tune: &Tune, number: u64, run: &Run) -> Trial {
+        let mut trial = Trial::new(number, run.params.clone());
+        let record = run.id().and_then(|id| self.records.get(id));
+        trial.state = match (&run.state, record) {
+            (State::Failed | State::Blocked(_), _) => TrialState::Failed,
+            (_, Some(record)) => match objective(tune, record) {
+                Some(value) => {
+                    trial.seconds = Some(record.seconds);
+                    return trial.complete(value);
+                }
+                None => TrialState::Failed,
+            },
+            (_, None) => TrialState::Pending,
+        };
+        trial
+    }
+}
+
+/// What a search makes of a record; `None` where that has nothing to say (a failure, or nothing to measure).
+pub(crate) fn objective(tune: &Tune, record: &Record) -> Option<f64> {
+    record.val.map(|numbers| numbers.0[tune.objective.index()]).filter(|value| *value >= 0.0)
+}
+
+/// Whether a suggestion never hangs on earlier trials, so that all are known from the start.
+fn draws_alone(sampler: &AnySampler) -> bool {
+    matches!(sampler, AnySampler::Random(_))
+}
+
+fn unsettled(approach: &Approach, kind: Kind, trial: Option<u64>, seed: u64, state: State) -> Run {
+    Run { approach: approach.name.clone(), kind, trial, seed, params: Params::new(), settings: None, state }
+}
+
+fn toml_value(value: &Value) -> toml::Value {
+    match value {
+        Value::Bool(yes) => (*yes).into(),
+        Value::Int(number) => (*number).into(),
+        Value::Float(number) => (*number).into(),
+        Value::Text(text) => text.as_str().into(),
+    }
+}
+
+/// Trees of a checked study hold nothing that JSON cannot.
+fn json(tree: &Tree) -> serde_json::Value {
+    to_json(tree).unwrap_or_default()
+}

@@ -1,0 +1,131 @@
+//! The program that does the runs, known by its contract alone.
+//!
+//! `PROGRAM check --settings FILE.json` says on stderr what is wrong with settings, and fails. `PROGRAM run
+//! --settings FILE.json --out DIR [--device DEVICE]` does a run: it may print what it likes, writes a line to
+//! `DIR/metrics.jsonl` after each epoch and `DIR/result.json` at the end, and, started again with the same DIR,
+//! goes on where it was.
+
+use crate::Error;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+
+/// The program that does the runs.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// Its file.
+    pub path: PathBuf,
+    /// What it is to run on; its own choice, where left out.
+    pub device: Option<String>,
+}
+
+impl Program {
+    /// Asks whether settings are right.
+    ///
+    /// # Errors
+    /// What the program says is wrong with them, as the inner one; that it cannot be started, as the outer.
+    pub(crate) fn check(&self, settings: &Path) -> Result<Result<(), String>, Error> {
+        let output = Command::new(&self.path)
+            .arg("check")
+            .arg("--settings")
+            .arg(settings)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|source| Error::Program { path: self.path.clone(), source })?;
+        if output.status.success() {
+            return Ok(Ok(()));
+        }
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_string();
+        Ok(Err(if said.is_empty() { output.status.to_string() } else { said }))
+    }
+
+    /// Starts a run. The child keeps `lock` open as its standard input: the lock lasts as long as it lives, even
+    /// where whoever started it is killed.
+    pub(crate) fn start(&self, settings: &Path, folder: &Path, lock: File) -> Result<Running, Error> {
+        let log_path = folder.join("log.txt");
+        let log = File::options().create(true).append(true).open(&log_path);
+        let log = log.map_err(Error::io(&log_path, "cannot be written"))?;
+        let out = log.try_clone().map_err(Error::io(&log_path, "cannot be written"))?;
+        let mut command = Command::new(&self.path);
+        command.arg("run").arg("--settings").arg(settings).arg("--out").arg(folder);
+        if let Some(device) = &self.device {
+            command.arg("--device").arg(device);
+        }
+        let mut child = command
+            .stdin(Stdio::from(lock))
+            .stdout(Stdio::from(out))
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|source| Error::Program { path: self.path.clone(), source })?;
+        let (sender, lines) = channel();
+        let stderr = child.stderr.take().expect("it was piped");
+        std::thread::spawn(move || {
+            let mut reader = BufReader::new(stderr);
+            let mut bytes = Vec::new();
+            // Bytes, not text: a program may die in the middle of a character.
+            while reader.read_until(b'\n', &mut bytes).is_ok_and(|read| read > 0) {
+                let line = String::from_utf8_lossy(&bytes).trim_end().to_string();
+                bytes.clear();
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Running { child, lines, log })
+    }
+}
+
+/// A run that is going on.
+pub(crate) struct Running {
+    child: Child,
+    lines: Receiver<String>,
+    log: File,
+}
+
+/// What became of the child so far.
+pub(crate) enum Step {
+    /// It printed this on stderr; the log has it.
+    Line(String),
+    /// Nothing happened for the given time.
+    Quiet,
+    /// It ended, and all that it printed has been told.
+    Ended(ExitStatus),
+}
+
+impl Running {
+    /// Waits for the next thing to happen, or for `patience`.
+    pub(crate) fn step(&mut self, patience: std::time::Duration) -> std::io::Result<Step> {
+        use std::sync::mpsc::RecvTimeoutError;
+        match self.lines.recv_timeout(patience) {
+            Ok(line) => {
+                // A full disk must not end a run that could go on.
+                let _ = writeln!(self.log, "{line}");
+                Ok(Step::Line(line))
+            }
+            Err(RecvTimeoutError::Timeout) => Ok(Step::Quiet),
+            Err(RecvTimeoutError::Disconnected) => self.child.wait().map(Step::Ended),
+        }
+    }
+
+    /// Ends it.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// How a child ended, for people; `None` where somebody at the keyboard, or the system going down, ended it.
+pub(crate) fn told(status: ExitStatus) -> Option<String> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::ExitStatusExt;
+        const SIGINT: i32 = 2;
+        const SIGTERM: i32 = 15;
+        if matches!(status.signal(), Some(SIGINT | SIGTERM)) {
+            return None;
+        }
+    }
+    Some(status.to_string())
+}

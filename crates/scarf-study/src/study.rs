@@ -1,0 +1,157 @@
+//! A checked study: nothing is left to be resolved but what its own runs decide.
+
+use crate::result::NUMBERS;
+use crate::{Error, Given, Price, Role, StudyFile, Tree};
+use scarf_hpo::{AnySampler, Direction, Space};
+use std::path::Path;
+
+/// A checked study.
+#[derive(Debug, Clone)]
+pub struct Study {
+    /// Its file's name without the ending.
+    pub name: String,
+    /// What it is to show.
+    pub claim: String,
+    /// What to expect of it.
+    pub expected: String,
+    /// About how many minutes it takes in all.
+    pub minutes: Option<f64>,
+    /// What an hour costs.
+    pub price: Price,
+    /// The approaches, in the order of the table; those that are only begun from among them.
+    pub approaches: Vec<Approach>,
+    /// The text of its file.
+    pub text: String,
+}
+
+/// One approach, with all that it takes over from others.
+#[derive(Debug, Clone)]
+pub struct Approach {
+    /// Its name: the key in the file.
+    pub name: String,
+    /// What the table calls it.
+    pub title: String,
+    /// What is worth saying of it.
+    pub note: String,
+    /// Whether it is compared.
+    pub role: Role,
+    /// It is trained once with each; one at least.
+    pub seeds: Vec<u64>,
+    /// Its data.
+    pub data: Tree,
+    /// Its recipe.
+    pub recipe: Tree,
+    /// What training begins from.
+    pub init: Init,
+    /// The search that comes first.
+    pub tune: Option<Tune>,
+}
+
+/// What training begins from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Init {
+    /// Nothing.
+    Random,
+    /// The checkpoint of another approach.
+    Approach(String),
+    /// Published weights: what the first lacks, the next may have.
+    Weights(Vec<String>),
+}
+
+/// A checked search.
+#[derive(Debug, Clone)]
+pub struct Tune {
+    /// How many trials; one at least.
+    pub trials: u64,
+    /// How they are chosen.
+    pub sampler: AnySampler,
+    /// The sampler's seed.
+    pub seed: u64,
+    /// What is optimised.
+    pub objective: Objective,
+    /// Whether more of it is better.
+    pub direction: Direction,
+    /// Dotted keys of the recipe and their domains.
+    pub space: Space,
+}
+
+/// One of COCO's numbers on the validation images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Objective(usize);
+
+impl Objective {
+    /// From its name, as `val/ap50`.
+    ///
+    /// # Errors
+    /// What is wrong with the name, and what would be right.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        let Some(number) = name.strip_prefix("val/") else {
+            let why = if name.starts_with("test/") { "test images are for the end; " } else { "" };
+            return Err(format!("{why}an objective is val/ and one of {}, not {name}", NUMBERS.join(", ")));
+        };
+        NUMBERS
+            .iter()
+            .position(|each| *each == number)
+            .map(Objective)
+            .ok_or_else(|| format!("there is no {number}; COCO's numbers are {}", NUMBERS.join(", ")))
+    }
+
+    /// Its place among [`NUMBERS`].
+    pub fn index(self) -> usize {
+        self.0
+    }
+
+    /// Its name.
+    pub fn name(self) -> String {
+        format!("val/{}", NUMBERS[self.0])
+    }
+}
+
+impl Study {
+    /// Reads and checks a study file.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn read(path: &Path, given: &Given) -> Result<Self, Error> {
+        let (file, text) = StudyFile::read(path, given)?;
+        file.check(path, &text, given)
+    }
+
+    /// The approach called `name`; `None` where there is none.
+    pub fn approach(&self, name: &str) -> Option<&Approach> {
+        self.approaches.iter().find(|each| each.name == name)
+    }
+
+    /// The approaches that are compared, in the order of the table.
+    pub fn rows(&self) -> impl Iterator<Item = &Approach> {
+        self.approaches.iter().filter(|each| each.role == Role::Row)
+    }
+
+    /// The published weights that approaches begin from, each once.
+    pub fn weights(&self) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .approaches
+            .iter()
+            .filter_map(|approach| match &approach.init {
+                Init::Weights(names) => Some(names.clone()),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// The approaches that `approach` begins from, itself not among them, nearest first.
+    pub fn lineage<'a>(&'a self, approach: &'a Approach) -> Vec<&'a Approach> {
+        let mut lineage = Vec::new();
+        let mut at = approach;
+        while let Init::Approach(name) = &at.init {
+            let Some(next) = self.approach(name) else { break };
+            lineage.push(next);
+            at = next;
+        }
+        lineage
+    }
+}
