@@ -110,3 +110,23 @@ pub(crate) fn check_norm(backbone: &'static str, norm: &NormConfig) -> Result<()
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    #[test]
+    fn pixels_become_inputs_per_channel_and_gray_ones_three() {
+        let device = Device::default();
+        let normalization = Normalization { mean: [0.0, 10.0, 20.0], std: [1.0, 2.0, 4.0] };
+        let gray = Tensor::<4>::from_floats([[[[20.0, 40.0]]]], &device);
+        let expected = [20.0, 40.0, 5.0, 15.0, 0.0, 5.0];
+        for pixels in [gray.clone(), gray.repeat_dim(1, 3)] {
+            let input = normalization.apply(pixels);
+            assert_eq!(input.dims(), [1, 3, 1, 2]);
+            let values: Vec<f32> = input.into_data().try_into_vec().unwrap();
+            assert_eq!(values, expected);
+        }
+    }
+}

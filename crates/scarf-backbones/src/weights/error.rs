@@ -42,10 +42,12 @@ pub enum WeightsError {
         problem: String,
     },
     /// Two tensors would get one name.
-    #[error("renaming {old} to {name}, which another tensor has already")]
+    #[error("{first} and {second} would both be named {name}")]
     Collision {
-        /// The name before.
-        old: String,
+        /// The one in order of name.
+        first: String,
+        /// The other.
+        second: String,
         /// The name after.
         name: String,
     },

@@ -126,14 +126,15 @@ impl Weights {
     /// # Errors
     /// If two tensors would get one name.
     pub fn rename(self, renames: &[Rename]) -> Result<Self, WeightsError> {
-        let mut arrays = BTreeMap::new();
+        let (mut arrays, mut origins) = (BTreeMap::new(), BTreeMap::new());
         for (old, array) in self.arrays {
             let new = renames.iter().fold(old.clone(), |name, rename| {
                 rename.pattern.replace_all(&name, rename.replacement.as_str()).into_owned()
             });
-            if arrays.insert(new.clone(), array).is_some() {
-                return Err(WeightsError::Collision { name: new, old });
+            if let Some(first) = origins.insert(new.clone(), old.clone()) {
+                return Err(WeightsError::Collision { first, second: old, name: new });
             }
+            arrays.insert(new, array);
         }
         Ok(Self { arrays, metadata: self.metadata })
     }
@@ -190,5 +191,38 @@ impl ModuleVisitor for Collector {
         let shape = data.shape().to_vec();
         let values = data.try_into_vec().expect("the data was converted to f32 above");
         self.weights.insert(self.path.name(), Array { shape, values });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(names: &[(&str, f32)]) -> Weights {
+        let mut weights = Weights::default();
+        for &(name, value) in names {
+            weights.insert(name, Array { shape: vec![1], values: vec![value] });
+        }
+        weights
+    }
+
+    #[test]
+    fn names_change_by_each_pattern_in_turn() {
+        let renames = [Rename::new("^a", "b").unwrap(), Rename::new(r"^b\.(\d)", "c$1").unwrap()];
+        let renamed = named(&[("a.1", 1.0), ("b.2", 2.0), ("d", 3.0)]).rename(&renames).unwrap();
+        assert_eq!(renamed, named(&[("c1", 1.0), ("c2", 2.0), ("d", 3.0)]));
+        let error = named(&[("a", 1.0), ("b", 2.0)]).rename(&renames).unwrap_err().to_string();
+        assert_eq!(error, "a and b would both be named b");
+        assert!(Rename::new("(", "").unwrap_err().to_string().starts_with("the pattern `(`: "));
+    }
+
+    #[test]
+    fn a_layer_without_a_kernel_is_filled_whole() {
+        let first = named(&[("a.conv.weight", 1.0), ("b.conv.bias", 1.0), ("b.norm.bias", 1.0), ("c", 1.0)]);
+        let second =
+            named(&[("a.conv.weight", 2.0), ("b.conv.weight", 2.0), ("b.norm.weight", 2.0), ("d", 2.0)]);
+        let filled =
+            [("a.conv.weight", 1.0), ("b.conv.weight", 2.0), ("b.norm.weight", 2.0), ("c", 1.0), ("d", 2.0)];
+        assert_eq!(first.or(second), named(&filled));
     }
 }
