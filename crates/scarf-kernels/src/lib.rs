@@ -1,39 +1,35 @@
-//! Convolution for detectors, on burn's backends: burn's own operations unless a faster kernel
-//! of this crate fits the device.
+//! Convolution and normalisation for detectors, on burn's backends.
+//!
+//! Each function here computes what burn's own operations would, in `f32` on the CPU (burn's flex
+//! backend, with and without autodiff) by kernels of this crate, everywhere else by burn's own.
+//! The kernels are plugged in through burn's extension API, in [`flex`](self) only: the day burn is
+//! as fast, this crate is replaced by three calls.
+//!
+//! Results are the same to the last bit with any number of threads; they may differ in the last
+//! bits between processors with and without AVX2 or AVX-512.
+
+#[cfg(feature = "flex")]
+mod cpu;
+#[cfg(feature = "flex")]
+mod flex;
+mod geometry;
 
 use burn::tensor::Tensor;
-use burn::tensor::module::conv2d as burn_conv2d;
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::module::{batch_norm_train as burn_batch_norm_train, conv2d as burn_conv2d};
+use burn::tensor::ops::{ConvOptions, PadMode};
 
-/// What follows a convolution or a normalisation in the same pass.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Activation {
-    /// Nothing.
-    #[default]
-    None,
-    /// `max(x, 0)`.
-    Relu,
-    /// `min(max(x, 0), 6)`.
-    Relu6,
-}
-
-/// The geometry of a two-dimensional convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConvGeometry {
-    /// Rows and columns between two outputs.
-    pub stride: [usize; 2],
-    /// Zeros around the input: `[[top, bottom], [left, right]]`.
-    pub padding: [[usize; 2]; 2],
-    /// Rows and columns between two taps of the kernel.
-    pub dilation: [usize; 2],
-    /// Channel groups; as many as channels makes it depthwise.
-    pub groups: usize,
-}
+pub use geometry::{Activation, ConvGeometry};
 
 /// `activation(conv(x, weight) + bias)`.
 ///
 /// `x` is `[batch, in, height, width]`, `weight` `[out, in / groups, kernel height, kernel width]`,
 /// `bias` `[out]`; the result `[batch, out, height', width']` with PyTorch's floor rule.
+///
+/// Differentiable in all three.
+///
+/// # Panics
+///
+/// As burn's own convolution, where the shapes don't fit each other.
 pub fn conv2d(
     x: Tensor<4>,
     weight: Tensor<4>,
@@ -41,14 +37,77 @@ pub fn conv2d(
     geometry: ConvGeometry,
     activation: Activation,
 ) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if flex::takes_convolution(&x, &weight, bias.as_ref(), &geometry) {
+        return flex::conv2d(x, weight, bias, geometry, activation);
+    }
     let [[top, bottom], [left, right]] = geometry.padding;
     let (x, padding) = if top == bottom && left == right {
         (x, [top, left])
     } else {
-        (x.pad((left, right, top, bottom), burn::tensor::ops::PadMode::Constant(0.0)), [0, 0])
+        (x.pad((left, right, top, bottom), PadMode::Constant(0.0)), [0, 0])
     };
     let options = ConvOptions::new(geometry.stride, padding, geometry.dilation, geometry.groups);
     activate(burn_conv2d(x, weight, bias, options), activation)
+}
+
+/// What [`batch_norm_train`] gives.
+#[derive(Clone, Debug)]
+pub struct BatchNormOutput {
+    /// The normalised input, after the activation.
+    pub output: Tensor<4>,
+    /// The mean of each channel, detached.
+    pub mean: Tensor<1>,
+    /// The biased variance of each channel, detached.
+    pub variance: Tensor<1>,
+}
+
+/// `activation((x - mean) / sqrt(variance + epsilon) * gamma + beta)` with the mean and the biased
+/// variance of each channel over batch, rows and columns (Ioffe and Szegedy, 2015).
+///
+/// `x` is `[batch, channels, height, width]`; `gamma` and `beta` are `[channels]`. Differentiable in
+/// all three, through the statistics too.
+///
+/// # Panics
+///
+/// As burn's own, where the shapes don't fit each other.
+pub fn batch_norm_train(
+    x: Tensor<4>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+    activation: Activation,
+) -> BatchNormOutput {
+    #[cfg(feature = "flex")]
+    if flex::takes_channels(&x, [&gamma, &beta]) {
+        let (output, mean, variance) = flex::batch_norm_train(x, gamma, beta, epsilon, activation);
+        return BatchNormOutput { output, mean, variance };
+    }
+    let result = burn_batch_norm_train(x, gamma, beta, epsilon);
+    BatchNormOutput {
+        output: activate(result.output, activation),
+        mean: result.mean,
+        variance: result.variance,
+    }
+}
+
+/// `activation(x * scale + shift)`, a scale and a shift per channel: a batch normalisation with
+/// fixed statistics.
+///
+/// `x` is `[batch, channels, height, width]`; `scale` and `shift` are `[channels]`. Differentiable
+/// in all three.
+///
+/// # Panics
+///
+/// As burn's own broadcasting, where the shapes don't fit each other.
+pub fn scale_shift(x: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, activation: Activation) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if flex::takes_channels(&x, [&scale, &shift]) {
+        return flex::scale_shift(x, scale, shift, activation);
+    }
+    let [channels] = scale.dims();
+    let shape = [1, channels, 1, 1];
+    activate(x * scale.reshape(shape) + shift.reshape(shape), activation)
 }
 
 /// The activation alone, elementwise.

@@ -1,0 +1,260 @@
+//! The column matrix of a convolution ("im2col"), never stored whole: panels of it, as the matrix
+//! product wants them, are packed straight from the images.
+
+use std::ops::Range;
+
+use super::scratch::Scratch;
+use super::simd::Lanes;
+use crate::geometry::Shape;
+
+/// The column matrix `[channels * taps, images * pixels]` of some channels of a batch of images.
+pub(crate) struct Columns<'a> {
+    x: &'a [f32],
+    /// Values from image to image.
+    image: usize,
+    /// Values from channel to channel.
+    plane: usize,
+    height: usize,
+    width: usize,
+    out_height: usize,
+    out_width: usize,
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    dilation: [usize; 2],
+    top: usize,
+    left: usize,
+}
+
+/// A run of a row of the column matrix: zeros, values of the image, zeros.
+#[derive(Clone, Copy)]
+pub(crate) struct Piece {
+    to: usize,
+    before: usize,
+    len: usize,
+    after: usize,
+    from: usize,
+}
+
+impl<'a> Columns<'a> {
+    /// The columns of the images in `x`, of which `x` starts at the first channel wanted;
+    /// `image` is the distance from image to image.
+    pub(crate) fn new(x: &'a [f32], image: usize, shape: &Shape) -> Self {
+        let mut columns = Self {
+            x,
+            image,
+            plane: shape.height * shape.width,
+            height: shape.height,
+            width: shape.width,
+            out_height: shape.out_height,
+            out_width: shape.out_width,
+            kernel: shape.kernel,
+            stride: shape.stride,
+            dilation: shape.dilation,
+            top: shape.top,
+            left: shape.left,
+        };
+        if shape.is_pointwise() {
+            // One long row: nothing to cut at the ends of the short ones.
+            (columns.height, columns.out_height) = (1, 1);
+            (columns.width, columns.out_width) = (columns.plane, columns.plane);
+        }
+        columns
+    }
+
+    /// A plain matrix per image, `[rows, width]`.
+    pub(crate) fn plain(x: &'a [f32], image: usize, width: usize) -> Self {
+        Self {
+            x,
+            image,
+            plane: width,
+            height: 1,
+            width,
+            out_height: 1,
+            out_width: width,
+            kernel: [1, 1],
+            stride: [1, 1],
+            dilation: [1, 1],
+            top: 0,
+            left: 0,
+        }
+    }
+
+    fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    /// The pieces of one tap's row over the pixels, for the first channel.
+    #[inline(always)]
+    fn pieces(&self, pixels: &Range<usize>, tap: usize, pieces: &mut Vec<Piece>) {
+        pieces.clear();
+        let (ky, kx) = (tap / self.kernel[1], tap % self.kernel[1]);
+        let (down, right) = (ky * self.dilation[0], kx * self.dilation[1]);
+        let stride = self.stride[1];
+        // The output columns whose source lies inside the row.
+        let first = self.left.saturating_sub(right).div_ceil(stride);
+        let end = (self.width + self.left).saturating_sub(right).div_ceil(stride);
+        let per_image = self.out_height * self.out_width;
+        let (mut image, mut rest) = (pixels.start / per_image, pixels.start % per_image);
+        let mut at = pixels.start;
+        while at < pixels.end {
+            let (oy, ox) = (rest / self.out_width, rest % self.out_width);
+            let len = (self.out_width - ox).min(pixels.end - at);
+            let low = first.clamp(ox, ox + len);
+            let high = end.clamp(low, ox + len);
+            let y = (oy * self.stride[0] + down).wrapping_sub(self.top);
+            let to = at - pixels.start;
+            let piece = if y < self.height && low < high {
+                let from = image * self.image + y * self.width + low * stride + right - self.left;
+                Piece { to, before: low - ox, len: high - low, after: ox + len - high, from }
+            } else {
+                Piece { to, before: len, len: 0, after: 0, from: 0 }
+            };
+            match pieces.last_mut() {
+                Some(last)
+                    if stride == 1
+                        && last.after == 0
+                        && piece.before == 0
+                        && last.from + last.len == piece.from =>
+                {
+                    last.len += piece.len;
+                    last.after = piece.after;
+                }
+                _ => pieces.push(piece),
+            }
+            at += len;
+            rest += len;
+            if rest == per_image {
+                (image, rest) = (image + 1, 0);
+            }
+        }
+    }
+
+    /// Writes a row of a channel.
+    #[inline(always)]
+    unsafe fn fill<V: Lanes>(&self, pieces: &[Piece], channel: usize, to: *mut f32) {
+        for piece in pieces {
+            // SAFETY: `to` has room for the row; the piece was cut to lie inside the image.
+            unsafe {
+                let mut to = to.add(piece.to);
+                zeros(to, piece.before);
+                to = to.add(piece.before);
+                if piece.len > 0 {
+                    let from = piece.from + channel * self.plane;
+                    debug_assert!(from + (piece.len - 1) * self.stride[1] < self.x.len());
+                    let from = self.x.as_ptr().add(from);
+                    copy::<V>(from, self.stride[1], to, piece.len);
+                }
+                zeros(to.add(piece.len), piece.after);
+            }
+        }
+    }
+
+    /// Packs `[rows, wide * N]` of the matrix for a range of pixels; both ends of `rows` must be
+    /// multiples of the taps.
+    ///
+    /// # Safety
+    ///
+    /// The processor must know `V`.
+    #[inline(always)]
+    pub(crate) unsafe fn pack<V: Lanes>(
+        &self,
+        pixels: Range<usize>,
+        rows: Range<usize>,
+        wide: usize,
+        scratch: &mut Scratch,
+    ) -> *const f32 {
+        let (taps, wide) = (self.taps(), wide * V::N);
+        let panel = scratch.right.take(rows.len() * wide).as_mut_ptr();
+        for tap in 0..taps {
+            self.pieces(&pixels, tap, &mut scratch.pieces);
+            for (index, channel) in (rows.start / taps..rows.end / taps).enumerate() {
+                // SAFETY: the panel has `rows` rows of `wide` values.
+                unsafe {
+                    let to = panel.add((index * taps + tap) * wide);
+                    self.fill::<V>(&scratch.pieces, channel, to);
+                }
+            }
+        }
+        panel
+    }
+
+    /// Packs `[pixels, wide * N]` of the transposed matrix for a range of its columns.
+    ///
+    /// # Safety
+    ///
+    /// The processor must know `V`.
+    #[inline(always)]
+    pub(crate) unsafe fn pack_transposed<V: Lanes>(
+        &self,
+        columns: Range<usize>,
+        pixels: Range<usize>,
+        wide: usize,
+        scratch: &mut Scratch,
+    ) -> *const f32 {
+        let (taps, wide) = (self.taps(), wide * V::N);
+        let steps = pixels.len().next_multiple_of(8);
+        let panel = scratch.right.take(steps * wide).as_mut_ptr();
+        let rows = scratch.rows.take(8 * steps).as_mut_ptr();
+        for group in columns.clone().step_by(8) {
+            for column in group..(group + 8).min(columns.end) {
+                self.pieces(&pixels, column % taps, &mut scratch.pieces);
+                // SAFETY: there are 8 rows of `steps` values.
+                unsafe {
+                    let to = rows.add((column - group) * steps);
+                    self.fill::<V>(&scratch.pieces, column / taps, to);
+                }
+            }
+            for step in (0..steps).step_by(8) {
+                // SAFETY: both blocks lie inside their buffers, whose lengths are multiples of 8.
+                unsafe {
+                    let to = panel.add(step * wide + group - columns.start);
+                    V::transpose8(rows.add(step), steps, to, wide);
+                }
+            }
+        }
+        panel
+    }
+}
+
+#[inline(always)]
+unsafe fn zeros(to: *mut f32, len: usize) {
+    for index in 0..len {
+        // SAFETY: the caller has room for `len` values.
+        unsafe { *to.add(index) = 0.0 };
+    }
+}
+
+/// Copies `len` values that lie `stride` apart.
+#[inline(always)]
+pub(crate) unsafe fn copy<V: Lanes>(from: *const f32, stride: usize, to: *mut f32, len: usize) {
+    // SAFETY: the caller vouches for both ends.
+    unsafe {
+        let mut at = 0;
+        match stride {
+            1 => {
+                while at + V::N <= len {
+                    V::load(from.add(at)).store(to.add(at));
+                    at += V::N;
+                }
+                if at < len {
+                    V::load_part(from.add(at), len - at).store_part(to.add(at), len - at);
+                }
+            }
+            2 => {
+                // One value beyond the last that is wanted is read, so the last ones go singly.
+                while at + V::N < len {
+                    V::load_even(from.add(2 * at)).store(to.add(at));
+                    at += V::N;
+                }
+                for index in at..len {
+                    *to.add(index) = *from.add(2 * index);
+                }
+            }
+            _ => {
+                for index in 0..len {
+                    *to.add(index) = *from.add(stride * index);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Convolutions with more than one channel per group, as matrix products.
+
+use rayon::prelude::*;
+
+use super::columns::Columns;
+use super::gemm::{Output, Product, Right, Tile, product};
+use super::left::{Left, Strided, pack_panels};
+use super::scratch::{with_packed, with_scratch};
+use super::simd::{Level, level};
+use crate::geometry::Shape;
+
+/// Steps of a sum between two visits of the result: a packed panel of so many rows stays in the
+/// first-level cache.
+const BLOCK: usize = 256;
+
+/// Values of the result that a task works on at once: they stay in the second-level cache.
+const TILE: usize = 96 * 1024;
+
+/// Pixels whose weight gradients are summed before they join the others'.
+const CHUNK: usize = 8192;
+
+/// Multiplications under which threads don't pay.
+const SERIAL: usize = 200_000;
+
+/// `clamp(conv(x, weight) + bias)`, written to `out`: `[images, out_channels, out_pixels]`.
+///
+/// # Safety
+///
+/// `out` must be valid for that many values.
+pub(crate) unsafe fn forward(
+    x: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    shape: &Shape,
+    clamp: Option<(f32, f32)>,
+    out: *mut f32,
+) {
+    let (channels, rows, taps) = (shape.group_channels(), shape.group_out(), shape.taps());
+    for group in 0..shape.groups {
+        let left = Strided {
+            values: weight,
+            start: group * rows * channels * taps,
+            row: channels * taps,
+            outer: 0,
+            inner: 1,
+            inner_len: channels * taps,
+            rows,
+        };
+        let x = &x[group * channels * shape.in_pixels()..];
+        let columns = Columns::new(x, shape.channels * shape.in_pixels(), shape);
+        let output = Output {
+            // SAFETY: the group's first channel lies inside the output.
+            start: unsafe { out.add(group * rows * shape.out_pixels()) },
+            row: shape.out_pixels(),
+            image: shape.out_channels * shape.out_pixels(),
+            width: shape.out_pixels(),
+        };
+        let bias = bias.map(|values| &values[group * rows..][..rows]);
+        // SAFETY: the output's rows are the group's channels.
+        unsafe { spread(left, &columns, shape, channels, output, bias, clamp) };
+    }
+}
+
+/// The gradient of the input, written to `out`: `[images, channels, in_pixels]`.
+///
+/// # Safety
+///
+/// `out` must be valid for that many values.
+pub(crate) unsafe fn input_gradient(gradient: &[f32], weight: &[f32], shape: &Shape, out: *mut f32) {
+    let (channels, rows, taps) = (shape.group_channels(), shape.group_out(), shape.taps());
+    let Some(turned) = shape.transposed() else {
+        // SAFETY: the caller's promise.
+        return unsafe { super::scatter::input_gradient(gradient, weight, shape, out) };
+    };
+    for group in 0..shape.groups {
+        let left = Strided {
+            values: weight,
+            start: group * rows * channels * taps + taps - 1,
+            row: taps,
+            outer: channels * taps,
+            inner: -1,
+            inner_len: taps,
+            rows: channels,
+        };
+        let gradient = &gradient[group * rows * shape.out_pixels()..];
+        let columns = Columns::new(gradient, shape.out_channels * shape.out_pixels(), &turned);
+        let output = Output {
+            // SAFETY: the group's first channel lies inside the output.
+            start: unsafe { out.add(group * channels * shape.in_pixels()) },
+            row: shape.in_pixels(),
+            image: shape.channels * shape.in_pixels(),
+            width: shape.in_pixels(),
+        };
+        // SAFETY: the output's rows are the group's channels.
+        unsafe { spread(left, &columns, &turned, rows, output, None, None) };
+    }
+}
+
+/// Computes a product of packed weights and columns, spread over the threads.
+unsafe fn spread(
+    left: Strided,
+    columns: &Columns,
+    shape: &Shape,
+    channels: usize,
+    output: Output,
+    bias: Option<&[f32]>,
+    clamp: Option<(f32, f32)>,
+) {
+    let (level, taps, rows) = (level(), shape.taps(), left.rows);
+    let depth = channels * taps;
+    with_packed(|buffer| {
+        let packed = pack_whole(level, &left, depth, buffer);
+        let product_here = Product {
+            left: Left::Packed(packed, depth),
+            right: Right::Columns(columns),
+            output,
+            rows,
+            block: even_block(channels, taps),
+            bias,
+            clamp,
+        };
+        let tiles = tiles(level, rows, shape.images * output.width, depth);
+        // SAFETY: tiles don't overlap, and cover the output that the caller vouches for.
+        for_each(tiles, |tile| unsafe {
+            with_scratch(|scratch| product(level, &product_here, tile, scratch));
+        });
+    });
+}
+
+/// Packs a whole left matrix, spread over the threads.
+pub(super) fn pack_whole<'a>(
+    level: Level,
+    left: &Strided,
+    depth: usize,
+    buffer: &'a mut super::scratch::Buffer,
+) -> &'a [f32] {
+    let (_, height, _) = level.tile();
+    let len = left.rows.div_ceil(height) * height * depth;
+    let packed = &mut buffer.take(len)[..len];
+    // About 32,000 values a task.
+    let panels = (32_768 / (depth * height)).max(1);
+    let pack = |(index, part): (usize, &mut [f32])| {
+        // SAFETY: the level is this processor's.
+        unsafe { pack_panels(level, left, index * panels * height, depth, part) };
+    };
+    if len < 65_536 {
+        packed.chunks_mut(panels * height * depth).enumerate().for_each(pack);
+    } else {
+        packed.par_chunks_mut(panels * height * depth).enumerate().for_each(pack);
+    }
+    packed
+}
+
+/// The block length near [`BLOCK`] that cuts the channels evenly, in whole channels.
+pub(super) fn even_block(channels: usize, taps: usize) -> usize {
+    let blocks = (channels * taps).div_ceil(BLOCK).min(channels);
+    channels.div_ceil(blocks) * taps
+}
+
+/// Cuts a result into tasks.
+fn tiles(level: Level, rows: usize, columns: usize, depth: usize) -> Vec<Tile> {
+    let (lanes, height, vectors) = level.tile();
+    let threads = if rows * columns * depth < SERIAL { 1 } else { rayon::current_num_threads() };
+    let strip = lanes * vectors;
+    // Small enough for the cache, and several for each thread, but whole strips.
+    let wide = (TILE / rows).min(columns.div_ceil(3 * threads)).next_multiple_of(strip);
+    let across = columns.div_ceil(wide);
+    let parts = (2 * threads).div_ceil(across).min(rows.div_ceil(8 * height)).max(1);
+    let high = if threads == 1 { rows } else { rows.div_ceil(parts).next_multiple_of(height) };
+    let mut tiles = Vec::new();
+    for left in (0..columns).step_by(wide) {
+        for top in (0..rows).step_by(high) {
+            tiles.push(Tile {
+                rows: top..(top + high).min(rows),
+                columns: left..(left + wide).min(columns),
+                sum: 0..depth,
+            });
+        }
+    }
+    tiles
+}
+
+/// Runs the tasks, on the threads if there is more than one.
+fn for_each(tiles: Vec<Tile>, run: impl Fn(&Tile) + Sync + Send) {
+    if tiles.len() == 1 || rayon::current_num_threads() == 1 {
+        tiles.iter().for_each(run);
+    } else {
+        tiles.par_iter().with_max_len(1).for_each(run);
+    }
+}
+
+/// The gradient of the weights, `[out_channels, channels / groups, kernel]`.
+///
+/// The pixels of all images are summed in chunks whose number hangs on the sizes alone.
+pub(crate) fn weight_gradient(x: &[f32], gradient: &[f32], shape: &Shape) -> Vec<f32> {
+    let (channels, rows, taps) = (shape.group_channels(), shape.group_out(), shape.taps());
+    let (columns, pixels) = (channels * taps, shape.images * shape.out_pixels());
+    let mut total = Vec::with_capacity(shape.groups * rows * columns);
+    for group in 0..shape.groups {
+        let left = Strided {
+            values: &gradient[group * rows * shape.out_pixels()..],
+            start: 0,
+            row: shape.out_pixels(),
+            outer: shape.out_channels * shape.out_pixels(),
+            inner: 1,
+            inner_len: shape.out_pixels(),
+            rows,
+        };
+        let x = &x[group * channels * shape.in_pixels()..];
+        let right = Columns::new(x, shape.channels * shape.in_pixels(), shape);
+        let chunks = pixels.div_ceil(CHUNK).min((8 << 20) / (rows * columns)).max(1);
+        let chunk = pixels.div_ceil(chunks).next_multiple_of(8);
+        let parts = summed_pixels(left, &right, columns, pixels, chunk);
+        let (first, others) = parts.split_at(rows * columns);
+        let begin = total.len();
+        total.extend_from_slice(first);
+        for part in others.chunks_exact(rows * columns) {
+            for (sum, value) in total[begin..].iter_mut().zip(part) {
+                *sum += value;
+            }
+        }
+    }
+    total
+}
+
+/// The product `gradient * columns^T` of each chunk of the pixels.
+fn summed_pixels(left: Strided, right: &Columns, columns: usize, pixels: usize, chunk: usize) -> Vec<f32> {
+    let (level, rows) = (level(), left.rows);
+    let (lanes, _, vectors) = level.tile();
+    let chunks = pixels.div_ceil(chunk);
+    let mut parts: Vec<f32> = Vec::with_capacity(chunks * rows * columns);
+    let serial = rows * columns * pixels < SERIAL || rayon::current_num_threads() == 1;
+    let strips = columns.div_ceil(lanes * vectors);
+    let across = if serial { 1 } else { (2 * rayon::current_num_threads()).div_ceil(chunks).min(strips) };
+    let wide = columns.div_ceil(across).next_multiple_of(lanes);
+    let mut tiles = Vec::new();
+    for begin in (0..pixels).step_by(chunk) {
+        for start in (0..columns).step_by(wide) {
+            let columns = start..(start + wide).min(columns);
+            tiles.push(Tile { rows: 0..rows, columns, sum: begin..(begin + chunk).min(pixels) });
+        }
+    }
+    let start = Output { start: parts.as_mut_ptr(), row: columns, image: 0, width: columns };
+    for_each(tiles, |tile| {
+        // SAFETY: each tile has its own part of the buffer, which has room for all chunks.
+        unsafe {
+            let begin = tile.sum.start / chunk * rows * columns;
+            let output = Output { start: { start }.start.add(begin), ..start };
+            let product_here = Product {
+                left: Left::Strided(left),
+                right: Right::Transposed(right),
+                output,
+                rows,
+                block: BLOCK,
+                bias: None,
+                clamp: None,
+            };
+            with_scratch(|scratch| product(level, &product_here, tile, scratch));
+        }
+    });
+    // SAFETY: the tiles covered every value.
+    unsafe { parts.set_len(chunks * rows * columns) };
+    parts
+}

@@ -1,0 +1,125 @@
+//! The left-hand matrix of a product, packed into panels of `MR` rows: `[panel, k, MR]`.
+
+use std::ops::Range;
+
+use super::scratch::Buffer;
+use super::simd::{Lanes, versions};
+
+/// A matrix in memory, its column index split in two: element `(row, outer * inner_len + inner)`
+/// lies at `start + row * row + outer * outer + inner * inner`.
+#[derive(Clone, Copy)]
+pub(crate) struct Strided<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) start: usize,
+    pub(crate) row: usize,
+    pub(crate) outer: usize,
+    pub(crate) inner: isize,
+    pub(crate) inner_len: usize,
+    pub(crate) rows: usize,
+}
+
+/// The left-hand matrix.
+#[derive(Clone, Copy)]
+pub(crate) enum Left<'a> {
+    /// Packed as a whole, with its columns: shared by all tasks.
+    Packed(&'a [f32], usize),
+    /// To be packed block by block by each task.
+    Strided(Strided<'a>),
+}
+
+impl Left<'_> {
+    /// The block of some rows and columns, and the values from panel to panel.
+    ///
+    /// # Safety
+    ///
+    /// The processor must know `V`.
+    #[inline(always)]
+    pub(crate) unsafe fn block<V: Lanes>(
+        &self,
+        rows: &Range<usize>,
+        from: usize,
+        to: usize,
+        buffer: &mut Buffer,
+    ) -> (*const f32, usize) {
+        match self {
+            Self::Packed(values, columns) => {
+                let panel = columns * V::MR;
+                (values[rows.start / V::MR * panel + from * V::MR..].as_ptr(), panel)
+            }
+            Self::Strided(matrix) => {
+                let panel = (to - from).next_multiple_of(8) * V::MR;
+                let packed = buffer.take(rows.len().div_ceil(V::MR) * panel);
+                for (index, row) in rows.clone().step_by(V::MR).enumerate() {
+                    let packed = &mut packed[index * panel..(index + 1) * panel];
+                    // SAFETY: the caller's promise.
+                    unsafe { matrix.pack_panel::<V>(row, from, to, packed) };
+                }
+                (packed.as_ptr(), panel)
+            }
+        }
+    }
+}
+
+impl Strided<'_> {
+    fn at(&self, row: usize, column: usize) -> usize {
+        let (outer, inner) = (column / self.inner_len, column % self.inner_len);
+        (self.start + row * self.row + outer * self.outer).wrapping_add_signed(inner as isize * self.inner)
+    }
+
+    /// Packs the panel of the rows from `row` on: `[to - from, MR]`, zeros below the last row.
+    ///
+    /// # Safety
+    ///
+    /// The processor must know `V`.
+    #[inline(always)]
+    unsafe fn pack_panel<V: Lanes>(&self, row: usize, from: usize, to: usize, packed: &mut [f32]) {
+        let rows = V::MR.min(self.rows - row);
+        if rows < V::MR {
+            packed.fill(0.0);
+        }
+        let mut column = from;
+        while column < to {
+            let run = (self.inner_len - column % self.inner_len).min(to - column);
+            let start = self.at(row, column);
+            let mut done = 0;
+            if self.inner == 1 && V::MR == 8 && rows == 8 {
+                while done + 8 <= run {
+                    let last = start + 7 * self.row + done + 7;
+                    assert!(last < self.values.len() && (column - from + done + 8) * 8 <= packed.len());
+                    // SAFETY: the block's last values lie inside both slices.
+                    unsafe {
+                        let source = self.values.as_ptr().add(start + done);
+                        let target = packed.as_mut_ptr().add((column - from + done) * 8);
+                        V::transpose8(source, self.row, target, 8);
+                    }
+                    done += 8;
+                }
+            }
+            for step in done..run {
+                let source = start.wrapping_add_signed(step as isize * self.inner);
+                let target = &mut packed[(column - from + step) * V::MR..][..rows];
+                for (index, value) in target.iter_mut().enumerate() {
+                    *value = self.values[source + index * self.row];
+                }
+            }
+            column += run;
+        }
+    }
+}
+
+versions! {
+    /// Packs panels of all `columns` from the row on that the first of them starts at.
+    ///
+    /// # Safety
+    ///
+    /// None beyond the level being this processor's.
+    pub(crate) unsafe fn pack_panels(matrix: &Strided, row: usize, columns: usize, packed: &mut [f32]) = pack_panels_in
+}
+
+#[inline(always)]
+unsafe fn pack_panels_in<V: Lanes>(matrix: &Strided, row: usize, columns: usize, packed: &mut [f32]) {
+    for (index, panel) in packed.chunks_exact_mut(columns * V::MR).enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe { matrix.pack_panel::<V>(row + index * V::MR, 0, columns, panel) };
+    }
+}

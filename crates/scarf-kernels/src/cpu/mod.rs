@@ -1,0 +1,13 @@
+//! Kernels on slices of `f32`, in rows of pixels (NCHW): what runs on the CPU, apart from burn.
+
+pub(crate) mod columns;
+pub(crate) mod dense;
+pub(crate) mod depthwise;
+pub(crate) mod gemm;
+pub(crate) mod left;
+pub(crate) mod norm;
+pub(crate) mod scatter;
+pub(crate) mod scratch;
+pub(crate) mod simd;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod x86;

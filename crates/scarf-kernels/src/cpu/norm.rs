@@ -1,0 +1,429 @@
+//! Batch normalisation and what is left of it when frozen, with the activation in the same pass.
+
+use rayon::prelude::*;
+
+use super::simd::{Lanes, level, versions};
+
+/// Values that make a task.
+const TASK: usize = 65_536;
+
+/// `[images, channels, pixels]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Batch {
+    pub(crate) images: usize,
+    pub(crate) channels: usize,
+    pub(crate) pixels: usize,
+}
+
+impl Batch {
+    fn tasks(&self) -> usize {
+        (TASK / (self.images * self.pixels).max(1)).max(1)
+    }
+
+    /// Where the planes of a channel start.
+    fn planes(&self, channel: usize) -> impl Iterator<Item = usize> {
+        let Self { images, channels, pixels } = *self;
+        (0..images).map(move |image| (image * channels + channel) * pixels)
+    }
+}
+
+/// Per channel: `x * scale + shift`, cut off at `clamp`.
+#[derive(Clone, Copy)]
+pub(crate) struct Affine {
+    pub(crate) scale: f32,
+    pub(crate) shift: f32,
+    pub(crate) clamp: Option<(f32, f32)>,
+}
+
+/// The mean and the biased variance of each channel.
+pub(crate) fn statistics(x: &[f32], batch: &Batch) -> (Vec<f32>, Vec<f32>) {
+    let level = level();
+    (0..batch.channels)
+        .into_par_iter()
+        .with_min_len(batch.tasks())
+        .map(|channel| {
+            let mut moments = (0.0, 0.0);
+            // SAFETY: the level is this processor's.
+            unsafe { channel_moments(level, x, batch, channel, &mut moments) };
+            moments
+        })
+        .unzip()
+}
+
+versions! {
+    unsafe fn channel_moments(x: &[f32], batch: &Batch, channel: usize, moments: &mut (f32, f32)) = channel_moments_in
+}
+
+/// In two passes, the second of which finds the channel in the cache: exact where the mean is large.
+#[inline(always)]
+unsafe fn channel_moments_in<V: Lanes>(x: &[f32], batch: &Batch, channel: usize, moments: &mut (f32, f32)) {
+    let count = (batch.images * batch.pixels) as f64;
+    let (mut sum, mut squares) = (0.0f64, 0.0f64);
+    // SAFETY: the processor knows `V`.
+    unsafe {
+        for at in batch.planes(channel) {
+            let plane = &x[at..at + batch.pixels];
+            sum += reduce::<V>(plane, plane, |value, _| value);
+        }
+        let mean = (sum / count) as f32;
+        let center = V::splat(mean);
+        for at in batch.planes(channel) {
+            let plane = &x[at..at + batch.pixels];
+            squares += reduce::<V>(plane, plane, |value, _| {
+                let off = value.sub(center);
+                off.mul(off)
+            });
+        }
+        *moments = (mean, ((squares / count) as f32).max(0.0));
+    }
+}
+
+/// The sum of `f` over pairs of values.
+#[inline(always)]
+unsafe fn reduce<V: Lanes>(a: &[f32], b: &[f32], f: impl Fn(V, V) -> V) -> f64 {
+    let len = a.len().min(b.len());
+    // SAFETY: all reads lie inside the slices.
+    unsafe {
+        let (a, b) = (a.as_ptr(), b.as_ptr());
+        let mut sums = [V::splat(0.0); 4];
+        let mut at = 0;
+        while at + 4 * V::N <= len {
+            for index in 0..4 {
+                let place = at + index * V::N;
+                sums[index] = sums[index].add(f(V::load(a.add(place)), V::load(b.add(place))));
+            }
+            at += 4 * V::N;
+        }
+        while at + V::N <= len {
+            sums[0] = sums[0].add(f(V::load(a.add(at)), V::load(b.add(at))));
+            at += V::N;
+        }
+        if at < len {
+            let rest = len - at;
+            // What `f` makes of the zeros that fill the vector is left out.
+            let mut last = [0.0f32; 16];
+            f(V::load_part(a.add(at), rest), V::load_part(b.add(at), rest)).store(last.as_mut_ptr());
+            sums[1] = sums[1].add(V::load_part(last.as_ptr(), rest));
+        }
+        f64::from(sums[0].add(sums[1]).add(sums[2].add(sums[3])).sum())
+    }
+}
+
+/// Calls `f` on pairs of vectors and stores what it gives.
+#[inline(always)]
+unsafe fn map<V: Lanes>(a: &[f32], b: &[f32], out: *mut f32, f: impl Fn(V, V) -> V) {
+    let len = a.len().min(b.len());
+    // SAFETY: all reads lie inside the slices; the caller vouches for `len` values of `out`.
+    unsafe {
+        let (a, b) = (a.as_ptr(), b.as_ptr());
+        let mut at = 0;
+        while at + V::N <= len {
+            f(V::load(a.add(at)), V::load(b.add(at))).store(out.add(at));
+            at += V::N;
+        }
+        if at < len {
+            let rest = len - at;
+            let value = f(V::load_part(a.add(at), rest), V::load_part(b.add(at), rest));
+            value.store_part(out.add(at), rest);
+        }
+    }
+}
+
+/// A place that tasks write disjoint parts of.
+#[derive(Clone, Copy)]
+struct Place(*mut f32);
+
+// SAFETY: tasks write disjoint parts.
+unsafe impl Send for Place {}
+// SAFETY: as above.
+unsafe impl Sync for Place {}
+
+impl Place {
+    fn get(self) -> *mut f32 {
+        self.0
+    }
+}
+
+/// Applies each channel's map, writing `[images, channels, pixels]` to `out`.
+///
+/// # Safety
+///
+/// `out` must be valid for as many values as `x`.
+pub(crate) unsafe fn affine(
+    x: &[f32],
+    batch: &Batch,
+    maps: &(impl Fn(usize) -> Affine + Sync),
+    out: *mut f32,
+) {
+    let (level, out) = (level(), Place(out));
+    let planes = batch.images * batch.channels;
+    (0..planes).into_par_iter().with_min_len((TASK / batch.pixels.max(1)).max(1)).for_each(|plane| {
+        let x = &x[plane * batch.pixels..][..batch.pixels];
+        // SAFETY: each task has its own plane.
+        unsafe {
+            plane_affine(level, x, &maps(plane % batch.channels), out.get().add(plane * batch.pixels));
+        }
+    });
+}
+
+versions! {
+    unsafe fn plane_affine(x: &[f32], map: &Affine, out: *mut f32) = plane_affine_in
+}
+
+#[inline(always)]
+unsafe fn plane_affine_in<V: Lanes>(x: &[f32], affine: &Affine, out: *mut f32) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (scale, shift) = (V::splat(affine.scale), V::splat(affine.shift));
+        match affine.clamp {
+            Some((low, high)) => {
+                let (low, high) = (V::splat(low), V::splat(high));
+                map::<V>(x, x, out, |x, _| x.fma(scale, shift).max(low).min(high));
+            }
+            None => map::<V>(x, x, out, |x, _| x.fma(scale, shift)),
+        }
+    }
+}
+
+/// What a batch normalisation keeps for its gradient.
+pub(crate) struct Normalized<'a> {
+    pub(crate) x: &'a [f32],
+    pub(crate) gamma: &'a [f32],
+    pub(crate) beta: &'a [f32],
+    pub(crate) mean: &'a [f32],
+    pub(crate) variance: &'a [f32],
+    pub(crate) epsilon: f64,
+    pub(crate) clamp: Option<(f32, f32)>,
+}
+
+impl Normalized<'_> {
+    /// One over the standard deviation.
+    pub(crate) fn inverse(&self, channel: usize) -> f32 {
+        (1.0 / (f64::from(self.variance[channel]) + self.epsilon).sqrt()) as f32
+    }
+
+    /// What the channel went through.
+    pub(crate) fn affine(&self, channel: usize) -> Affine {
+        let scale = self.gamma[channel] * self.inverse(channel);
+        Affine { scale, shift: self.beta[channel] - self.mean[channel] * scale, clamp: self.clamp }
+    }
+}
+
+/// The gradients of the input (written to `out`), of gamma and of beta.
+///
+/// # Safety
+///
+/// `out` must be valid for as many values as the input.
+pub(crate) unsafe fn normalized_backward(
+    forward: &Normalized,
+    gradient: &[f32],
+    batch: &Batch,
+    out: *mut f32,
+) -> (Vec<f32>, Vec<f32>) {
+    let (level, out) = (level(), Place(out));
+    (0..batch.channels)
+        .into_par_iter()
+        .with_min_len(batch.tasks())
+        .map(|channel| {
+            let affine = forward.affine(channel);
+            let (mean, inverse) = (f64::from(forward.mean[channel]), f64::from(forward.inverse(channel)));
+            let mut sums = (0.0, 0.0);
+            // SAFETY: each task has its own channel of the output.
+            unsafe {
+                gradient_sums(level, forward.x, gradient, batch, channel, &affine, &mut sums);
+                // The sum of gradient * (x - mean).
+                let centered = sums.1 - mean * sums.0;
+                let count = (batch.images * batch.pixels) as f64;
+                let scale = f64::from(affine.scale);
+                let slope = -scale * inverse * inverse * centered / count;
+                let back = Back {
+                    gradient: affine.scale,
+                    x: slope as f32,
+                    constant: (-scale * sums.0 / count - slope * mean) as f32,
+                };
+                input_gradient(level, forward.x, gradient, batch, channel, &affine, &back, out.get());
+                ((centered * inverse) as f32, sums.0 as f32)
+            }
+        })
+        .unzip()
+}
+
+/// `gradient * masked gradient + x * x + constant`.
+struct Back {
+    gradient: f32,
+    x: f32,
+    constant: f32,
+}
+
+versions! {
+    /// The sums of the masked gradient, and of its product with `x`.
+    unsafe fn gradient_sums(
+        x: &[f32], gradient: &[f32], batch: &Batch, channel: usize, affine: &Affine, sums: &mut (f64, f64),
+    ) = gradient_sums_in
+}
+
+#[inline(always)]
+unsafe fn gradient_sums_in<V: Lanes>(
+    x: &[f32],
+    gradient: &[f32],
+    batch: &Batch,
+    channel: usize,
+    affine: &Affine,
+    sums: &mut (f64, f64),
+) {
+    // SAFETY: the processor knows `V`.
+    unsafe {
+        for at in batch.planes(channel) {
+            let (x, gradient) = (&x[at..at + batch.pixels], &gradient[at..at + batch.pixels]);
+            let mask = Mask::<V>::new(affine);
+            sums.0 += reduce::<V>(x, gradient, |x, gradient| mask.keep(gradient, x));
+            sums.1 += reduce::<V>(x, gradient, |x, gradient| mask.keep(gradient, x).mul(x));
+        }
+    }
+}
+
+/// Zeroes the gradient where the activation was cut off.
+struct Mask<V> {
+    scale: V,
+    shift: V,
+    bounds: Option<(V, V)>,
+}
+
+impl<V: Lanes> Mask<V> {
+    #[inline(always)]
+    unsafe fn new(affine: &Affine) -> Self {
+        // SAFETY: the processor knows `V`.
+        unsafe {
+            Self {
+                scale: V::splat(affine.scale),
+                shift: V::splat(affine.shift),
+                bounds: affine.clamp.map(|(low, high)| (V::splat(low), V::splat(high))),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn keep(&self, gradient: V, x: V) -> V {
+        match self.bounds {
+            // SAFETY: the processor knows `V`, or `new` was wrong already.
+            Some((low, high)) => unsafe { gradient.keep_inside(x.fma(self.scale, self.shift), low, high) },
+            None => gradient,
+        }
+    }
+}
+
+versions! {
+    unsafe fn input_gradient(
+        x: &[f32], gradient: &[f32], batch: &Batch, channel: usize, affine: &Affine, back: &Back, out: *mut f32,
+    ) = input_gradient_in
+}
+
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+unsafe fn input_gradient_in<V: Lanes>(
+    x: &[f32],
+    gradient: &[f32],
+    batch: &Batch,
+    channel: usize,
+    affine: &Affine,
+    back: &Back,
+    out: *mut f32,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mask = Mask::<V>::new(affine);
+        let (scale, slope, constant) = (V::splat(back.gradient), V::splat(back.x), V::splat(back.constant));
+        for at in batch.planes(channel) {
+            let (x, gradient) = (&x[at..at + batch.pixels], &gradient[at..at + batch.pixels]);
+            map::<V>(x, gradient, out.add(at), |x, gradient| {
+                mask.keep(gradient, x).fma(scale, x.fma(slope, constant))
+            });
+        }
+    }
+}
+
+/// The gradients of the input of [`affine`] (written to `out`), of the scales and of the shifts.
+///
+/// # Safety
+///
+/// `out` must be valid for as many values as the input.
+pub(crate) unsafe fn affine_backward(
+    x: &[f32],
+    gradient: &[f32],
+    batch: &Batch,
+    maps: &(impl Fn(usize) -> Affine + Sync),
+    out: *mut f32,
+) -> (Vec<f32>, Vec<f32>) {
+    let (level, out) = (level(), Place(out));
+    (0..batch.channels)
+        .into_par_iter()
+        .with_min_len(batch.tasks())
+        .map(|channel| {
+            let affine = maps(channel);
+            let back = Back { gradient: affine.scale, x: 0.0, constant: 0.0 };
+            let mut sums = (0.0, 0.0);
+            // SAFETY: each task has its own channel of the output.
+            unsafe {
+                gradient_sums(level, x, gradient, batch, channel, &affine, &mut sums);
+                input_gradient(level, x, gradient, batch, channel, &affine, &back, out.get());
+            }
+            (sums.1 as f32, sums.0 as f32)
+        })
+        .unzip()
+}
+
+/// The sum of each channel.
+pub(crate) fn channel_sums(values: &[f32], batch: &Batch) -> Vec<f32> {
+    let level = level();
+    (0..batch.channels)
+        .into_par_iter()
+        .with_min_len(batch.tasks())
+        .map(|channel| {
+            let mut sum = 0.0;
+            // SAFETY: the level is this processor's.
+            unsafe { channel_sum(level, values, batch, channel, &mut sum) };
+            sum as f32
+        })
+        .collect()
+}
+
+versions! {
+    unsafe fn channel_sum(values: &[f32], batch: &Batch, channel: usize, sum: &mut f64) = channel_sum_in
+}
+
+#[inline(always)]
+unsafe fn channel_sum_in<V: Lanes>(values: &[f32], batch: &Batch, channel: usize, sum: &mut f64) {
+    for at in batch.planes(channel) {
+        let plane = &values[at..at + batch.pixels];
+        // SAFETY: the processor knows `V`.
+        *sum += unsafe { reduce::<V>(plane, plane, |value, _| value) };
+    }
+}
+
+/// The gradient where `low < output < high`, else zero, written to `out`.
+///
+/// # Safety
+///
+/// `out` must be valid for as many values.
+pub(crate) unsafe fn mask(gradient: &[f32], output: &[f32], bounds: (f32, f32), out: *mut f32) {
+    let (level, out) = (level(), Place(out));
+    gradient.par_chunks(TASK).zip(output.par_chunks(TASK)).enumerate().for_each(
+        |(index, (gradient, output))| {
+            // SAFETY: each task has its own chunk.
+            unsafe { mask_part(level, gradient, output, bounds, out.get().add(index * TASK)) };
+        },
+    );
+}
+
+versions! {
+    unsafe fn mask_part(gradient: &[f32], output: &[f32], bounds: (f32, f32), out: *mut f32) = mask_part_in
+}
+
+#[inline(always)]
+unsafe fn mask_part_in<V: Lanes>(gradient: &[f32], output: &[f32], (low, high): (f32, f32), out: *mut f32) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (low, high) = (V::splat(low), V::splat(high));
+        map::<V>(gradient, output, out, |gradient, output| gradient.keep_inside(output, low, high));
+    }
+}

@@ -1,0 +1,239 @@
+//! Vectors of `f32` for the processor at hand: AVX-512, AVX2, or plain arrays that the compiler
+//! maps to what the target always has. The choice is made once per call of a kernel, at run time.
+
+use super::gemm::{Micro, micro};
+
+/// A vector of `f32` lanes and what kernels do with it.
+///
+/// # Safety
+///
+/// The functions of an implementation may only run on a processor that has its instructions;
+/// [`versions!`] sees to that. Pointers must be valid for the lanes that are read or written; no
+/// alignment is asked for.
+pub(crate) trait Lanes: Copy {
+    /// Lanes of the vector.
+    const N: usize;
+    /// Rows of the matrix product's register tile.
+    const MR: usize;
+    /// Vectors in a row of the matrix product's register tile.
+    const NV: usize;
+
+    unsafe fn splat(value: f32) -> Self;
+    unsafe fn load(from: *const f32) -> Self;
+    /// The first `len < N` lanes; the others are zero.
+    unsafe fn load_part(from: *const f32, len: usize) -> Self;
+    unsafe fn store(self, to: *mut f32);
+    /// The first `len < N` lanes.
+    unsafe fn store_part(self, to: *mut f32, len: usize);
+    unsafe fn add(self, other: Self) -> Self;
+    unsafe fn sub(self, other: Self) -> Self;
+    unsafe fn mul(self, other: Self) -> Self;
+    /// `self * a + b`.
+    unsafe fn fma(self, a: Self, b: Self) -> Self;
+    /// The larger one; `self` where it is not a number.
+    unsafe fn max(self, other: Self) -> Self;
+    /// The smaller one; `self` where it is not a number.
+    unsafe fn min(self, other: Self) -> Self;
+    /// `self` where `low < x < high`, else zero.
+    unsafe fn keep_inside(self, x: Self, low: Self, high: Self) -> Self;
+    /// The sum of the lanes, in an order that is always the same.
+    unsafe fn sum(self) -> f32;
+    /// Lanes `0, 2, 4, ..` of `2 N` values from `from`.
+    unsafe fn load_even(from: *const f32) -> Self;
+    /// `to[column * to_stride + row] = from[row * from_stride + column]` for 8 rows and columns.
+    unsafe fn transpose8(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize);
+    /// The register tile of the matrix product with `vectors` of at most `NV` vectors.
+    unsafe fn micro(vectors: usize, job: &Micro);
+}
+
+#[inline(always)]
+unsafe fn transpose8_plain(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+    for row in 0..8 {
+        for column in 0..8 {
+            // SAFETY: the caller vouches for both blocks.
+            unsafe { *to.add(column * to_stride + row) = *from.add(row * from_stride + column) };
+        }
+    }
+}
+
+/// Eight lanes as an array: what every processor can do.
+#[derive(Clone, Copy)]
+pub(crate) struct Plain([f32; 8]);
+
+impl Plain {
+    #[inline(always)]
+    fn zip(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        Self(std::array::from_fn(|lane| f(self.0[lane], other.0[lane])))
+    }
+}
+
+// SAFETY (all of it): plain Rust behind the pointers that the caller vouches for.
+#[allow(clippy::undocumented_unsafe_blocks)]
+impl Lanes for Plain {
+    const N: usize = 8;
+    const MR: usize = 4;
+    const NV: usize = 2;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        Self([value; 8])
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        Self(unsafe { from.cast::<[f32; 8]>().read_unaligned() })
+    }
+    #[inline(always)]
+    unsafe fn load_part(from: *const f32, len: usize) -> Self {
+        Self(std::array::from_fn(|lane| if lane < len { unsafe { *from.add(lane) } } else { 0.0 }))
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe { to.cast::<[f32; 8]>().write_unaligned(self.0) };
+    }
+    #[inline(always)]
+    unsafe fn store_part(self, to: *mut f32, len: usize) {
+        for (lane, value) in self.0.iter().enumerate().take(len) {
+            unsafe { *to.add(lane) = *value };
+        }
+    }
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        self.zip(other, |a, b| a + b)
+    }
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        self.zip(other, |a, b| a - b)
+    }
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        self.zip(other, |a, b| a * b)
+    }
+    #[inline(always)]
+    unsafe fn fma(self, a: Self, b: Self) -> Self {
+        // Fused where the target always has it; a library call elsewhere would cost far more.
+        if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
+            Self(std::array::from_fn(|lane| self.0[lane].mul_add(a.0[lane], b.0[lane])))
+        } else {
+            Self(std::array::from_fn(|lane| self.0[lane] * a.0[lane] + b.0[lane]))
+        }
+    }
+    #[inline(always)]
+    unsafe fn max(self, other: Self) -> Self {
+        self.zip(other, |a, b| if b > a { b } else { a })
+    }
+    #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        self.zip(other, |a, b| if b < a { b } else { a })
+    }
+    #[inline(always)]
+    unsafe fn keep_inside(self, x: Self, low: Self, high: Self) -> Self {
+        Self(std::array::from_fn(|lane| {
+            if x.0[lane] > low.0[lane] && x.0[lane] < high.0[lane] { self.0[lane] } else { 0.0 }
+        }))
+    }
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        let [a, b, c, d, e, f, g, h] = self.0;
+        ((a + e) + (c + g)) + ((b + f) + (d + h))
+    }
+    #[inline(always)]
+    unsafe fn load_even(from: *const f32) -> Self {
+        Self(std::array::from_fn(|lane| unsafe { *from.add(2 * lane) }))
+    }
+    #[inline(always)]
+    unsafe fn transpose8(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+        unsafe { transpose8_plain(from, from_stride, to, to_stride) };
+    }
+    #[inline(always)]
+    unsafe fn micro(vectors: usize, job: &Micro) {
+        unsafe {
+            match vectors {
+                1 => micro::<Self, 4, 1>(job),
+                _ => micro::<Self, 4, 2>(job),
+            }
+        }
+    }
+}
+
+/// The instruction sets that kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Level {
+    Plain,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+/// The best level of this processor.
+#[inline]
+pub(crate) fn level() -> Level {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let v3 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        if v3 && is_x86_feature_detected!("avx512f") {
+            return Level::Avx512;
+        }
+        if v3 {
+            return Level::Avx2;
+        }
+    }
+    Level::Plain
+}
+
+/// Compiles a kernel that is generic over [`Lanes`] once per instruction set behind one function.
+///
+/// The generic function, and all it calls in a loop, must be `#[inline(always)]`: only so does it
+/// get the instructions of the version that it is compiled into.
+macro_rules! versions {
+    ($(#[$meta:meta])* $vis:vis unsafe fn $name:ident($($arg:ident: $ty:ty),* $(,)?) = $generic:ident) => {
+        $(#[$meta])*
+        #[allow(clippy::too_many_arguments)]
+        $vis unsafe fn $name(level: $crate::cpu::simd::Level, $($arg: $ty),*) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx2,fma")]
+                #[allow(clippy::too_many_arguments)]
+                unsafe fn avx512($($arg: $ty),*) {
+                    // SAFETY: the caller's promise, passed on.
+                    unsafe { $generic::<$crate::cpu::x86::Avx512>($($arg),*) }
+                }
+                #[target_feature(enable = "avx2,fma")]
+                #[allow(clippy::too_many_arguments)]
+                unsafe fn avx2($($arg: $ty),*) {
+                    // SAFETY: the caller's promise, passed on.
+                    unsafe { $generic::<$crate::cpu::x86::Avx2>($($arg),*) }
+                }
+                match level {
+                    // SAFETY: `level` was detected; the rest is the caller's promise.
+                    $crate::cpu::simd::Level::Avx512 => return unsafe { avx512($($arg),*) },
+                    // SAFETY: as above.
+                    $crate::cpu::simd::Level::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::cpu::simd::Level::Plain => {}
+                }
+            }
+            let _ = level;
+            // SAFETY: the caller's promise, passed on.
+            unsafe { $generic::<$crate::cpu::simd::Plain>($($arg),*) }
+        }
+    };
+}
+pub(crate) use versions;
+
+impl Level {
+    /// Lanes, rows and vectors of the register tile.
+    pub(crate) fn tile(self) -> (usize, usize, usize) {
+        match self {
+            Self::Plain => (Plain::N, Plain::MR, Plain::NV),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => tile_of::<super::x86::Avx2>(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => tile_of::<super::x86::Avx512>(),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn tile_of<V: Lanes>() -> (usize, usize, usize) {
+    (V::N, V::MR, V::NV)
+}

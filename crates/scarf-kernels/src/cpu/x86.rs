@@ -1,0 +1,239 @@
+//! The vectors of x86-64: AVX-512 (16 lanes) and AVX2 with FMA (8 lanes).
+
+use std::arch::x86_64::*;
+
+use super::gemm::{Micro, micro};
+use super::simd::Lanes;
+
+/// AVX-512: 16 lanes, 32 registers.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(__m512);
+
+/// AVX2 with FMA: 8 lanes, 16 registers.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2(__m256);
+
+#[inline(always)]
+fn mask16(len: usize) -> __mmask16 {
+    ((1u32 << len) - 1) as __mmask16
+}
+
+/// All ones in the first `len` of 8 lanes.
+#[inline(always)]
+unsafe fn mask8(len: usize) -> __m256i {
+    const ONES: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+    debug_assert!(len <= 8);
+    // SAFETY: 8 values from index 8 - len on lie inside the table of 16.
+    unsafe { _mm256_loadu_si256(ONES.as_ptr().add(8 - len).cast()) }
+}
+
+/// An 8 x 8 transposition in registers.
+#[inline(always)]
+unsafe fn transpose8_avx(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+    // SAFETY: the caller vouches for the blocks and for AVX.
+    unsafe {
+        let row = |i: usize| _mm256_loadu_ps(from.add(i * from_stride));
+        // Pairs of rows, then quadruples, then the two halves of four columns each.
+        let half = |i: usize| {
+            let (a, b, c, d) = (row(i), row(i + 1), row(i + 2), row(i + 3));
+            let (ab_low, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+            let (cd_low, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+            [
+                _mm256_shuffle_ps::<0x44>(ab_low, cd_low),
+                _mm256_shuffle_ps::<0xee>(ab_low, cd_low),
+                _mm256_shuffle_ps::<0x44>(ab_high, cd_high),
+                _mm256_shuffle_ps::<0xee>(ab_high, cd_high),
+            ]
+        };
+        let (top, bottom) = (half(0), half(4));
+        for i in 0..4 {
+            let low = _mm256_permute2f128_ps::<0x20>(top[i], bottom[i]);
+            let high = _mm256_permute2f128_ps::<0x31>(top[i], bottom[i]);
+            _mm256_storeu_ps(to.add(i * to_stride), low);
+            _mm256_storeu_ps(to.add((i + 4) * to_stride), high);
+        }
+    }
+}
+
+// SAFETY (all of it): the caller vouches for the instructions and for the pointers.
+#[allow(clippy::undocumented_unsafe_blocks)]
+impl Lanes for Avx512 {
+    const N: usize = 16;
+    const MR: usize = 8;
+    const NV: usize = 3;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        Self(unsafe { _mm512_set1_ps(value) })
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        Self(unsafe { _mm512_loadu_ps(from) })
+    }
+    #[inline(always)]
+    unsafe fn load_part(from: *const f32, len: usize) -> Self {
+        Self(unsafe { _mm512_maskz_loadu_ps(mask16(len), from) })
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe { _mm512_storeu_ps(to, self.0) };
+    }
+    #[inline(always)]
+    unsafe fn store_part(self, to: *mut f32, len: usize) {
+        unsafe { _mm512_mask_storeu_ps(to, mask16(len), self.0) };
+    }
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        Self(unsafe { _mm512_add_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        Self(unsafe { _mm512_sub_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        Self(unsafe { _mm512_mul_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    unsafe fn fma(self, a: Self, b: Self) -> Self {
+        Self(unsafe { _mm512_fmadd_ps(self.0, a.0, b.0) })
+    }
+    #[inline(always)]
+    unsafe fn max(self, other: Self) -> Self {
+        // The instruction gives its second operand where one is not a number.
+        Self(unsafe { _mm512_max_ps(other.0, self.0) })
+    }
+    #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        Self(unsafe { _mm512_min_ps(other.0, self.0) })
+    }
+    #[inline(always)]
+    unsafe fn keep_inside(self, x: Self, low: Self, high: Self) -> Self {
+        unsafe {
+            let above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(x.0, low.0);
+            let inside = _mm512_mask_cmp_ps_mask::<_CMP_LT_OQ>(above, x.0, high.0);
+            Self(_mm512_maskz_mov_ps(inside, self.0))
+        }
+    }
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        unsafe {
+            let low = _mm512_castps512_ps256(self.0);
+            let high = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(self.0)));
+            Avx2(_mm256_add_ps(low, high)).sum()
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_even(from: *const f32) -> Self {
+        unsafe {
+            let pick = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let (low, high) = (_mm512_loadu_ps(from), _mm512_loadu_ps(from.add(16)));
+            Self(_mm512_permutex2var_ps(low, pick, high))
+        }
+    }
+    #[inline(always)]
+    unsafe fn transpose8(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+        unsafe { transpose8_avx(from, from_stride, to, to_stride) };
+    }
+    #[inline(always)]
+    unsafe fn micro(vectors: usize, job: &Micro) {
+        unsafe {
+            match vectors {
+                1 => micro::<Self, 8, 1>(job),
+                2 => micro::<Self, 8, 2>(job),
+                _ => micro::<Self, 8, 3>(job),
+            }
+        }
+    }
+}
+
+// SAFETY (all of it): the caller vouches for the instructions and for the pointers.
+#[allow(clippy::undocumented_unsafe_blocks)]
+impl Lanes for Avx2 {
+    const N: usize = 8;
+    const MR: usize = 4;
+    const NV: usize = 3;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        Self(unsafe { _mm256_set1_ps(value) })
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        Self(unsafe { _mm256_loadu_ps(from) })
+    }
+    #[inline(always)]
+    unsafe fn load_part(from: *const f32, len: usize) -> Self {
+        Self(unsafe { _mm256_maskload_ps(from, mask8(len)) })
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe { _mm256_storeu_ps(to, self.0) };
+    }
+    #[inline(always)]
+    unsafe fn store_part(self, to: *mut f32, len: usize) {
+        unsafe { _mm256_maskstore_ps(to, mask8(len), self.0) };
+    }
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        Self(unsafe { _mm256_add_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        Self(unsafe { _mm256_sub_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        Self(unsafe { _mm256_mul_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    unsafe fn fma(self, a: Self, b: Self) -> Self {
+        Self(unsafe { _mm256_fmadd_ps(self.0, a.0, b.0) })
+    }
+    #[inline(always)]
+    unsafe fn max(self, other: Self) -> Self {
+        Self(unsafe { _mm256_max_ps(other.0, self.0) })
+    }
+    #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        Self(unsafe { _mm256_min_ps(other.0, self.0) })
+    }
+    #[inline(always)]
+    unsafe fn keep_inside(self, x: Self, low: Self, high: Self) -> Self {
+        unsafe {
+            let above = _mm256_cmp_ps::<_CMP_GT_OQ>(x.0, low.0);
+            let below = _mm256_cmp_ps::<_CMP_LT_OQ>(x.0, high.0);
+            Self(_mm256_and_ps(self.0, _mm256_and_ps(above, below)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        unsafe {
+            let halves = _mm_add_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));
+            let pairs = _mm_add_ps(halves, _mm_movehl_ps(halves, halves));
+            _mm_cvtss_f32(_mm_add_ss(pairs, _mm_shuffle_ps::<1>(pairs, pairs)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_even(from: *const f32) -> Self {
+        unsafe {
+            let (low, high) = (_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8)));
+            let mixed = _mm256_shuffle_ps::<0x88>(low, high);
+            Self(_mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(_mm256_castps_pd(mixed))))
+        }
+    }
+    #[inline(always)]
+    unsafe fn transpose8(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+        unsafe { transpose8_avx(from, from_stride, to, to_stride) };
+    }
+    #[inline(always)]
+    unsafe fn micro(vectors: usize, job: &Micro) {
+        unsafe {
+            match vectors {
+                1 => micro::<Self, 4, 1>(job),
+                2 => micro::<Self, 4, 2>(job),
+                _ => micro::<Self, 4, 3>(job),
+            }
+        }
+    }
+}

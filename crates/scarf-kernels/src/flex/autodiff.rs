@@ -1,0 +1,223 @@
+//! The kernels under autodiff: what they keep, and their gradients.
+
+use burn::backend::autodiff::NodeId;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, AutodiffBackend, Flex};
+
+use super::{Kernels, run};
+use crate::geometry::{Activation, ConvGeometry, Shape};
+
+impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
+    fn scarf_conv2d(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        geometry: ConvGeometry,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        let shape = run::conv_shape(x.primitive(), weight.primitive(), &geometry);
+        let prepared = Conv.prepare::<C>([x.node(), weight.node()]).compute_bound().stateful();
+        match prepared {
+            OpsKind::Tracked(mut prep) => {
+                let kept_x = weight.is_tracked().then(|| prep.checkpoint(&x));
+                let kept_weight = x.is_tracked().then(|| prep.checkpoint(&weight));
+                let output =
+                    run::conv2d(x.into_primitive(), weight.into_primitive(), None, &shape, activation);
+                prep.finish(ConvState::new(kept_x, kept_weight, &output, shape, activation), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(run::conv2d(
+                x.into_primitive(),
+                weight.into_primitive(),
+                None,
+                &shape,
+                activation,
+            )),
+        }
+    }
+
+    fn scarf_conv2d_biased(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        geometry: ConvGeometry,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        let shape = run::conv_shape(x.primitive(), weight.primitive(), &geometry);
+        let nodes = [x.node(), weight.node(), bias.node()];
+        match Conv.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let kept_x = weight.is_tracked().then(|| prep.checkpoint(&x));
+                let kept_weight = x.is_tracked().then(|| prep.checkpoint(&weight));
+                let bias = Some(bias.into_primitive());
+                let output =
+                    run::conv2d(x.into_primitive(), weight.into_primitive(), bias, &shape, activation);
+                prep.finish(ConvState::new(kept_x, kept_weight, &output, shape, activation), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(run::conv2d(
+                x.into_primitive(),
+                weight.into_primitive(),
+                Some(bias.into_primitive()),
+                &shape,
+                activation,
+            )),
+        }
+    }
+
+    fn scarf_batch_norm_train(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let nodes = [x.node(), gamma.node(), beta.node()];
+        match Norm.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let kept = [prep.checkpoint(&x), prep.checkpoint(&gamma), prep.checkpoint(&beta)];
+                let (output, mean, variance) = run::batch_norm_train(
+                    x.into_primitive(),
+                    gamma.into_primitive(),
+                    beta.into_primitive(),
+                    epsilon,
+                    activation,
+                );
+                let state = run::Kept { mean: mean.clone(), variance: variance.clone(), epsilon, activation };
+                let output = prep.finish((kept, state), output);
+                (output, Self::from_inner(mean), Self::from_inner(variance))
+            }
+            OpsKind::UnTracked(prep) => {
+                let (output, mean, variance) = run::batch_norm_train(
+                    x.into_primitive(),
+                    gamma.into_primitive(),
+                    beta.into_primitive(),
+                    epsilon,
+                    activation,
+                );
+                (prep.finish(output), Self::from_inner(mean), Self::from_inner(variance))
+            }
+        }
+    }
+
+    fn scarf_scale_shift(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), scale.node(), shift.node()];
+        match ScaleShift.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let kept = [prep.checkpoint(&x), prep.checkpoint(&scale), prep.checkpoint(&shift)];
+                let output = run::scale_shift(
+                    x.into_primitive(),
+                    scale.into_primitive(),
+                    shift.into_primitive(),
+                    activation,
+                );
+                prep.finish((kept, activation), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(run::scale_shift(
+                x.into_primitive(),
+                scale.into_primitive(),
+                shift.into_primitive(),
+                activation,
+            )),
+        }
+    }
+}
+
+/// A convolution with its activation; the parents are input, weights and, with 3, the bias.
+#[derive(Debug)]
+struct Conv;
+
+#[derive(Clone, Debug)]
+struct ConvState {
+    /// Kept if the weights' gradient is wanted.
+    x: Option<NodeId>,
+    /// Kept if the input's gradient is wanted.
+    weight: Option<NodeId>,
+    /// Kept if there is an activation.
+    output: Option<FlexTensor>,
+    shape: Shape,
+    activation: Activation,
+}
+
+impl ConvState {
+    fn new(
+        x: Option<NodeId>,
+        weight: Option<NodeId>,
+        output: &FlexTensor,
+        shape: Shape,
+        activation: Activation,
+    ) -> Self {
+        let output = (activation != Activation::None).then(|| output.clone());
+        Self { x, weight, output, shape, activation }
+    }
+}
+
+impl<const N: usize> Backward<Flex, N> for Conv {
+    type State = ConvState;
+
+    fn backward(self, ops: Ops<ConvState, N>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
+        let state = ops.state;
+        let gradient = grads.consume::<Flex>(&ops.node);
+        let gradient = run::before_activation(gradient, state.output, state.activation);
+        let mut kept = |node: Option<NodeId>| -> Option<FlexTensor> {
+            node.map(|node| checkpointer.retrieve_node_output(node))
+        };
+        let (x, weight) = (kept(state.x), kept(state.weight));
+        let (of_x, of_weight) = run::conv2d_backward(x, weight, &gradient, &state.shape);
+        for (parent, value) in ops.parents.iter().zip([of_x, of_weight]) {
+            if let (Some(parent), Some(value)) = (parent, value) {
+                grads.register::<Flex>(parent.id, value);
+            }
+        }
+        if let Some(Some(bias)) = ops.parents.get(2) {
+            grads.register::<Flex>(bias.id, run::bias_gradient(&gradient));
+        }
+    }
+}
+
+/// A batch normalisation; the parents are input, gamma and beta.
+#[derive(Debug)]
+struct Norm;
+
+impl Backward<Flex, 3> for Norm {
+    type State = ([NodeId; 3], run::Kept);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
+        let gradient = grads.consume::<Flex>(&ops.node);
+        let (nodes, kept) = ops.state;
+        let [x, gamma, beta] = nodes.map(|node| checkpointer.retrieve_node_output::<FlexTensor>(node));
+        let values = run::batch_norm_backward(x, gamma, beta, &kept, gradient);
+        for (parent, value) in ops.parents.iter().zip(values) {
+            if let Some(parent) = parent {
+                grads.register::<Flex>(parent.id, value);
+            }
+        }
+    }
+}
+
+/// A map per channel; the parents are input, scales and shifts.
+#[derive(Debug)]
+struct ScaleShift;
+
+impl Backward<Flex, 3> for ScaleShift {
+    type State = ([NodeId; 3], Activation);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
+        let gradient = grads.consume::<Flex>(&ops.node);
+        let (nodes, activation) = ops.state;
+        let [x, scale, shift] = nodes.map(|node| checkpointer.retrieve_node_output::<FlexTensor>(node));
+        let values = run::scale_shift_backward(x, scale, shift, activation, gradient);
+        for (parent, value) in ops.parents.iter().zip(values) {
+            if let Some(parent) = parent {
+                grads.register::<Flex>(parent.id, value);
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The kernels as operations of burn's flex backend, through burn's extension API.
+
+mod autodiff;
+mod run;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, DispatchDevice, Flex, backend_extension};
+use burn::tensor::{DType, Tensor};
+
+use crate::geometry::{Activation, ConvGeometry, Shape};
+
+/// The operations that this crate adds to flex, and to autodiff over it.
+#[backend_extension(Flex, Autodiff)]
+pub trait Kernels: Backend {
+    /// `activation(conv(x, weight))`.
+    fn scarf_conv2d(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        geometry: ConvGeometry,
+        activation: Activation,
+    ) -> FloatTensor<Self>;
+
+    /// `activation(conv(x, weight) + bias)`.
+    fn scarf_conv2d_biased(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        geometry: ConvGeometry,
+        activation: Activation,
+    ) -> FloatTensor<Self>;
+
+    /// The normalised input, the mean and the biased variance.
+    fn scarf_batch_norm_train(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// `activation(x * scale + shift)` per channel.
+    fn scarf_scale_shift(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self>;
+}
+
+impl Kernels for Flex {
+    fn scarf_conv2d(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        geometry: ConvGeometry,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        let shape = run::conv_shape(&x, &weight, &geometry);
+        run::conv2d(x, weight, None, &shape, activation)
+    }
+
+    fn scarf_conv2d_biased(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        geometry: ConvGeometry,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        let shape = run::conv_shape(&x, &weight, &geometry);
+        run::conv2d(x, weight, Some(bias), &shape, activation)
+    }
+
+    fn scarf_batch_norm_train(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        run::batch_norm_train(x, gamma, beta, epsilon, activation)
+    }
+
+    fn scarf_scale_shift(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        run::scale_shift(x, scale, shift, activation)
+    }
+}
+
+/// Whether a tensor is one of flex's (or of autodiff over it), in `f32`, with values.
+fn takes<const D: usize>(tensor: &Tensor<D>) -> bool {
+    tensor.dtype() == DType::F32
+        && tensor.dims().iter().all(|len| *len > 0)
+        && matches!(tensor.device().without_autodiff().as_dispatch(), DispatchDevice::Flex(_))
+}
+
+/// Whether [`conv2d`] can be called; where not, burn's own operation says what is wrong.
+pub(crate) fn takes_convolution(
+    x: &Tensor<4>,
+    weight: &Tensor<4>,
+    bias: Option<&Tensor<1>>,
+    geometry: &ConvGeometry,
+) -> bool {
+    takes(x)
+        && takes(weight)
+        && bias.is_none_or(|bias| takes(bias) && bias.dims()[0] == weight.dims()[0])
+        && Shape::new(x.dims(), weight.dims(), geometry).is_some()
+}
+
+/// Whether [`batch_norm_train`] and [`scale_shift`] can be called.
+pub(crate) fn takes_channels(x: &Tensor<4>, vectors: [&Tensor<1>; 2]) -> bool {
+    takes(x) && vectors.iter().all(|vector| takes(vector) && vector.dims()[0] == x.dims()[1])
+}
+
+/// [`crate::conv2d`] for what [`takes_convolution`].
+pub(crate) fn conv2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    geometry: ConvGeometry,
+    activation: Activation,
+) -> Tensor<4> {
+    let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
+    Tensor::from_dispatch(match bias {
+        Some(bias) => Dispatch::scarf_conv2d_biased(x, weight, bias.into_dispatch(), geometry, activation),
+        None => Dispatch::scarf_conv2d(x, weight, geometry, activation),
+    })
+}
+
+/// [`crate::batch_norm_train`] for what [`takes_channels`].
+pub(crate) fn batch_norm_train(
+    x: Tensor<4>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+    activation: Activation,
+) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
+    let (x, gamma, beta) = (x.into_dispatch(), gamma.into_dispatch(), beta.into_dispatch());
+    let (output, mean, variance) = Dispatch::scarf_batch_norm_train(x, gamma, beta, epsilon, activation);
+    (Tensor::from_dispatch(output), Tensor::from_dispatch(mean), Tensor::from_dispatch(variance))
+}
+
+/// [`crate::scale_shift`] for what [`takes_channels`].
+pub(crate) fn scale_shift(
+    x: Tensor<4>,
+    scale: Tensor<1>,
+    shift: Tensor<1>,
+    activation: Activation,
+) -> Tensor<4> {
+    let (x, scale, shift) = (x.into_dispatch(), scale.into_dispatch(), shift.into_dispatch());
+    Tensor::from_dispatch(Dispatch::scarf_scale_shift(x, scale, shift, activation))
+}

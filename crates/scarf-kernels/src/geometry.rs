@@ -1,0 +1,159 @@
+//! What is convolved and how: the public description, and the sizes that follow from it.
+
+/// What follows a convolution or a normalisation in the same pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Activation {
+    /// Nothing.
+    #[default]
+    None,
+    /// `max(x, 0)`.
+    Relu,
+    /// `min(max(x, 0), 6)`.
+    Relu6,
+}
+
+impl Activation {
+    /// The bounds that values are cut off at, if any.
+    pub(crate) fn clamp(self) -> Option<(f32, f32)> {
+        match self {
+            Self::None => None,
+            Self::Relu => Some((0.0, f32::INFINITY)),
+            Self::Relu6 => Some((0.0, 6.0)),
+        }
+    }
+}
+
+/// The geometry of a two-dimensional convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvGeometry {
+    /// Rows and columns between two outputs.
+    pub stride: [usize; 2],
+    /// Zeros around the input: `[[top, bottom], [left, right]]`.
+    pub padding: [[usize; 2]; 2],
+    /// Rows and columns between two taps of the kernel.
+    pub dilation: [usize; 2],
+    /// Channel groups; as many as channels makes it depthwise.
+    pub groups: usize,
+}
+
+impl ConvGeometry {
+    /// Rows or columns (`axis` 0 or 1) of the output over `input` of them; PyTorch's floor rule.
+    /// None where the padded input is smaller than the kernel.
+    pub fn output_len(&self, axis: usize, input: usize, kernel: usize) -> Option<usize> {
+        let padded = input + self.padding[axis][0] + self.padding[axis][1];
+        let reach = self.dilation[axis] * (kernel - 1) + 1;
+        Some(padded.checked_sub(reach)? / self.stride[axis] + 1)
+    }
+}
+
+/// All sizes of one convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) images: usize,
+    pub(crate) channels: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) out_channels: usize,
+    pub(crate) out_height: usize,
+    pub(crate) out_width: usize,
+    pub(crate) kernel: [usize; 2],
+    pub(crate) stride: [usize; 2],
+    pub(crate) dilation: [usize; 2],
+    pub(crate) top: usize,
+    pub(crate) left: usize,
+    pub(crate) groups: usize,
+}
+
+impl Shape {
+    /// The sizes of a convolution of `x` with `weight`, or None where they don't fit each other.
+    pub(crate) fn new(x: [usize; 4], weight: [usize; 4], geometry: &ConvGeometry) -> Option<Self> {
+        let [images, channels, height, width] = x;
+        let [out_channels, per_group, kernel_height, kernel_width] = weight;
+        let groups = geometry.groups;
+        let fits = groups > 0
+            && per_group * groups == channels
+            && out_channels.is_multiple_of(groups)
+            && kernel_height * kernel_width > 0
+            && geometry.stride[0] * geometry.stride[1] > 0
+            && geometry.dilation[0] * geometry.dilation[1] > 0;
+        if !fits {
+            return None;
+        }
+        Some(Self {
+            images,
+            channels,
+            height,
+            width,
+            out_channels,
+            out_height: geometry.output_len(0, height, kernel_height)?,
+            out_width: geometry.output_len(1, width, kernel_width)?,
+            kernel: [kernel_height, kernel_width],
+            stride: geometry.stride,
+            dilation: geometry.dilation,
+            top: geometry.padding[0][0],
+            left: geometry.padding[1][0],
+            groups,
+        })
+    }
+
+    pub(crate) fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    pub(crate) fn in_pixels(&self) -> usize {
+        self.height * self.width
+    }
+
+    pub(crate) fn out_pixels(&self) -> usize {
+        self.out_height * self.out_width
+    }
+
+    /// Input channels of a group.
+    pub(crate) fn group_channels(&self) -> usize {
+        self.channels / self.groups
+    }
+
+    /// Output channels of a group.
+    pub(crate) fn group_out(&self) -> usize {
+        self.out_channels / self.groups
+    }
+
+    /// Multiplications of the forward pass.
+    pub(crate) fn work(&self) -> usize {
+        self.images * self.out_channels * self.out_pixels() * self.group_channels() * self.taps()
+    }
+
+    /// Whether each output pixel sees exactly the input pixel at its place.
+    pub(crate) fn is_pointwise(&self) -> bool {
+        self.kernel == [1, 1]
+            && self.stride == [1, 1]
+            && (self.top, self.left) == (0, 0)
+            && (self.height, self.width) == (self.out_height, self.out_width)
+    }
+
+    /// Whether each channel is convolved by itself.
+    pub(crate) fn is_depthwise(&self) -> bool {
+        self.groups == self.channels && self.groups == self.out_channels
+    }
+
+    /// The convolution that gives the input's gradient from the output's, with the kernel turned
+    /// round and its channels exchanged. None where the stride leaves gaps, or the padding is more
+    /// than the kernel reaches.
+    pub(crate) fn transposed(&self) -> Option<Self> {
+        let reach = |axis: usize| self.dilation[axis] * (self.kernel[axis] - 1);
+        if self.stride != [1, 1] {
+            return None;
+        }
+        Some(Self {
+            channels: self.out_channels,
+            height: self.out_height,
+            width: self.out_width,
+            out_channels: self.channels,
+            out_height: self.height,
+            out_width: self.width,
+            top: reach(0).checked_sub(self.top)?,
+            left: reach(1).checked_sub(self.left)?,
+            ..*self
+        })
+    }
+}

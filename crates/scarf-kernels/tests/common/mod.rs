@@ -1,0 +1,139 @@
+//! What the tests of this crate share: numbers, burn's stock operations, comparison.
+#![allow(dead_code)] // each test takes what it needs
+
+use burn::tensor::module::conv2d as burn_conv2d;
+use burn::tensor::ops::{ConvOptions, PadMode};
+use burn::tensor::{Device, Tensor, TensorData};
+use scarf_kernels::{Activation, ConvGeometry, activate, conv2d};
+
+/// The same numbers for the same seed, evenly between -1 and 1.
+pub fn numbers(len: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    (0..len)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+/// A tensor of [`numbers`] on the CPU with autodiff.
+pub fn tensor<const D: usize>(dims: [usize; D], seed: u64) -> Tensor<D> {
+    let values = numbers(dims.iter().product(), seed);
+    Tensor::from_data(TensorData::new(values, dims), &Device::flex().autodiff())
+}
+
+pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().expect("f32 values")
+}
+
+/// Fails unless `ours` is `theirs` to `tolerance` of the largest value.
+pub fn assert_close(what: &str, ours: &[f32], theirs: &[f32], tolerance: f32) {
+    assert_eq!(ours.len(), theirs.len(), "{what}: as many values");
+    let scale = theirs.iter().fold(1e-3f32, |largest, value| largest.max(value.abs()));
+    for (index, (a, b)) in ours.iter().zip(theirs).enumerate() {
+        assert!(
+            (a - b).abs() <= tolerance * scale,
+            "{what}: value {index} is {a}, burn's {b} (scale {scale})"
+        );
+    }
+}
+
+/// A convolution to be tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    pub x: [usize; 4],
+    pub out: usize,
+    pub kernel: [usize; 2],
+    pub geometry: ConvGeometry,
+    pub bias: bool,
+    pub activation: Activation,
+}
+
+impl Case {
+    /// A square kernel with the same stride, padding and dilation both ways.
+    pub fn square(x: [usize; 4], out: usize, kernel: usize, stride: usize, padding: usize) -> Self {
+        Self {
+            x,
+            out,
+            kernel: [kernel; 2],
+            geometry: ConvGeometry {
+                stride: [stride; 2],
+                padding: [[padding; 2]; 2],
+                dilation: [1; 2],
+                groups: 1,
+            },
+            bias: false,
+            activation: Activation::None,
+        }
+    }
+
+    pub fn dilation(mut self, dilation: usize) -> Self {
+        self.geometry.dilation = [dilation; 2];
+        self
+    }
+
+    pub fn groups(mut self, groups: usize) -> Self {
+        self.geometry.groups = groups;
+        self
+    }
+
+    pub fn biased(mut self, activation: Activation) -> Self {
+        (self.bias, self.activation) = (true, activation);
+        self
+    }
+
+    pub fn inputs(&self) -> (Tensor<4>, Tensor<4>, Option<Tensor<1>>) {
+        let [kernel_height, kernel_width] = self.kernel;
+        let weight = [self.out, self.x[1] / self.geometry.groups, kernel_height, kernel_width];
+        let bias = self.bias.then(|| tensor([self.out], 3));
+        (tensor(self.x, 1), tensor(weight, 2), bias)
+    }
+}
+
+/// Burn's stock convolution.
+pub fn stock_conv2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    geometry: ConvGeometry,
+    activation: Activation,
+) -> Tensor<4> {
+    let [[top, bottom], [left, right]] = geometry.padding;
+    let x = x.pad((left, right, top, bottom), PadMode::Constant(0.0));
+    let options = ConvOptions::new(geometry.stride, [0, 0], geometry.dilation, geometry.groups);
+    activate(burn_conv2d(x, weight, bias, options), activation)
+}
+
+type Conv2d = fn(Tensor<4>, Tensor<4>, Option<Tensor<1>>, ConvGeometry, Activation) -> Tensor<4>;
+
+/// The output and the gradients of input, weights and bias (if any), of a weighted sum of outputs.
+pub fn with_gradients(conv: Conv2d, case: &Case) -> Vec<(&'static str, Vec<f32>)> {
+    let (x, weight, bias) = case.inputs();
+    let (x, weight) = (x.require_grad(), weight.require_grad());
+    let bias = bias.map(Tensor::require_grad);
+    let output = conv(x.clone(), weight.clone(), bias.clone(), case.geometry, case.activation);
+    let weights = tensor(output.dims(), 4);
+    let gradients = (output.clone() * weights).sum().backward();
+    let mut all = vec![
+        ("output", values(output)),
+        ("input gradient", values(x.grad(&gradients).expect("a gradient"))),
+        ("weight gradient", values(weight.grad(&gradients).expect("a gradient"))),
+    ];
+    if let Some(bias) = bias {
+        all.push(("bias gradient", values(bias.grad(&gradients).expect("a gradient"))));
+    }
+    all
+}
+
+/// Fails unless output and gradients are burn's, and the output is the same without autodiff.
+pub fn check(case: &Case) {
+    let (ours, theirs) = (with_gradients(conv2d, case), with_gradients(stock_conv2d, case));
+    for ((what, ours), (_, theirs)) in ours.iter().zip(&theirs) {
+        assert_close(&format!("{what} of {case:?}"), ours, theirs, 2e-5);
+    }
+    let (x, weight, bias) = case.inputs();
+    let bias = bias.map(Tensor::inner);
+    let plain = conv2d(x.inner(), weight.inner(), bias, case.geometry, case.activation);
+    assert_eq!(values(plain), ours[0].1, "without autodiff, {case:?}");
+}

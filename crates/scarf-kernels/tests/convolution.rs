@@ -1,0 +1,173 @@
+//! Convolutions of odd shapes against burn's own operations, finite differences and threads.
+
+mod common;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use common::{Case, assert_close, check, numbers, tensor, values, with_gradients};
+use proptest::prelude::*;
+use scarf_kernels::{Activation, ConvGeometry, conv2d};
+
+fn activations() -> impl Strategy<Value = Activation> {
+    prop_oneof![Just(Activation::None), Just(Activation::Relu), Just(Activation::Relu6)]
+}
+
+prop_compose! {
+    fn geometries(groups: usize)(
+        stride in [1..4usize, 1..4usize],
+        padding in [[0..4usize, 0..4usize], [0..4usize, 0..4usize]],
+        dilation in prop_oneof![3 => [1..3usize, 1..3usize], 1 => [Just(6usize), Just(6usize)]],
+    ) -> ConvGeometry {
+        ConvGeometry { stride, padding, dilation, groups }
+    }
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    // Channels of a group, groups, output channels of a group; depthwise is 1, many, 1.
+    let channels = prop_oneof![
+        4 => (1..40usize, Just(1usize), 1..40usize),
+        2 => (Just(1usize), 2..20usize, Just(1usize)),
+        1 => (1..5usize, 2..5usize, 1..5usize),
+    ];
+    (channels, 1..6usize, [1..24usize, 1..24usize], [1..6usize, 1..6usize], any::<bool>(), activations())
+        .prop_flat_map(|((channels, groups, out), images, [height, width], kernel, bias, activation)| {
+            geometries(groups).prop_map(move |geometry| Case {
+                x: [images, channels * groups, height, width],
+                out: out * groups,
+                kernel,
+                geometry,
+                bias,
+                activation,
+            })
+        })
+        .prop_filter("the kernel fits the padded input", |case| {
+            (0..2).all(|axis| case.geometry.output_len(axis, case.x[2 + axis], case.kernel[axis]).is_some())
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+
+    #[test]
+    fn is_burns(case in cases()) {
+        check(&case);
+    }
+}
+
+#[test]
+fn one_pixel() {
+    check(&Case::square([4, 7, 1, 1], 9, 3, 1, 1).biased(Activation::Relu));
+    check(&Case::square([5, 12, 1, 1], 12, 3, 2, 1).groups(12));
+    check(&Case::square([5, 300, 1, 1], 70, 1, 1, 0));
+}
+
+#[test]
+fn kernel_larger_than_the_input() {
+    check(&Case::square([2, 5, 3, 2], 4, 7, 1, 3));
+    check(&Case::square([2, 6, 2, 3], 6, 5, 2, 2).groups(6));
+    check(&Case::square([2, 5, 4, 4], 3, 3, 1, 6).dilation(6));
+}
+
+#[test]
+fn padding_beyond_the_kernel() {
+    check(&Case::square([2, 5, 6, 5], 4, 1, 1, 2));
+    check(&Case::square([2, 5, 6, 5], 5, 3, 1, 4).groups(5));
+}
+
+#[test]
+fn long_sums_and_many_pixels() {
+    check(&Case::square([1, 600, 5, 5], 20, 3, 1, 1));
+    check(&Case::square([3, 9, 60, 61], 10, 3, 1, 1).biased(Activation::Relu));
+    check(&Case::square([3, 9, 60, 61], 9, 3, 1, 1).groups(9).biased(Activation::Relu6));
+}
+
+/// (f(v + h) - f(v - h)) / 2h of a weighted sum of outputs, for some values of each input.
+#[test]
+fn gradients_are_finite_differences() {
+    for case in [
+        Case::square([2, 3, 5, 6], 4, 3, 1, 1).biased(Activation::None),
+        Case::square([2, 4, 7, 5], 4, 3, 2, 1).groups(4),
+        Case::square([1, 3, 6, 6], 5, 2, 2, 1).dilation(2),
+    ] {
+        let (x, weight, bias) = case.inputs();
+        let (x, weight) = (values(x), values(weight));
+        let weight_dims = [case.out, case.x[1] / case.geometry.groups, case.kernel[0], case.kernel[1]];
+        let loss = |x: &[f32], weight: &[f32]| -> f64 {
+            let device = Device::flex();
+            let x = Tensor::<4>::from_data(TensorData::new(x.to_vec(), case.x), &device);
+            let weight = Tensor::<4>::from_data(TensorData::new(weight.to_vec(), weight_dims), &device);
+            let bias = bias.clone().map(Tensor::inner);
+            let output = values(conv2d(x, weight, bias, case.geometry, Activation::None));
+            let weights = numbers(output.len(), 4);
+            output.iter().zip(weights).map(|(a, b)| f64::from(*a) * f64::from(b)).sum()
+        };
+        let gradients = with_gradients(conv2d, &Case { activation: Activation::None, ..case });
+        let step = 0.25f32; // the loss is linear in each value: the larger, the less rounding
+        let difference = |values: &[f32], index: usize, loss: &dyn Fn(&[f32]) -> f64| {
+            let mut moved = values.to_vec();
+            moved[index] += step;
+            let up = loss(&moved);
+            moved[index] -= 2.0 * step;
+            ((up - loss(&moved)) / f64::from(2.0 * step)) as f32
+        };
+        let of_x: Vec<f32> = (0..x.len()).map(|i| difference(&x, i, &|x| loss(x, &weight))).collect();
+        let of_weight: Vec<f32> =
+            (0..weight.len()).map(|i| difference(&weight, i, &|w| loss(&x, w))).collect();
+        assert_close("input", &gradients[1].1, &of_x, 1e-4);
+        assert_close("weights", &gradients[2].1, &of_weight, 1e-4);
+    }
+}
+
+#[test]
+fn threads_change_nothing() {
+    let cases = [
+        Case::square([4, 3, 90, 90], 32, 3, 2, 1).biased(Activation::Relu),
+        Case::square([4, 64, 40, 40], 64, 3, 1, 1),
+        Case::square([4, 64, 40, 40], 128, 1, 1, 0),
+        Case::square([4, 256, 8, 8], 256, 3, 1, 1).biased(Activation::Relu6),
+        Case::square([4, 96, 33, 33], 96, 3, 2, 1),
+        Case::square([4, 64, 41, 41], 64, 3, 2, 1).groups(64),
+        Case::square([4, 64, 41, 41], 64, 3, 1, 1).groups(64),
+    ];
+    for case in cases {
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+            pool.install(|| with_gradients(conv2d, &case))
+        };
+        let one = run(1);
+        for threads in [2, 3, 7] {
+            assert_eq!(one, run(threads), "{threads} threads, {case:?}");
+        }
+    }
+}
+
+/// Views whose values are out of order, and gradients that are.
+#[test]
+fn views() {
+    let case = Case::square([2, 6, 7, 9], 5, 3, 1, 1);
+    let (x, weight, _) = case.inputs();
+    let turned = x.clone().swap_dims(2, 3).require_grad();
+    let output = conv2d(turned.clone(), weight.clone(), None, case.geometry, Activation::Relu);
+    let gradients = output.clone().swap_dims(2, 3).sum().backward();
+    let copied = values(x.swap_dims(2, 3));
+    let copied =
+        Tensor::<4>::from_data(TensorData::new(copied, turned.dims()), &turned.device()).require_grad();
+    let again = conv2d(copied.clone(), weight, None, case.geometry, Activation::Relu);
+    let same = again.clone().sum().backward();
+    assert_eq!(values(output), values(again));
+    let (ours, theirs) = (turned.grad(&gradients).expect("one"), copied.grad(&same).expect("one"));
+    assert_eq!(values(ours), values(theirs));
+}
+
+/// Only what is tracked gets a gradient.
+#[test]
+fn frozen_weights() {
+    let case = Case::square([1, 3, 5, 5], 4, 3, 1, 1);
+    let (x, weight, _) = case.inputs();
+    let x = x.require_grad();
+    let gradients = conv2d(x.clone(), weight.clone(), None, case.geometry, Activation::None).sum().backward();
+    assert!(x.grad(&gradients).is_some());
+    let tracked = weight.require_grad();
+    let gradients =
+        conv2d(tensor(case.x, 1), tracked.clone(), None, case.geometry, Activation::None).sum().backward();
+    assert!(tracked.grad(&gradients).is_some());
+}
