@@ -48,7 +48,8 @@ pub struct ClassStats {
     pub boxes: usize,
     /// Boxes of it marked difficult.
     pub difficult: usize,
-    /// Boxes of COCO's small, medium and large: areas below 32², from there up to 96², and above.
+    /// Boxes of COCO's small, medium and large: areas below 32², from there to below 96², and from
+    /// there on (pycocotools counts an area of exactly 32² or 96² on both sides).
     pub by_size: [usize; 3],
     /// Width over height of its boxes.
     pub aspect: Quantiles,
@@ -126,7 +127,7 @@ impl DataSet {
         let boxes = || self.samples.iter().flat_map(|s| &s.annotations).filter(|a| a.class == class);
         let mut by_size = [0; 3];
         boxes().for_each(|a| {
-            by_size[usize::from(a.area >= 32.0 * 32.0) + usize::from(a.area > 96.0 * 96.0)] += 1
+            by_size[usize::from(a.area >= 32.0 * 32.0) + usize::from(a.area >= 96.0 * 96.0)] += 1
         });
         ClassStats {
             name: self.classes.names()[class].clone(),

@@ -26,92 +26,105 @@ fn bands(size: Size, levels: f32, rng: &mut ChaCha8Rng) -> Field {
 }
 
 fn rough(size: Size, rng: &mut ChaCha8Rng) -> Field {
-    let level = rng.from_to(95.0, 175.0);
-    let mut field = bands(size, 14.0, rng);
+    let level = rng.from_to(100.0, 182.0);
+    let s = scale(size);
+    let mut field = bands(size, 20.0, rng);
     field.data.iter_mut().for_each(|v| *v += level);
-    field.add(&Field::grain(size, [1, 0], rng), rng.from_to(9.0, 13.0));
-    field.add(&Field::noise(size, rng), rng.from_to(12.0, 19.0));
-    field.add(&Field::ragged(size, [9.0 * scale(size), 4.0 * scale(size)], rng), rng.from_to(6.0, 11.0));
-    light(&mut field, rng.from_to(-45.0, 45.0), rng.from_to(-12.0, 12.0));
+    field.add(&Field::grain(size, [1, 0], rng), rng.from_to(7.0, 11.0));
+    field.add(&Field::grain(size, [0, 1], rng), rng.from_to(6.0, 9.0));
+    field.add(&Field::noise(size, rng), rng.from_to(5.0, 9.0));
+    field.add(&Field::ragged(size, [8.0 * s, 4.0 * s], rng), rng.from_to(9.0, 15.0));
+    light(&mut field, rng.from_to(-60.0, 60.0), rng.from_to(-15.0, 15.0));
     field
 }
 
 fn crazing(size: Size, rng: &mut ChaCha8Rng) -> Defect {
     let s = scale(size);
-    let region = Region::draw(size, [0.3, 0.22], [0.8, 0.6], 0.15, rng);
+    let region = Region::draw(size, [0.3, 0.22], [0.85, 0.6], 0.15, rng);
     let mut mask = Mask::flat(size, 0.0);
-    let lines = (region.width * region.height / (s * s) / rng.from_to(210.0, 420.0)) as usize + 4;
+    let lines = (region.width * region.height / (s * s) / rng.from_to(150.0, 330.0)) as usize + 4;
     let slant = rng.from_to(-0.5, 0.5);
     for _ in 0..lines {
         let path = Path {
-            steps: rng.whole(3, 7),
-            step: 3.6 * s,
-            turn: 0.9,
-            flat: 0.7,
-            radius: rng.rather_small(0.35, 1.0) * s,
-            taper: 0.5,
-            part: rng.from_to(0.45, 1.0),
+            steps: rng.whole(4, 9),
+            step: 2.6 * s,
+            turn: 1.0,
+            flat: 0.75,
+            radius: rng.rather_small(0.3, 1.1) * s,
+            taper: 0.6,
+            part: rng.from_to(0.3, 0.95),
         };
         let way = if rng.happens(0.5) { 1.0 } else { -1.0 };
         let points = mask.wander(region.point(rng), [way, way * slant], path, rng);
-        if rng.happens(0.35) {
+        if rng.happens(0.5) {
             let from = points[points.len() / 2];
-            let branch = Path { steps: 3, radius: path.radius * 0.7, ..path };
+            let branch = Path { steps: 4, radius: path.radius * 0.7, ..path };
             mask.wander(from, [rng.from_to(-0.5, 0.5), -way], branch, rng);
         }
+        if rng.happens(0.06) {
+            // A speck that broke out.
+            let speck = Path { steps: 4, step: 1.5 * s, turn: 2.0, radius: 1.8 * s, part: 0.9, ..path };
+            mask.wander(points[0], [way, 0.0], speck, rng);
+        }
     }
-    Defect { mask, tone: Tone::Shift(-rng.from_to(48.0, 85.0)) }
+    Defect { mask, tone: Tone::Shift(-rng.from_to(48.0, 90.0)) }
 }
 
 fn smooth(size: Size, rng: &mut ChaCha8Rng) -> Field {
-    let level = rng.from_to(72.0, 160.0);
+    let level = rng.from_to(72.0, 165.0);
     let s = scale(size);
-    let mut field = bands(size, 4.0, rng);
+    let mut field = bands(size, rng.from_to(2.0, 8.0), rng);
     field.data.iter_mut().for_each(|v| *v += level);
-    field.add(&Field::clouds(size, [40.0 * s, 70.0 * s], rng), 3.0);
+    field.add(&Field::clouds(size, [40.0 * s, 70.0 * s], rng), 4.0);
+    field.add(&Field::clouds(size, [5.0 * s, 60.0 * s], rng), rng.from_to(0.5, 3.0));
     field.add(&Field::grain(size, [0, 4], rng), 0.9);
-    field.add(&Field::noise(size, rng), rng.from_to(1.0, 1.8));
-    light(&mut field, rng.from_to(-22.0, 22.0), rng.from_to(-10.0, 10.0));
+    field.add(&Field::noise(size, rng), rng.from_to(0.8, 1.6));
+    light(&mut field, rng.from_to(-38.0, 38.0), rng.from_to(-16.0, 16.0));
     field
 }
 
 fn inclusion(size: Size, rng: &mut ChaCha8Rng) -> Defect {
     let s = scale(size);
     let mut mask = Mask::flat(size, 0.0);
-    let length = rng.rather_small(14.0, 150.0) * s;
-    let mut at = [rng.from_to(0.04, 0.96) * size.width as f32, rng.from_to(-0.1, 0.92) * size.height as f32];
-    let radius = rng.rather_small(1.6, 7.5) * s;
-    let edge = Field::ragged(size, [5.0 * s, 16.0 * s], rng);
-    let pieces = if length > 30.0 * s && rng.happens(0.45) { rng.whole(2, 4) } else { 1 };
+    // Either a smear, wide and faint, or a streak.
+    let smear = rng.happens(0.25);
+    let length = if smear { rng.from_to(60.0, 210.0) } else { rng.rather_small(20.0, 150.0) } * s;
+    let radius = if smear { rng.from_to(6.0, 17.0) } else { rng.rather_small(2.2, 8.5) } * s;
+    let mut at = [rng.from_to(0.04, 0.96) * size.width as f32, rng.from_to(-0.1, 0.85) * size.height as f32];
+    let edge = Field::ragged(size, [4.0 * s, 22.0 * s], rng);
+    let pieces = if !smear && length > 35.0 * s && rng.happens(0.45) { rng.whole(2, 4) } else { 1 };
     let piece = length / pieces as f32;
     for _ in 0..pieces {
-        // A gap of a third where there are several.
-        let half = if pieces > 1 { piece * rng.from_to(0.3, 0.55) } else { piece * 0.5 };
-        let across = radius * rng.from_to(0.7, 1.2);
-        mask.blob([at[0], at[1] + half], [across, half], &edge, 0.3, 0.35);
-        at = [at[0] + rng.from_to(-1.6, 1.6) * s, at[1] + piece];
+        let half = if pieces > 1 { piece * rng.from_to(0.3, 0.6) } else { piece * 0.5 };
+        let across = radius * rng.from_to(0.6, 1.2);
+        mask.blob([at[0], at[1] + half], [across, half], &edge, 0.5, rng.from_to(0.3, 0.7));
+        if rng.happens(0.4) {
+            let end = [at[0] + rng.from_to(-2.0, 2.0) * s, at[1] + half * rng.from_to(2.0, 3.0)];
+            mask.stroke([at[0], at[1] + half], end, [across * 0.5, 0.4 * s], 0.8);
+        }
+        at = [at[0] + rng.from_to(-2.5, 2.5) * s, at[1] + piece];
     }
-    let faint = rng.happens(0.3);
-    Defect { mask, tone: Tone::Shift(-if faint { rng.from_to(9.0, 16.0) } else { rng.from_to(18.0, 46.0) }) }
+    let faint = smear || rng.happens(0.25);
+    Defect { mask, tone: Tone::Shift(-if faint { rng.from_to(9.0, 22.0) } else { rng.from_to(18.0, 48.0) }) }
 }
 
 fn bright(size: Size, rng: &mut ChaCha8Rng) -> Field {
-    let level = rng.from_to(120.0, 232.0);
+    let level = rng.from_to(115.0, 238.0);
     let s = scale(size);
-    let mut field = bands(size, 6.0, rng);
+    let mut field = bands(size, rng.from_to(4.0, 14.0), rng);
     field.data.iter_mut().for_each(|v| *v += level);
     field.add(&Field::clouds(size, [60.0 * s, 60.0 * s], rng), 5.0);
     field.add(&Field::grain(size, [1, 1], rng), rng.from_to(1.2, 3.0));
     field.add(&Field::noise(size, rng), 1.8);
-    light(&mut field, rng.from_to(-55.0, 55.0), rng.from_to(-35.0, 35.0));
+    light(&mut field, rng.from_to(-85.0, 85.0), rng.from_to(-50.0, 50.0));
     field
 }
 
 fn pits(size: Size, rng: &mut ChaCha8Rng) -> Defect {
     let s = scale(size);
-    let region = Region::draw(size, [0.26, 0.4], [0.95, 1.0], 0.08, rng);
+    let region = Region::draw(size, [0.28, 0.5], [1.0, 1.1], 0.06, rng);
     let mut mask = Mask::flat(size, 0.0);
-    let apart = rng.rather_small(38.0, 170.0);
+    let apart = rng.rather_small(26.0, 130.0);
     let count = (region.width * region.height / (s * s) / apart) as usize + 6;
     let (radius, long) = (rng.from_to(0.7, 1.5) * s, rng.from_to(0.0, 2.4) * s);
     let lean = rng.from_to(-0.8, 0.8);
@@ -120,47 +133,50 @@ fn pits(size: Size, rng: &mut ChaCha8Rng) -> Defect {
         let (r, l) = (radius * rng.from_to(0.6, 1.3), long * rng.from_to(0.4, 1.2));
         mask.stroke(at, [at[0] + lean * l, at[1] + l], [r, r * 0.8], rng.from_to(0.5, 1.0));
     }
-    Defect { mask, tone: Tone::Shift(-rng.from_to(22.0, 62.0)) }
+    Defect { mask, tone: Tone::Shift(-rng.from_to(24.0, 72.0)) }
 }
 
 fn bleached(size: Size, rng: &mut ChaCha8Rng) -> Field {
-    let level = rng.from_to(150.0, 235.0);
+    let level = rng.from_to(150.0, 245.0);
     let s = scale(size);
     let mut field = Field::flat(size, level);
-    field.add(&Field::ragged(size, [55.0 * s, 110.0 * s], rng), rng.from_to(18.0, 40.0));
-    field.add(&Field::grain(size, [0, 5], rng), rng.from_to(5.0, 9.0));
-    field.add(&Field::noise(size, rng), rng.from_to(10.0, 17.0));
+    field.add(&Field::ragged(size, [55.0 * s, 90.0 * s], rng), rng.from_to(30.0, 60.0));
+    field.add(&Field::grain(size, [0, 3], rng), rng.from_to(5.0, 9.0));
+    field.add(&Field::grain(size, [1, 1], rng), rng.from_to(8.0, 13.0));
+    field.add(&Field::noise(size, rng), rng.from_to(6.0, 11.0));
     field
 }
 
 fn patch(size: Size, rng: &mut ChaCha8Rng) -> Defect {
     let s = scale(size);
     let mut mask = Mask::flat(size, 0.0);
-    let edge = Field::ragged(size, [22.0 * s, 26.0 * s], rng);
-    let mut at = [rng.from_to(0.02, 0.98) * size.width as f32, rng.from_to(0.02, 0.98) * size.height as f32];
-    let radii = [rng.from_to(13.0, 30.0) * s, rng.from_to(16.0, 44.0) * s];
+    let edge = Field::ragged(size, [24.0 * s, 30.0 * s], rng);
+    let mut at = [rng.from_to(0.0, 1.0) * size.width as f32, rng.from_to(0.0, 1.0) * size.height as f32];
+    let radii = [rng.from_to(14.0, 33.0) * s, rng.from_to(17.0, 50.0) * s];
     for piece in 0..rng.whole(1, 3) {
         let shrink = if piece == 0 { 1.0 } else { rng.from_to(0.5, 0.9) };
-        mask.blob(at, radii.map(|r| r * shrink), &edge, 0.28, 0.3);
+        mask.blob(at, radii.map(|r| r * shrink), &edge, 0.4, rng.from_to(0.25, 0.6));
         let side = if rng.happens(0.5) { 1.0 } else { -1.0 };
-        at = [at[0] + side * rng.from_to(0.1, 0.7) * radii[0], at[1] + rng.from_to(0.5, 1.1) * radii[1]];
+        at = [at[0] + side * rng.from_to(0.1, 0.9) * radii[0], at[1] + rng.from_to(0.4, 1.1) * radii[1]];
     }
-    let level = rng.from_to(45.0, 100.0);
-    Defect { mask, tone: Tone::Toward { level, texture: rng.from_to(0.12, 0.25) } }
+    // Lighter inside, here and there.
+    mask.modulate(&Field::ragged(size, [16.0 * s, 20.0 * s], rng), 0.65);
+    let level = rng.from_to(30.0, 85.0);
+    Defect { mask, tone: Tone::Toward { level, texture: rng.from_to(0.15, 0.35) } }
 }
 
 fn rolled(size: Size, rng: &mut ChaCha8Rng) -> Field {
-    let level = rng.from_to(82.0, 152.0);
+    let level = rng.from_to(85.0, 158.0);
     let s = scale(size);
-    let mut field = bands(size, 5.0, rng);
+    let mut field = bands(size, rng.from_to(4.0, 11.0), rng);
     field.data.iter_mut().for_each(|v| *v += level);
-    field.add(&Field::ragged(size, [26.0 * s, 20.0 * s], rng), rng.from_to(4.0, 9.0));
-    field.add(&Field::grain(size, [3, 0], rng), rng.from_to(4.0, 6.5));
-    field.add(&Field::noise(size, rng), rng.from_to(4.0, 6.0));
-    if rng.happens(0.5) {
+    field.add(&Field::ragged(size, [20.0 * s, 16.0 * s], rng), rng.from_to(7.0, 14.0));
+    field.add(&Field::grain(size, [2, 1], rng), rng.from_to(4.5, 7.0));
+    field.add(&Field::noise(size, rng), rng.from_to(3.0, 5.0));
+    if rng.happens(0.6) {
         handling_marks(&mut field, size, rng);
     }
-    light(&mut field, rng.from_to(-22.0, 22.0), rng.from_to(-10.0, 10.0));
+    light(&mut field, rng.from_to(-35.0, 35.0), rng.from_to(-14.0, 14.0));
     field
 }
 
@@ -187,7 +203,7 @@ fn scale_marks(size: Size, rng: &mut ChaCha8Rng) -> Defect {
     let s = scale(size);
     let region = Region::draw(size, [0.14, 0.12], [0.52, 0.45], 0.12, rng);
     let mut mask = Mask::flat(size, 0.0);
-    let count = (region.width * region.height / (s * s) / rng.from_to(110.0, 210.0)) as usize + 3;
+    let count = (region.width * region.height / (s * s) / rng.from_to(80.0, 180.0)) as usize + 3;
     for _ in 0..count {
         let [x, y] = region.point(rng);
         let long = rng.rather_small(1.5, 9.0) * s;
@@ -204,14 +220,15 @@ fn scale_marks(size: Size, rng: &mut ChaCha8Rng) -> Defect {
 }
 
 fn dark(size: Size, rng: &mut ChaCha8Rng) -> Field {
-    let level = rng.from_to(48.0, 125.0);
+    let level = rng.from_to(42.0, 140.0);
     let s = scale(size);
-    let mut field = bands(size, 5.0, rng);
+    let mut field = bands(size, rng.from_to(2.0, 10.0), rng);
     field.data.iter_mut().for_each(|v| *v += level);
-    field.add(&Field::clouds(size, [70.0 * s, 50.0 * s], rng), 4.0);
+    field.add(&Field::clouds(size, [60.0 * s, 50.0 * s], rng), 6.0);
+    field.add(&Field::clouds(size, [4.0 * s, 80.0 * s], rng), rng.from_to(0.5, 3.5));
     field.add(&Field::grain(size, [0, 3], rng), 0.8);
-    field.add(&Field::noise(size, rng), rng.from_to(1.0, 2.4));
-    light(&mut field, rng.from_to(-25.0, 25.0), rng.from_to(-12.0, 12.0));
+    field.add(&Field::noise(size, rng), rng.from_to(0.8, 2.6));
+    light(&mut field, rng.from_to(-35.0, 35.0), rng.from_to(-16.0, 16.0));
     field
 }
 
@@ -221,27 +238,28 @@ fn scratch(size: Size, rng: &mut ChaCha8Rng) -> Defect {
     let (w, h) = (size.width as f32, size.height as f32);
     let lying = rng.happens(0.18);
     let (side, other) = if lying { (w, h) } else { (h, w) };
-    let length = side * rng.from_to(0.12, 1.1);
-    let start = rng.from_to(-0.1, 0.95) * side;
+    let length = side * if rng.happens(0.35) { 1.3 } else { rng.from_to(0.14, 0.9) };
+    let start = if length > side { -0.1 * side } else { rng.from_to(-0.1, 0.9) * side };
     let across = rng.from_to(0.04, 0.96) * other;
-    let drift =
-        length * if rng.happens(0.25) { rng.from_to(-0.22, 0.22) } else { rng.from_to(-0.015, 0.015) };
-    let radius = rng.rather_small(0.45, 5.0) * s;
+    let drift = length * if rng.happens(0.15) { rng.from_to(-0.2, 0.2) } else { rng.from_to(-0.015, 0.015) };
+    let radius = rng.rather_small(0.5, 7.5) * s;
     let place = |along: f32, off: f32| if lying { [along, off] } else { [off, along] };
-    let lines = if radius > 1.2 * s && rng.happens(0.6) { rng.whole(2, 4) } else { 1 };
-    let pieces = rng.whole(5, 12);
+    let lines = if radius > 1.4 * s && rng.happens(0.5) { rng.whole(2, 5) } else { 1 };
+    let bend = rng.from_to(-1.5, 1.5) * s;
     for line in 0..lines {
-        let off = (line as f32 - (lines - 1) as f32 / 2.0) * 1.9 * radius / lines as f32;
-        let thick = if lines > 1 { 0.72 * radius / lines as f32 } else { radius };
-        for piece in 0..pieces {
-            // Brightness and thickness change along the way.
-            let at = |p: usize| p as f32 / pieces as f32;
-            let point = |part: f32| place(start + length * part, across + off + drift * part);
-            let ends =
-                [0, 1].map(|end| thick * rng.from_to(0.75, 1.1) * if piece + end == 0 { 0.5 } else { 1.0 });
-            mask.stroke(point(at(piece)), point(at(piece + 1)), ends, rng.from_to(0.55, 1.0));
-        }
+        let off = (line as f32 - (lines - 1) as f32 / 2.0) * 2.0 * radius / lines as f32;
+        let thick = if lines > 1 { 0.7 * radius / lines as f32 } else { radius };
+        let part = rng.from_to(0.5, 1.0);
+        let point = |along: f32, off: f32| place(start + length * along, across + off + drift * along);
+        let (first, middle, last) =
+            (point(0.0, off), point(rng.from_to(0.3, 0.7), off + bend), point(1.0, off));
+        let ends = [thick * rng.from_to(0.3, 0.9), thick, thick * rng.from_to(0.3, 0.9)];
+        mask.stroke(first, middle, [ends[0], ends[1]], part);
+        mask.stroke(middle, last, [ends[1], ends[2]], part);
     }
-    let thin = radius < 0.9 * s;
-    Defect { mask, tone: Tone::Shift(if thin { rng.from_to(22.0, 75.0) } else { rng.from_to(35.0, 125.0) }) }
+    // Its brightness changes along the way, and across where it is wide.
+    let cell = if lying { [30.0 * s, 2.5 * s] } else { [2.5 * s, 30.0 * s] };
+    mask.modulate(&Field::ragged(size, cell, rng), 0.5);
+    let thin = radius < 1.0 * s;
+    Defect { mask, tone: Tone::Shift(if thin { rng.from_to(30.0, 95.0) } else { rng.from_to(45.0, 190.0) }) }
 }

@@ -26,7 +26,7 @@ impl Region {
         Self { x, y, width, height }
     }
 
-    /// A point in it; `fade` of its width thins out towards the edges.
+    /// A point in it, any as likely.
     pub(super) fn point(&self, rng: &mut ChaCha8Rng) -> [f32; 2] {
         [self.x + self.width * rng.from_to(0.0, 1.0), self.y + self.height * rng.from_to(0.0, 1.0)]
     }
@@ -91,8 +91,7 @@ impl Mask {
         }
     }
 
-    /// A line that wanders: `steps` strokes of about `step` pixels, turning by up to `turn` (of a unit
-    /// vector) each; `aspect` weighs y against x. Gives the points.
+    /// A line of strokes that turn as they go. Gives the points between them.
     pub(super) fn wander(
         &mut self,
         from: [f32; 2],
@@ -116,6 +115,13 @@ impl Mask {
         points
     }
 
+    /// Thins the cover out where the clouds (of about -1..=1) are low, down to `least` of it.
+    pub(super) fn modulate(&mut self, clouds: &Field, least: f32) {
+        for (part, cloud) in self.data.iter_mut().zip(&clouds.data) {
+            *part *= least + (1.0 - least) * (0.5 + 0.5 * cloud).clamp(0.0, 1.0);
+        }
+    }
+
     /// The box around the pixels covered by more than `least`, in whole pixels.
     pub(super) fn bounds(&self, least: f32) -> Option<BBox<f64>> {
         let rows = self.data.chunks_exact(self.width);
@@ -134,13 +140,17 @@ impl Mask {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Path {
     pub(super) steps: usize,
+    /// About so many pixels each.
     pub(super) step: f32,
+    /// How far a step may turn: what is added to each side of the heading, a unit vector.
     pub(super) turn: f32,
     /// Below 1: rather along the rows than the columns.
     pub(super) flat: f32,
+    /// Half the thickness, in pixels.
     pub(super) radius: f32,
     /// How much thinner it is at its ends, 0..=1.
     pub(super) taper: f32,
+    /// The cover, 0..=1.
     pub(super) part: f32,
 }
 
