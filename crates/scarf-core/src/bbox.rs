@@ -113,12 +113,7 @@ impl<T: Scalar> BBox<T> {
 
     /// The part that both cover; of no area where they do not meet.
     pub fn intersection(&self, other: &Self) -> Self {
-        Self::new(
-            self.x1.max(other.x1),
-            self.y1.max(other.y1),
-            self.x2.min(other.x2),
-            self.y2.min(other.y2),
-        )
+        Self::new(self.x1.max(other.x1), self.y1.max(other.y1), self.x2.min(other.x2), self.y2.min(other.y2))
     }
 
     /// Intersection over union, in `0..=1`; zero where both are empty.

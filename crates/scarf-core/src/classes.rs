@@ -79,7 +79,10 @@ mod tests {
     #[test]
     fn names_and_indices_agree() {
         let classes = Classes::new(["crazing", "inclusion"]).unwrap();
-        assert_eq!((classes.len(), classes.index("inclusion"), classes.name(0)), (2, Some(1), Some("crazing")));
+        assert_eq!(
+            (classes.len(), classes.index("inclusion"), classes.name(0)),
+            (2, Some(1), Some("crazing"))
+        );
         assert_eq!((classes.index("rust"), classes.name(2)), (None, None));
     }
 

@@ -7,10 +7,15 @@
 
 mod bbox;
 mod classes;
+mod iou;
+mod kept;
 mod labels;
 mod nms;
+mod soft_nms;
 
 pub use bbox::{BBox, Scalar, Size};
 pub use classes::{Classes, ClassesError};
+pub use iou::{WrongLength, pairwise_iou};
 pub use labels::{Annotation, Detection};
-pub use nms::{class_wise_nms, nms};
+pub use nms::{class_wise_nms, nms, nms_into};
+pub use soft_nms::{Decay, soft_nms};
