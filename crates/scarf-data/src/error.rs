@@ -119,9 +119,9 @@ pub enum DataError {
         reason: String,
     },
     /// A split that cannot be made.
-    #[error("{}: cannot split: {reason}", path.display())]
+    #[error("cannot split: {reason}")]
     Split {
-        /// The image that stands in the way, or empty.
+        /// Empty: a split is not a file.
         path: PathBuf,
         /// What is wrong, and what would be right.
         reason: String,

@@ -7,8 +7,9 @@ const BITS: u32 = 22;
 /// Resizes bilinearly; where it shrinks, every source pixel counts. Boxes scale with `new / old` of
 /// each side.
 ///
-/// Bit for bit what Pillow's `Image.resize(size, BILINEAR)` gives (`libImaging/Resample.c`): rows,
-/// then columns, in whole numbers. torchvision's antialiased resize is within one level of it.
+/// Rows, then columns, in whole numbers, as Pillow's `Image.resize(size, BILINEAR)` does it
+/// (`libImaging/Resample.c`): bit for bit where neither side shrinks. Pillow takes the columns first
+/// for some shapes (13.0 where the height shrinks more), which moves a few pixels by one level.
 ///
 /// # Panics
 /// Where a side of either size is 0.

@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 /// The draws that looks are made of.
 pub(super) trait Chance {
     /// A number from `low` up to `high`, evenly.
-    fn from_to(&mut self, low: f32, high: f32) -> f32;
+    fn between(&mut self, low: f32, high: f32) -> f32;
     /// A whole number of `low..=high`.
     fn whole(&mut self, low: usize, high: usize) -> usize;
     /// True with probability `p`.
@@ -14,7 +14,7 @@ pub(super) trait Chance {
 }
 
 impl Chance for ChaCha8Rng {
-    fn from_to(&mut self, low: f32, high: f32) -> f32 {
+    fn between(&mut self, low: f32, high: f32) -> f32 {
         low + (high - low) * self.random::<f32>()
     }
 

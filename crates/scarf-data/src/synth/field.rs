@@ -45,8 +45,8 @@ impl Field {
     pub(super) fn clouds(size: Size, cell: [f32; 2], rng: &mut ChaCha8Rng) -> Self {
         let columns = (size.width as f32 / cell[0]) as usize + 3;
         let rows = (size.height as f32 / cell[1]) as usize + 3;
-        let corners: Vec<f32> = (0..columns * rows).map(|_| rng.from_to(-1.0, 1.0)).collect();
-        let (dx, dy) = (rng.from_to(0.0, 1.0), rng.from_to(0.0, 1.0));
+        let corners: Vec<f32> = (0..columns * rows).map(|_| rng.between(-1.0, 1.0)).collect();
+        let (dx, dy) = (rng.between(0.0, 1.0), rng.between(0.0, 1.0));
         let blend = |position: f32| {
             let part = position - position.floor();
             (position as usize, part * part * (3.0 - 2.0 * part))

@@ -20,15 +20,15 @@ impl Region {
     /// A region of sides from `least` to `most` of the image's; it may reach over the edges by `over`.
     pub(super) fn draw(size: Size, least: [f32; 2], most: [f32; 2], over: f32, rng: &mut ChaCha8Rng) -> Self {
         let (w, h) = (size.width as f32, size.height as f32);
-        let (width, height) = (w * rng.from_to(least[0], most[0]), h * rng.from_to(least[1], most[1]));
-        let x = rng.from_to(-over * width, w - (1.0 - over) * width);
-        let y = rng.from_to(-over * height, h - (1.0 - over) * height);
+        let (width, height) = (w * rng.between(least[0], most[0]), h * rng.between(least[1], most[1]));
+        let x = rng.between(-over * width, w - (1.0 - over) * width);
+        let y = rng.between(-over * height, h - (1.0 - over) * height);
         Self { x, y, width, height }
     }
 
     /// A point in it, any as likely.
     pub(super) fn point(&self, rng: &mut ChaCha8Rng) -> [f32; 2] {
-        [self.x + self.width * rng.from_to(0.0, 1.0), self.y + self.height * rng.from_to(0.0, 1.0)]
+        [self.x + self.width * rng.between(0.0, 1.0), self.y + self.height * rng.between(0.0, 1.0)]
     }
 }
 
@@ -102,8 +102,8 @@ impl Mask {
         let mut points = vec![from];
         for step in 0..path.steps {
             let at = points[step];
-            heading = unit(heading.map(|v| v + rng.from_to(-path.turn, path.turn)));
-            let length = path.step * rng.from_to(0.6, 1.4);
+            heading = unit(heading.map(|v| v + rng.between(-path.turn, path.turn)));
+            let length = path.step * rng.between(0.6, 1.4);
             let to = [at[0] + heading[0] * length, at[1] + heading[1] * length * path.flat];
             let thick = |step: usize| {
                 let part = step as f32 / path.steps as f32;

@@ -108,13 +108,11 @@ fn sample(image: PathBuf, annotation: &Path, classes: &Classes) -> Result<Sample
 /// Whether `[x1, y1, x2, y2]` is a box within an image of that size, and if not, why.
 pub(crate) fn check_box(bbox: [f64; 4], size: Size) -> Result<(), Problem> {
     let [x1, y1, x2, y2] = bbox;
-    let within = |v: f64, end: u32| (0.0..=f64::from(end)).contains(&v);
     if !(x1 < x2 && y1 < y2) {
         return Err(Problem::Degenerate { bbox });
     }
-    if !(within(x1, size.width) && within(x2, size.width))
-        || !(within(y1, size.height) && within(y2, size.height))
-    {
+    let (width, height) = (f64::from(size.width), f64::from(size.height));
+    if !(x1 >= 0.0 && y1 >= 0.0 && x2 <= width && y2 <= height) {
         return Err(Problem::Outside { bbox, size });
     }
     Ok(())
