@@ -1,6 +1,6 @@
 //! A parameter as the model-based samplers see it: a number per value.
 
-use crate::{Domain, Parameter, Space, Value};
+use crate::{Domain, Parameter, Value};
 
 /// What a parameter's numbers mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,12 +33,6 @@ impl<'a> Axis<'a> {
             Domain::Static(_) => (Kind::Choice(1), (0.0, 1.0)),
         };
         Self { name: &param.name, kind, domain: &param.domain, start, inverse_span: 1.0 / (end - start) }
-    }
-
-    /// The searched parameters of `space` that are always active.
-    pub(crate) fn unconditional(space: &'a Space) -> Vec<Self> {
-        let wanted = |param: &&Parameter| param.when.is_none() && is_searched(param);
-        space.params().iter().filter(wanted).map(Self::new).collect()
     }
 
     /// The number of `value`; `None` where it is not of the domain.

@@ -8,9 +8,15 @@
 //! Architecture invariant: this crate knows nothing of detectors, of training or of the other crates here.
 
 mod axis;
+mod completion;
 mod direction;
 mod domain;
+mod journal;
+mod linalg;
 mod math;
+mod named;
+mod optimize;
+mod pruners;
 mod rng;
 mod sampler;
 mod samplers;
@@ -19,10 +25,13 @@ mod space_serde;
 mod trial;
 mod value;
 
+pub use completion::{Completion, Reason, Spent, dollars};
 pub use direction::{Direction, History};
 pub use domain::{Domain, Scale};
-pub use sampler::{AnySampler, Pruner, Sampler};
-pub use samplers::{Grid, Random, Sobol, Tpe};
+pub use journal::{Ask, Journal, JournalError, KeepAlive, Outcome, Task};
+pub use pruners::{Asha, Hyperband, MedianRule, Patience};
+pub use sampler::{AnyPruner, AnySampler, Pruner, Sampler};
+pub use samplers::{CmaEs, Gp, Grid, Random, Sobol, Tpe};
 pub use space::{Condition, Parameter, Space, SpaceError, SpaceErrors};
 pub use trial::{Trial, TrialState};
 pub use value::{Params, Value};

@@ -1,9 +1,9 @@
 //! How trials are chosen, and stopped.
 
-use crate::{Grid, History, Params, Random, Sobol, Space, Tpe, Trial};
-use serde::de::{Error, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-use std::fmt;
+use crate::named::named;
+use crate::{
+    Asha, CmaEs, Gp, Grid, History, Hyperband, MedianRule, Params, Patience, Random, Sobol, Space, Tpe, Trial,
+};
 
 /// Chooses the hyperparameters of the next trial.
 ///
@@ -22,62 +22,15 @@ pub trait Pruner {
     fn prune(&self, trial: &Trial, history: History<'_>) -> bool;
 }
 
-/// Lists the samplers once: the enum, its names in files and its dispatch follow.
-macro_rules! samplers {
-    ($($name:literal $variant:ident $doc:literal),+ $(,)?) => {
-        /// A sampler as study files name it: `"tpe"`, or `{ tpe = { startup = 20 } }` with its options.
-        #[derive(Debug, Clone, PartialEq, Serialize)]
-        #[non_exhaustive]
-        pub enum AnySampler {
-            $(#[doc = $doc] #[serde(rename = $name)] $variant($variant),)+
-        }
-
-        /// The same with its options written out.
-        #[derive(Deserialize)]
-        enum Written {
-            $(#[serde(rename = $name)] $variant($variant),)+
-        }
-
-        impl From<Written> for AnySampler {
-            fn from(written: Written) -> Self {
-                match written {
-                    $(Written::$variant(sampler) => AnySampler::$variant(sampler),)+
-                }
-            }
-        }
-
-        $(impl From<$variant> for AnySampler {
-            fn from(sampler: $variant) -> Self {
-                AnySampler::$variant(sampler)
-            }
-        })+
-
-        impl AnySampler {
-            /// The names of all samplers, as files write them.
-            pub const NAMES: &[&str] = &[$($name),+];
-
-            /// The sampler called `name` with its defaults; `None` where there is none.
-            pub fn from_name(name: &str) -> Option<Self> {
-                match name {
-                    $($name => Some(AnySampler::$variant($variant::default())),)+
-                    _ => None,
-                }
-            }
-
-            fn inner(&self) -> &dyn Sampler {
-                match self {
-                    $(AnySampler::$variant(sampler) => sampler,)+
-                }
-            }
-        }
-    };
-}
-
-samplers! {
+named! {
+    /// A sampler as study files name it: `"tpe"`, or `{ tpe = { startup = 20 } }` with its options.
+    AnySampler: Sampler, "a sampler",
     "random" Random "Independent draws.",
     "sobol" Sobol "A low-discrepancy sequence.",
     "grid" Grid "Every combination.",
     "tpe" Tpe "The tree-structured Parzen estimator.",
+    "gp" Gp "Bayesian optimization with a Gaussian process.",
+    "cma_es" CmaEs "Evolution by covariance matrix adaptation.",
 }
 
 /// TPE, which is good everywhere and costs nothing.
@@ -93,26 +46,17 @@ impl Sampler for AnySampler {
     }
 }
 
-impl<'de> Deserialize<'de> for AnySampler {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NameOrTable;
-        impl<'de> Visitor<'de> for NameOrTable {
-            type Value = AnySampler;
+named! {
+    /// A pruner as study files name it: `"median"`, or `{ asha = { reduction = 4 } }` with its options.
+    AnyPruner: Pruner, "a pruner",
+    "median" MedianRule "Stops what is worse than the median.",
+    "asha" Asha "Asynchronous successive halving.",
+    "hyperband" Hyperband "Successive halving in several brackets.",
+    "patience" Patience "Stops what no longer improves.",
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(
-                    f,
-                    "a sampler: one of {}, or a table {{ name = {{ options }} }}",
-                    AnySampler::NAMES.join(", ")
-                )
-            }
-            fn visit_str<E: Error>(self, name: &str) -> Result<AnySampler, E> {
-                AnySampler::from_name(name).ok_or_else(|| E::unknown_variant(name, AnySampler::NAMES))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<AnySampler, A::Error> {
-                Written::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(Into::into)
-            }
-        }
-        deserializer.deserialize_any(NameOrTable)
+impl Pruner for AnyPruner {
+    fn prune(&self, trial: &Trial, history: History<'_>) -> bool {
+        self.inner().prune(trial, history)
     }
 }

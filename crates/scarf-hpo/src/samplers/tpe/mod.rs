@@ -4,7 +4,7 @@ mod parzen;
 
 use crate::axis::{Axis, is_searched};
 use crate::rng::keyed;
-use crate::{History, Parameter, Params, Random, Sampler, Space, Trial, TrialState, Value};
+use crate::{History, Parameter, Params, Sampler, Space, Trial, TrialState, Value};
 use parzen::Parzen;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -42,17 +42,29 @@ impl Tpe {
 
 impl Sampler for Tpe {
     fn suggest(&self, space: &Space, history: History<'_>, seed: u64, number: u64) -> Params {
-        let Some(split) = Split::new(self, history, number) else {
-            return Random {}.suggest(space, history, seed, number);
-        };
+        self.suggest_only(space, history, seed, number, |_| true)
+    }
+}
+
+impl Tpe {
+    /// As [`Sampler::suggest`], but only what is `wanted`; nothing wanted may hang on the rest.
+    pub(crate) fn suggest_only(
+        &self,
+        space: &Space,
+        history: History<'_>,
+        seed: u64,
+        number: u64,
+        wanted: impl Fn(&Parameter) -> bool,
+    ) -> Params {
+        let split = Split::new(self, history, number);
         let mut drawn: BTreeMap<&str, Value> = BTreeMap::new();
-        space.build(|param| {
-            if !is_searched(param) {
-                return param.domain.at(0.5);
-            }
+        let mut params = space.build(|param| {
+            let Some(split) = split.as_ref().filter(|_| wanted(param) && is_searched(param)) else {
+                return crate::samplers::random::draw(param, seed, number);
+            };
             if !drawn.contains_key(param.name.as_str()) {
-                let axes: Vec<Axis> =
-                    space.params().iter().filter(|each| self.together(param, each)).map(Axis::new).collect();
+                let joint = space.params().iter().filter(|each| self.together(param, each) && wanted(each));
+                let axes: Vec<Axis> = joint.map(Axis::new).collect();
                 let mut rng = keyed(seed, number, &format!("tpe/{}", axes[0].name));
                 let below = Parzen::new(&axes, &split.below);
                 let above = Parzen::new(&axes, &split.above);
@@ -60,7 +72,9 @@ impl Sampler for Tpe {
                 drawn.extend(axes.iter().zip(chosen).map(|(axis, x)| (axis.name, axis.decode(x))));
             }
             drawn[param.name.as_str()].clone()
-        })
+        });
+        params.retain(|name, _| space.get(name).is_some_and(&wanted));
+        params
     }
 }
 
