@@ -144,7 +144,7 @@ impl Tally {
 ///
 /// `totals[k]` is how many detections count up to the (k + 1)-th right one. Precision only
 /// rises at a right one, so the others need not be looked at.
-fn mean_precision(totals: &[u32], counted: u32, recalls: &[f64]) -> f64 {
+pub(crate) fn mean_precision(totals: &[u32], counted: u32, recalls: &[f64]) -> f64 {
     let (mut sum, mut best, mut next) = (0.0, 0.0f64, totals.len());
     for &recall in recalls.iter().rev() {
         let needed = needed(recall, counted);

@@ -16,21 +16,27 @@
 //! ```
 
 mod accumulate;
+mod bootstrap;
+mod curves;
 mod error;
 mod evaluator;
 mod grid;
 #[cfg(feature = "json")]
 pub mod json;
 mod labels;
+mod matched;
 mod matching;
 mod params;
 mod report;
 mod store;
 mod voc;
 
+pub use bootstrap::{Comparison, Interval, NotPaired};
+pub use curves::{BestThreshold, Calibration, CalibrationBin, Curve, Lrp};
 pub use error::EvalError;
 pub use evaluator::Evaluator;
 pub use labels::{GroundTruth, Prediction};
+pub use matched::Matched;
 pub use params::{AreaRange, CocoParams, linspace};
 pub use report::{ClassReport, CocoReport};
 pub use voc::{PixelRule, VocClass, VocMean, VocParams, VocReport};

@@ -7,12 +7,14 @@ use crate::store::{Found, Store, Truth};
 pub(crate) struct Outcome {
     pub(crate) right: u64,
     pub(crate) skipped: u64,
+    /// IoU with the ground truth that made it right at the first question; 0 where none did.
+    pub(crate) first_iou: f64,
 }
 
 /// A detection as the pass leaves it.
 pub(crate) struct Seen {
-    /// Which detection of its class, in the store's order.
-    pub(crate) row: usize,
+    pub(crate) score: f64,
+    pub(crate) image: u32,
     /// How many detections of its image and class come before it.
     pub(crate) rank: usize,
     pub(crate) outcome: Outcome,
@@ -153,6 +155,7 @@ impl Matcher {
         for &(_, key) in &self.keys {
             let row = key as u32 as usize;
             let found = &self.rows[row];
+            let (score, image) = (found.score, found.image);
             let cell = &mut self.cells[found.image as usize];
             let rank = cell.seen as usize;
             if rank >= max_dets {
@@ -166,9 +169,9 @@ impl Matcher {
             let outcome = if touched {
                 settle(grid, targets, &mut self.candidates, mask & !within)
             } else {
-                Outcome { right: 0, skipped: mask & !within }
+                Outcome { skipped: mask & !within, ..Outcome::default() }
             };
-            see(Seen { row, rank, outcome, within, touched });
+            see(Seen { score, image, rank, outcome, within, touched });
         }
     }
 }
@@ -208,7 +211,7 @@ fn settle(grid: &Grid, targets: &mut [Target], candidates: &mut [(f64, u32)], ou
     if candidates.len() > 1 {
         candidates.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
     }
-    let (mut matched, mut right, mut skipped, mut nothing) = (0u64, 0u64, 0u64, 0u64);
+    let (mut matched, mut right, mut skipped, mut nothing, mut first_iou) = (0u64, 0u64, 0u64, 0u64, 0.0);
     for ignored in [false, true] {
         for &(iou, index) in candidates.iter() {
             let target = &mut targets[index as usize];
@@ -224,11 +227,12 @@ fn settle(grid: &Grid, targets: &mut [Target], candidates: &mut [(f64, u32)], ou
                 nothing |= take;
             } else {
                 right |= take;
+                first_iou = if take & 1 == 1 { iou } else { first_iou };
             }
         }
     }
     // what matched nothing, or annotation 0, is ignored where its own area is out of range
-    Outcome { right, skipped: skipped | outside & (nothing | !matched) }
+    Outcome { right, skipped: skipped | outside & (nothing | !matched), first_iou }
 }
 
 /// A key that sorts scores from high to low; zeros of both signs are equal.
