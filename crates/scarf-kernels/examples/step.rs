@@ -91,7 +91,11 @@ impl Net {
     fn pool(&self, x: Tensor<4>, kernel: usize, stride: usize) -> Tensor<4> {
         let options =
             MaxPoolOptions::new([kernel; 2]).with_stride([stride; 2]).with_padding([(kernel - 1) / 2; 2]);
-        burn::tensor::module::max_pool2d(x, options)
+        if self.engine == Engine::Ours {
+            scarf_kernels::max_pool2d(x, options)
+        } else {
+            burn::tensor::module::max_pool2d(x, options)
+        }
     }
 }
 

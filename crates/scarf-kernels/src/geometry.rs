@@ -1,4 +1,6 @@
-//! What is convolved and how: the public description, and the sizes that follow from it.
+//! What is convolved or pooled and how: the public description, and the sizes that follow from it.
+
+use burn::tensor::ops::MaxPoolOptions;
 
 /// What follows a convolution or a normalisation in the same pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -155,5 +157,61 @@ impl Shape {
             left: reach(1).checked_sub(self.left)?,
             ..*self
         })
+    }
+}
+
+/// All sizes of one max pooling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PoolShape {
+    /// Images times channels.
+    pub(crate) planes: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) out_height: usize,
+    pub(crate) out_width: usize,
+    pub(crate) kernel: [usize; 2],
+    pub(crate) stride: [usize; 2],
+    pub(crate) top: usize,
+    pub(crate) left: usize,
+}
+
+impl PoolShape {
+    /// The sizes of a pooling, or None where it is dilated, or a window could lie outside the image.
+    pub(crate) fn new(x: [usize; 4], options: &MaxPoolOptions<2>) -> Option<Self> {
+        let [images, channels, height, width] = x;
+        let MaxPoolOptions { kernel_size: kernel, stride, padding, dilation, ceil_mode } = *options;
+        let len = |axis: usize, input: usize| -> Option<usize> {
+            let (begin, end) = padding[axis];
+            let spare = (input + begin + end).checked_sub(kernel[axis])?;
+            if dilation[axis] != 1 || stride[axis] == 0 || begin.max(end) >= kernel[axis] {
+                return None;
+            }
+            // PyTorch's rule: a last window may reach over the end, but not start beyond it.
+            let count = if ceil_mode { spare.div_ceil(stride[axis]) } else { spare / stride[axis] };
+            Some(if ceil_mode && count * stride[axis] >= input + begin { count } else { count + 1 })
+        };
+        Some(Self {
+            planes: images * channels,
+            height,
+            width,
+            out_height: len(0, height)?,
+            out_width: len(1, width)?,
+            kernel,
+            stride,
+            top: padding[0].0,
+            left: padding[1].0,
+        })
+    }
+
+    /// The input rows, first and end, that an output row sees.
+    pub(crate) fn rows(&self, y: usize) -> (usize, usize) {
+        let start = y * self.stride[0];
+        (start.saturating_sub(self.top), (start + self.kernel[0] - self.top).min(self.height))
+    }
+
+    /// The input columns, first and end, that an output column sees.
+    pub(crate) fn columns(&self, x: usize) -> (usize, usize) {
+        let start = x * self.stride[1];
+        (start.saturating_sub(self.left), (start + self.kernel[1] - self.left).min(self.width))
     }
 }

@@ -15,8 +15,10 @@ mod flex;
 mod geometry;
 
 use burn::tensor::Tensor;
-use burn::tensor::module::{batch_norm_train as burn_batch_norm_train, conv2d as burn_conv2d};
-use burn::tensor::ops::{ConvOptions, PadMode};
+use burn::tensor::module::{
+    batch_norm_train as burn_batch_norm_train, conv2d as burn_conv2d, max_pool2d as burn_max_pool2d,
+};
+use burn::tensor::ops::{ConvOptions, MaxPoolOptions, PadMode};
 
 pub use geometry::{Activation, ConvGeometry};
 
@@ -108,6 +110,22 @@ pub fn scale_shift(x: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, activation:
     let [channels] = scale.dims();
     let shape = [1, channels, 1, 1];
     activate(x * scale.reshape(shape) + shift.reshape(shape), activation)
+}
+
+/// The largest value of each window; padding is less than any value.
+///
+/// `x` is `[batch, channels, height, width]`. Differentiable: the gradient goes to the first of the
+/// largest values of a window, row by row, as in PyTorch.
+///
+/// # Panics
+///
+/// As burn's own, where no window fits.
+pub fn max_pool2d(x: Tensor<4>, options: MaxPoolOptions<2>) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if flex::takes_pooling(&x, &options) {
+        return flex::max_pool2d(x, options);
+    }
+    burn_max_pool2d(x, options)
 }
 
 /// The activation alone, elementwise.

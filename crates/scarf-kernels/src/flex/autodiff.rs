@@ -8,9 +8,10 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, AutodiffBackend, Flex};
+use burn::tensor::ops::MaxPoolOptions;
 
 use super::{Kernels, run};
-use crate::geometry::{Activation, ConvGeometry, Shape};
+use crate::geometry::{Activation, ConvGeometry, PoolShape, Shape};
 
 impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
     fn scarf_conv2d(
@@ -128,6 +129,18 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
             )),
         }
     }
+
+    fn scarf_max_pool2d(x: FloatTensor<Self>, options: MaxPoolOptions<2>) -> FloatTensor<Self> {
+        let shape = run::pool_shape(x.primitive(), &options);
+        match Pool.prepare::<C>([x.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let kept = prep.checkpoint(&x);
+                let output = run::max_pool2d(x.into_primitive(), &shape);
+                prep.finish((kept, output.clone(), shape), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(run::max_pool2d(x.into_primitive(), &shape)),
+        }
+    }
 }
 
 /// A convolution with its activation; the parents are input, weights and, with 3, the bias.
@@ -218,6 +231,24 @@ impl Backward<Flex, 3> for ScaleShift {
             if let Some(parent) = parent {
                 grads.register::<Flex>(parent.id, value);
             }
+        }
+    }
+}
+
+/// A max pooling; the parent is its input.
+#[derive(Debug)]
+struct Pool;
+
+impl Backward<Flex, 1> for Pool {
+    type State = (NodeId, FlexTensor, PoolShape);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
+        let gradient = grads.consume::<Flex>(&ops.node);
+        let (x, output, shape) = ops.state;
+        let x = checkpointer.retrieve_node_output::<FlexTensor>(x);
+        if let [Some(parent)] = ops.parents {
+            let value = run::max_pool2d_backward(x, &output, gradient, &shape);
+            grads.register::<Flex>(parent.id, value);
         }
     }
 }

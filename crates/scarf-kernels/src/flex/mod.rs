@@ -5,9 +5,10 @@ mod run;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, DispatchDevice, Flex, backend_extension};
+use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{DType, Tensor};
 
-use crate::geometry::{Activation, ConvGeometry, Shape};
+use crate::geometry::{Activation, ConvGeometry, PoolShape, Shape};
 
 /// The operations that this crate adds to flex, and to autodiff over it.
 #[backend_extension(Flex, Autodiff)]
@@ -45,6 +46,9 @@ pub trait Kernels: Backend {
         shift: FloatTensor<Self>,
         activation: Activation,
     ) -> FloatTensor<Self>;
+
+    /// The largest value of each window.
+    fn scarf_max_pool2d(x: FloatTensor<Self>, options: MaxPoolOptions<2>) -> FloatTensor<Self>;
 }
 
 impl Kernels for Flex {
@@ -87,6 +91,11 @@ impl Kernels for Flex {
     ) -> FloatTensor<Self> {
         run::scale_shift(x, scale, shift, activation)
     }
+
+    fn scarf_max_pool2d(x: FloatTensor<Self>, options: MaxPoolOptions<2>) -> FloatTensor<Self> {
+        let shape = run::pool_shape(&x, &options);
+        run::max_pool2d(x, &shape)
+    }
 }
 
 /// Whether a tensor is one of flex's (or of autodiff over it), in `f32`, with values.
@@ -112,6 +121,16 @@ pub(crate) fn takes_convolution(
 /// Whether [`batch_norm_train`] and [`scale_shift`] can be called.
 pub(crate) fn takes_channels(x: &Tensor<4>, vectors: [&Tensor<1>; 2]) -> bool {
     takes(x) && vectors.iter().all(|vector| takes(vector) && vector.dims()[0] == x.dims()[1])
+}
+
+/// Whether [`max_pool2d`] can be called.
+pub(crate) fn takes_pooling(x: &Tensor<4>, options: &MaxPoolOptions<2>) -> bool {
+    takes(x) && PoolShape::new(x.dims(), options).is_some()
+}
+
+/// [`crate::max_pool2d`] for what [`takes_pooling`].
+pub(crate) fn max_pool2d(x: Tensor<4>, options: MaxPoolOptions<2>) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::scarf_max_pool2d(x.into_dispatch(), options))
 }
 
 /// [`crate::conv2d`] for what [`takes_convolution`].

@@ -3,10 +3,11 @@
 use burn::backend::TensorMetadata;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::TensorData;
+use burn::tensor::ops::MaxPoolOptions;
 
 use crate::cpu::norm::{Affine, Batch, Normalized};
-use crate::cpu::{dense, depthwise, norm};
-use crate::geometry::{Activation, ConvGeometry, Shape};
+use crate::cpu::{dense, depthwise, norm, pool};
+use crate::geometry::{Activation, ConvGeometry, PoolShape, Shape};
 
 /// The tensor with its values in order, copied only if they are not.
 fn contiguous(tensor: FlexTensor) -> FlexTensor {
@@ -240,4 +241,30 @@ pub(super) fn scale_shift_backward(
     };
     let channels = [batch.channels];
     [tensor(of_x, dims4(&x)), tensor(vectors.0, channels), tensor(vectors.1, channels)]
+}
+
+/// The sizes of a pooling that was checked before.
+pub(super) fn pool_shape(x: &FlexTensor, options: &MaxPoolOptions<2>) -> PoolShape {
+    PoolShape::new(dims4(x), options).expect("a pooling that fits, as checked before")
+}
+
+pub(super) fn max_pool2d(x: FlexTensor, shape: &PoolShape) -> FlexTensor {
+    let x = contiguous(x);
+    let [images, channels, _, _] = dims4(&x);
+    let dims = [images, channels, shape.out_height, shape.out_width];
+    // SAFETY: all values are written.
+    let output = unsafe { filled(dims.iter().product(), |out| pool::max_pool(values(&x), shape, out)) };
+    tensor(output, dims)
+}
+
+/// The gradient of the input.
+pub(super) fn max_pool2d_backward(
+    x: FlexTensor,
+    output: &FlexTensor,
+    gradient: FlexTensor,
+    shape: &PoolShape,
+) -> FlexTensor {
+    let (x, gradient) = (contiguous(x), contiguous(gradient));
+    let of_x = pool::max_pool_backward(values(&x), values(output), values(&gradient), shape);
+    tensor(of_x, dims4(&x))
 }
