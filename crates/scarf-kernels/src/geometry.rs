@@ -120,11 +120,6 @@ impl Shape {
         self.out_channels / self.groups
     }
 
-    /// Multiplications of the forward pass.
-    pub(crate) fn work(&self) -> usize {
-        self.images * self.out_channels * self.out_pixels() * self.group_channels() * self.taps()
-    }
-
     /// Whether each output pixel sees exactly the input pixel at its place.
     pub(crate) fn is_pointwise(&self) -> bool {
         self.kernel == [1, 1]

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::columns::copy;
 use super::scratch::{Buffer, Scratch, with_scratch};
 use super::simd::{Lanes, level, versions};
+use super::vector::Place;
 use crate::geometry::Shape;
 
 /// Taps whose sums are kept in registers at once: a 3 x 3 kernel.
@@ -15,21 +16,6 @@ const TAPS: usize = 9;
 
 /// Outputs that make a task.
 const TASK: usize = 32_768;
-
-/// A place that tasks write disjoint parts of.
-#[derive(Clone, Copy)]
-struct Place(*mut f32);
-
-// SAFETY: tasks write disjoint parts.
-unsafe impl Send for Place {}
-// SAFETY: as above.
-unsafe impl Sync for Place {}
-
-impl Place {
-    fn get(self) -> *mut f32 {
-        self.0
-    }
-}
 
 /// `clamp(conv(x, weight) + bias)`, written to `out`: `[images, channels, out_pixels]`.
 ///
@@ -44,7 +30,7 @@ pub(crate) unsafe fn forward(
     clamp: Option<(f32, f32)>,
     out: *mut f32,
 ) {
-    let (level, out) = (level(), Place(out));
+    let (level, out) = (level(), Place::new(out));
     let (pixels, taps) = (shape.out_pixels(), shape.taps());
     let planes = shape.images * shape.channels;
     (0..planes).into_par_iter().with_min_len((TASK / pixels).max(1)).for_each(|plane| {
@@ -134,31 +120,51 @@ unsafe fn sum_taps<V: Lanes>(
     len: usize,
 ) {
     let mut at = 0;
-    // SAFETY: the caller vouches for `len` values, and for readable ones up to the next vectors.
+    // SAFETY: the caller vouches for `len` values, and for readable ones up to the next vector.
     unsafe {
-        while at < len {
-            // Four vectors at once hide the latency of the sums.
-            let mut sums = [V::splat(start); 4];
-            for &(values, weight) in taps {
-                let weight = V::splat(weight);
-                for (index, sum) in sums.iter_mut().enumerate() {
-                    *sum = weight.fma(V::load(values.add(at + index * V::N)), *sum);
-                }
+        // Four vectors at once share the taps' weights; what is left goes one by one.
+        while at + 4 * V::N <= len {
+            let sums = tap_sums::<V, 4>(taps, start, clamp, at);
+            for (index, sum) in sums.into_iter().enumerate() {
+                sum.store(out.add(at + index * V::N));
             }
-            if let Some((low, high)) = clamp {
-                for sum in &mut sums {
-                    *sum = sum.max(V::splat(low)).min(V::splat(high));
-                }
-            }
-            for sum in sums {
-                if at + V::N <= len {
-                    sum.store(out.add(at));
-                } else if at < len {
-                    sum.store_part(out.add(at), len - at);
-                }
-                at += V::N;
+            at += 4 * V::N;
+        }
+        while at + V::N <= len {
+            let [sum] = tap_sums::<V, 1>(taps, start, clamp, at);
+            sum.store(out.add(at));
+            at += V::N;
+        }
+        if at < len {
+            let [sum] = tap_sums::<V, 1>(taps, start, clamp, at);
+            sum.store_part(out.add(at), len - at);
+        }
+    }
+}
+
+/// `K` vectors of [`sum_taps`].
+#[inline(always)]
+unsafe fn tap_sums<V: Lanes, const K: usize>(
+    taps: &[(*const f32, f32)],
+    start: f32,
+    clamp: Option<(f32, f32)>,
+    at: usize,
+) -> [V; K] {
+    // SAFETY: the caller vouches for the values.
+    unsafe {
+        let mut sums = [V::splat(start); K];
+        for &(values, weight) in taps {
+            let weight = V::splat(weight);
+            for (index, sum) in sums.iter_mut().enumerate() {
+                *sum = weight.fma(V::load(values.add(at + index * V::N)), *sum);
             }
         }
+        if let Some((low, high)) = clamp {
+            for sum in &mut sums {
+                *sum = sum.max(V::splat(low)).min(V::splat(high));
+            }
+        }
+        sums
     }
 }
 
@@ -196,7 +202,7 @@ unsafe fn plane_forward_in<V: Lanes>(shape: &Shape, job: &Plane, out: *mut f32, 
 ///
 /// `out` must be valid for that many values.
 pub(crate) unsafe fn input_gradient(weight: &[f32], gradient: &[f32], shape: &Shape, out: *mut f32) {
-    let (level, out, taps) = (level(), Place(out), shape.taps());
+    let (level, out, taps) = (level(), Place::new(out), shape.taps());
     let planes = shape.images * shape.channels;
     let few = (TASK / shape.in_pixels()).max(1);
     (0..planes).into_par_iter().with_min_len(few).for_each(|plane| {

@@ -122,8 +122,6 @@ pub(crate) struct Product<'a> {
     pub(crate) left: Left<'a>,
     pub(crate) right: Right<'a>,
     pub(crate) output: Output,
-    /// Rows of `A`.
-    pub(crate) rows: usize,
     /// Steps of the sum between two visits of `C`.
     pub(crate) block: usize,
     /// A value per row.

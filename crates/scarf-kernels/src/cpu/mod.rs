@@ -10,5 +10,6 @@ pub(crate) mod pool;
 pub(crate) mod scatter;
 pub(crate) mod scratch;
 pub(crate) mod simd;
+pub(crate) mod vector;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86;

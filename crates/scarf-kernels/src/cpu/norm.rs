@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::simd::{Lanes, level, versions};
+use super::vector::{Place, map, reduce};
 
 /// Values that make a task.
 const TASK: usize = 65_536;
@@ -78,72 +79,6 @@ unsafe fn channel_moments_in<V: Lanes>(x: &[f32], batch: &Batch, channel: usize,
     }
 }
 
-/// The sum of `f` over pairs of values.
-#[inline(always)]
-unsafe fn reduce<V: Lanes>(a: &[f32], b: &[f32], f: impl Fn(V, V) -> V) -> f64 {
-    let len = a.len().min(b.len());
-    // SAFETY: all reads lie inside the slices.
-    unsafe {
-        let (a, b) = (a.as_ptr(), b.as_ptr());
-        let mut sums = [V::splat(0.0); 4];
-        let mut at = 0;
-        while at + 4 * V::N <= len {
-            for index in 0..4 {
-                let place = at + index * V::N;
-                sums[index] = sums[index].add(f(V::load(a.add(place)), V::load(b.add(place))));
-            }
-            at += 4 * V::N;
-        }
-        while at + V::N <= len {
-            sums[0] = sums[0].add(f(V::load(a.add(at)), V::load(b.add(at))));
-            at += V::N;
-        }
-        if at < len {
-            let rest = len - at;
-            // What `f` makes of the zeros that fill the vector is left out.
-            let mut last = [0.0f32; 16];
-            f(V::load_part(a.add(at), rest), V::load_part(b.add(at), rest)).store(last.as_mut_ptr());
-            sums[1] = sums[1].add(V::load_part(last.as_ptr(), rest));
-        }
-        f64::from(sums[0].add(sums[1]).add(sums[2].add(sums[3])).sum())
-    }
-}
-
-/// Calls `f` on pairs of vectors and stores what it gives.
-#[inline(always)]
-unsafe fn map<V: Lanes>(a: &[f32], b: &[f32], out: *mut f32, f: impl Fn(V, V) -> V) {
-    let len = a.len().min(b.len());
-    // SAFETY: all reads lie inside the slices; the caller vouches for `len` values of `out`.
-    unsafe {
-        let (a, b) = (a.as_ptr(), b.as_ptr());
-        let mut at = 0;
-        while at + V::N <= len {
-            f(V::load(a.add(at)), V::load(b.add(at))).store(out.add(at));
-            at += V::N;
-        }
-        if at < len {
-            let rest = len - at;
-            let value = f(V::load_part(a.add(at), rest), V::load_part(b.add(at), rest));
-            value.store_part(out.add(at), rest);
-        }
-    }
-}
-
-/// A place that tasks write disjoint parts of.
-#[derive(Clone, Copy)]
-struct Place(*mut f32);
-
-// SAFETY: tasks write disjoint parts.
-unsafe impl Send for Place {}
-// SAFETY: as above.
-unsafe impl Sync for Place {}
-
-impl Place {
-    fn get(self) -> *mut f32 {
-        self.0
-    }
-}
-
 /// Applies each channel's map, writing `[images, channels, pixels]` to `out`.
 ///
 /// # Safety
@@ -155,7 +90,7 @@ pub(crate) unsafe fn affine(
     maps: &(impl Fn(usize) -> Affine + Sync),
     out: *mut f32,
 ) {
-    let (level, out) = (level(), Place(out));
+    let (level, out) = (level(), Place::new(out));
     let planes = batch.images * batch.channels;
     (0..planes).into_par_iter().with_min_len((TASK / batch.pixels.max(1)).max(1)).for_each(|plane| {
         let x = &x[plane * batch.pixels..][..batch.pixels];
@@ -220,7 +155,7 @@ pub(crate) unsafe fn normalized_backward(
     batch: &Batch,
     out: *mut f32,
 ) -> (Vec<f32>, Vec<f32>) {
-    let (level, out) = (level(), Place(out));
+    let (level, out) = (level(), Place::new(out));
     (0..batch.channels)
         .into_par_iter()
         .with_min_len(batch.tasks())
@@ -354,7 +289,7 @@ pub(crate) unsafe fn affine_backward(
     maps: &(impl Fn(usize) -> Affine + Sync),
     out: *mut f32,
 ) -> (Vec<f32>, Vec<f32>) {
-    let (level, out) = (level(), Place(out));
+    let (level, out) = (level(), Place::new(out));
     (0..batch.channels)
         .into_par_iter()
         .with_min_len(batch.tasks())
@@ -406,7 +341,7 @@ unsafe fn channel_sum_in<V: Lanes>(values: &[f32], batch: &Batch, channel: usize
 ///
 /// `out` must be valid for as many values.
 pub(crate) unsafe fn mask(gradient: &[f32], output: &[f32], bounds: (f32, f32), out: *mut f32) {
-    let (level, out) = (level(), Place(out));
+    let (level, out) = (level(), Place::new(out));
     gradient.par_chunks(TASK).zip(output.par_chunks(TASK)).enumerate().for_each(
         |(index, (gradient, output))| {
             // SAFETY: each task has its own chunk.

@@ -5,25 +5,11 @@ use rayon::prelude::*;
 
 use super::scratch::{Scratch, with_scratch};
 use super::simd::{Lanes, level, versions};
+use super::vector::Place;
 use crate::geometry::PoolShape;
 
 /// Values that make a task.
 const TASK: usize = 65_536;
-
-/// A place that tasks write disjoint parts of.
-#[derive(Clone, Copy)]
-struct Place(*mut f32);
-
-// SAFETY: tasks write disjoint parts.
-unsafe impl Send for Place {}
-// SAFETY: as above.
-unsafe impl Sync for Place {}
-
-impl Place {
-    fn get(self) -> *mut f32 {
-        self.0
-    }
-}
 
 /// The largest value of each window, written to `out`: `[planes, out_height, out_width]`.
 ///
@@ -31,7 +17,7 @@ impl Place {
 ///
 /// `out` must be valid for that many values.
 pub(crate) unsafe fn max_pool(x: &[f32], shape: &PoolShape, out: *mut f32) {
-    let (level, out) = (level(), Place(out));
+    let (level, out) = (level(), Place::new(out));
     let (pixels, outputs) = (shape.height * shape.width, shape.out_height * shape.out_width);
     (0..shape.planes).into_par_iter().with_min_len((TASK / pixels).max(1)).for_each(|plane| {
         let x = &x[plane * pixels..][..pixels];

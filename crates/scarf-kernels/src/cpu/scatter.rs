@@ -73,7 +73,6 @@ impl Job<'_> {
                 left: Left::Packed(self.packed, depth),
                 right: Right::Columns(&right),
                 output: Output { start, row: pixels, image: 0, width: pixels },
-                rows: shape.group_channels() * taps,
                 block: even_block(depth, 1),
                 bias: None,
                 clamp: None,

@@ -12,7 +12,7 @@ use crate::geometry::{Activation, ConvGeometry, PoolShape, Shape};
 
 /// The operations that this crate adds to flex, and to autodiff over it.
 #[backend_extension(Flex, Autodiff)]
-pub trait Kernels: Backend {
+pub(crate) trait Kernels: Backend {
     /// `activation(conv(x, weight))`.
     fn scarf_conv2d(
         x: FloatTensor<Self>,

@@ -1,0 +1,73 @@
+//! Passes over slices, a vector at a time.
+
+use super::simd::Lanes;
+
+/// A place that tasks write disjoint parts of.
+#[derive(Clone, Copy)]
+pub(super) struct Place(*mut f32);
+
+// SAFETY: tasks write disjoint parts.
+unsafe impl Send for Place {}
+// SAFETY: as above.
+unsafe impl Sync for Place {}
+
+impl Place {
+    pub(super) fn new(start: *mut f32) -> Self {
+        Self(start)
+    }
+
+    pub(super) fn get(self) -> *mut f32 {
+        self.0
+    }
+}
+
+/// The sum of `f` over pairs of values.
+#[inline(always)]
+pub(super) unsafe fn reduce<V: Lanes>(a: &[f32], b: &[f32], f: impl Fn(V, V) -> V) -> f64 {
+    let len = a.len().min(b.len());
+    // SAFETY: all reads lie inside the slices.
+    unsafe {
+        let (a, b) = (a.as_ptr(), b.as_ptr());
+        let mut sums = [V::splat(0.0); 4];
+        let mut at = 0;
+        while at + 4 * V::N <= len {
+            for (index, sum) in sums.iter_mut().enumerate() {
+                let place = at + index * V::N;
+                *sum = sum.add(f(V::load(a.add(place)), V::load(b.add(place))));
+            }
+            at += 4 * V::N;
+        }
+        while at + V::N <= len {
+            sums[0] = sums[0].add(f(V::load(a.add(at)), V::load(b.add(at))));
+            at += V::N;
+        }
+        if at < len {
+            let rest = len - at;
+            // What `f` makes of the zeros that fill the vector is left out.
+            let mut last = [0.0f32; 16];
+            f(V::load_part(a.add(at), rest), V::load_part(b.add(at), rest)).store(last.as_mut_ptr());
+            sums[1] = sums[1].add(V::load_part(last.as_ptr(), rest));
+        }
+        f64::from(sums[0].add(sums[1]).add(sums[2].add(sums[3])).sum())
+    }
+}
+
+/// Calls `f` on pairs of vectors and stores what it gives.
+#[inline(always)]
+pub(super) unsafe fn map<V: Lanes>(a: &[f32], b: &[f32], out: *mut f32, f: impl Fn(V, V) -> V) {
+    let len = a.len().min(b.len());
+    // SAFETY: all reads lie inside the slices; the caller vouches for `len` values of `out`.
+    unsafe {
+        let (a, b) = (a.as_ptr(), b.as_ptr());
+        let mut at = 0;
+        while at + V::N <= len {
+            f(V::load(a.add(at)), V::load(b.add(at))).store(out.add(at));
+            at += V::N;
+        }
+        if at < len {
+            let rest = len - at;
+            let value = f(V::load_part(a.add(at), rest), V::load_part(b.add(at), rest));
+            value.store_part(out.add(at), rest);
+        }
+    }
+}
