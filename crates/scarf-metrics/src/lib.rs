@@ -17,10 +17,12 @@
 
 mod accumulate;
 mod bootstrap;
+mod confusion;
 mod curves;
 mod error;
 mod evaluator;
 mod grid;
+mod images;
 #[cfg(feature = "json")]
 pub mod json;
 mod labels;
@@ -29,9 +31,11 @@ mod matching;
 mod params;
 mod report;
 mod store;
+mod tide;
 mod voc;
 
 pub use bootstrap::{Comparison, Interval, NotPaired};
+pub use confusion::{Confusion, ConfusionParams, PairingRule};
 pub use curves::{BestThreshold, Calibration, CalibrationBin, Curve, Lrp};
 pub use error::EvalError;
 pub use evaluator::Evaluator;
@@ -39,4 +43,5 @@ pub use labels::{GroundTruth, Prediction};
 pub use matched::Matched;
 pub use params::{AreaRange, CocoParams, linspace};
 pub use report::{ClassReport, CocoReport};
+pub use tide::{ErrorKind, TideReport};
 pub use voc::{PixelRule, VocClass, VocMean, VocParams, VocReport};
