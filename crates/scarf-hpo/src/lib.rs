@@ -6,7 +6,10 @@
 //! that several workers share, needs nothing but the list of its trials.
 //!
 //! Architecture invariant: this crate knows nothing of detectors, of training or of the other crates here.
+#![doc = ""]
+#![doc = include_str!("../README.md")]
 
+mod analysis;
 mod axis;
 mod completion;
 mod direction;
@@ -20,11 +23,14 @@ mod pruners;
 mod rng;
 mod sampler;
 mod samplers;
+mod simulate;
 mod space;
 mod space_serde;
 mod trial;
 mod value;
+mod warm;
 
+pub use analysis::{Correlation, Importance, Plateau, correlations, importance, plateau};
 pub use completion::{Completion, Reason, Spent, dollars};
 pub use direction::{Direction, History};
 pub use domain::{Domain, Scale};
@@ -32,6 +38,8 @@ pub use journal::{Ask, Journal, JournalError, KeepAlive, Outcome, Task};
 pub use pruners::{Asha, Hyperband, MedianRule, Patience};
 pub use sampler::{AnyPruner, AnySampler, Pruner, Sampler};
 pub use samplers::{CmaEs, Gp, Grid, Random, Sobol, Tpe};
+pub use simulate::{Setting, Simulation, simulate};
 pub use space::{Condition, Parameter, Space, SpaceError, SpaceErrors};
 pub use trial::{Trial, TrialState};
 pub use value::{Params, Value};
+pub use warm::{MOST_CHANGES, MOST_PARENTS, Parent, WarmStart, WarmStartError, WarmStartKind};

@@ -52,6 +52,14 @@ pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     }
 }
 
+/// Mean and deviation; a deviation of 1 where all are equal.
+pub(crate) fn spread(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().map(|value| value / n).sum::<f64>();
+    let deviation = values.iter().map(|value| (value - mean) * ((value - mean) / n)).sum::<f64>().sqrt();
+    (mean, if deviation > 0.0 && deviation.is_finite() { deviation } else { 1.0 })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -98,7 +98,7 @@ def optuna_run(job):
 
 def scarf_runs(seeds, samplers):
     command = ["cargo", "run", "-q", "-p", "scarf-hpo", "--example", "regret", "--"]
-    command += ["--seeds", str(seeds), "--samplers", ",".join(samplers)]
+    command += ["--seeds", str(seeds), "--samplers", ";".join(samplers)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -1,6 +1,6 @@
 //! Simple regret of the samplers on four functions with known minima, as JSON lines.
 //!
-//! `cargo run -p scarf-hpo --example regret -- [--seeds N] [--samplers tpe,gp] [--functions branin,mixed]`
+//! `cargo run -p scarf-hpo --example regret -- [--seeds N] [--samplers 'tpe;gp;{"tpe":{"startup":5}}'] [--functions branin,mixed]`
 //!
 //! `compare.py` beside this file runs it along with Optuna on the same functions and prints the table.
 
@@ -11,22 +11,26 @@ use scarf_hpo::{AnySampler, Direction, History, Sampler, Tpe, Trial};
 use std::time::Instant;
 
 const TRIALS: u64 = 100;
-const SAMPLERS: &str = "tpe,tpe_univariate,gp,cma_es,random,sobol";
+const SAMPLERS: &str = "tpe;tpe_univariate;gp;cma_es;random;sobol";
 
 fn main() -> Result<(), String> {
-    let (mut seeds, mut samplers, mut functions) = (20, SAMPLERS.to_string(), String::new());
+    let (mut seeds, mut first, mut samplers, mut functions) = (20, 0, SAMPLERS.to_string(), String::new());
     let mut args = std::env::args().skip(1);
     while let Some(flag) = args.next() {
         let value = args.next().ok_or(format!("{flag} needs a value"))?;
         match flag.as_str() {
             "--seeds" => seeds = value.parse().map_err(|error| format!("--seeds {value}: {error}"))?,
+            "--first" => first = value.parse().map_err(|error| format!("--first {value}: {error}"))?,
             "--samplers" => samplers = value,
             "--functions" => functions = value,
-            _ => return Err(format!("{flag} is none of --seeds, --samplers, --functions")),
+            _ => return Err(format!("{flag} is none of --seeds, --first, --samplers, --functions")),
         }
     }
-    for name in samplers.split(',') {
+    for name in samplers.split(';') {
         let sampler = match name {
+            _ if name.starts_with('{') => {
+                serde_json::from_str(name).map_err(|error| format!("{name}: {error}"))?
+            }
             "tpe_univariate" => AnySampler::Tpe(Tpe::univariate()),
             _ => AnySampler::from_name(name).ok_or(format!("{name} is no sampler"))?,
         };
@@ -34,7 +38,7 @@ fn main() -> Result<(), String> {
             .iter()
             .filter(|each| functions.is_empty() || functions.split(',').any(|name| name == each.name))
         {
-            for seed in 0..seeds {
+            for seed in first..first + seeds {
                 println!("{}", run(name, &sampler, function, seed));
             }
         }

@@ -1,7 +1,7 @@
 //! Independent draws.
 
 use crate::rng::keyed;
-use crate::{History, Parameter, Params, Sampler, Space, Value};
+use crate::{History, Params, Sampler, Space};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
@@ -14,11 +14,6 @@ pub struct Random {}
 
 impl Sampler for Random {
     fn suggest(&self, space: &Space, _: History<'_>, seed: u64, number: u64) -> Params {
-        space.build(|param| draw(param, seed, number))
+        space.build(|param| param.domain.at(keyed(seed, number, &param.name).random()))
     }
-}
-
-/// A draw of `param` from its prior.
-pub(super) fn draw(param: &Parameter, seed: u64, number: u64) -> Value {
-    param.domain.at(keyed(seed, number, &param.name).random())
 }

@@ -1,7 +1,7 @@
 //! A low-discrepancy sequence.
 
 use crate::rng::keyed;
-use crate::{History, Params, Sampler, Space};
+use crate::{History, Parameter, Params, Sampler, Space, Value};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
@@ -18,15 +18,32 @@ const POINTS: u64 = 1 << 16;
 
 impl Sampler for Sobol {
     fn suggest(&self, space: &Space, _: History<'_>, seed: u64, number: u64) -> Params {
-        let scrambling = keyed(seed, number / POINTS, "sobol").random::<u32>();
-        space.build(|param| {
-            let dimension =
-                space.params().iter().position(|each| each.name == param.name).unwrap_or(0) as u32;
-            param.domain.at(if dimension < sobol_burley::NUM_DIMENSIONS {
-                f64::from(sobol_burley::sample((number % POINTS) as u32, dimension, scrambling))
-            } else {
-                keyed(seed, number, &param.name).random()
-            })
+        let point = Point::new(space, seed, number);
+        space.build(|param| point.of(param))
+    }
+}
+
+/// One point of the sequence.
+pub(super) struct Point<'a> {
+    space: &'a Space,
+    seed: u64,
+    number: u64,
+    scrambling: u32,
+}
+
+impl<'a> Point<'a> {
+    pub(super) fn new(space: &'a Space, seed: u64, number: u64) -> Self {
+        Self { space, seed, number, scrambling: keyed(seed, number / POINTS, "sobol").random() }
+    }
+
+    /// The value of a parameter of the space there.
+    pub(super) fn of(&self, param: &Parameter) -> Value {
+        let dimension =
+            self.space.params().iter().position(|each| each.name == param.name).unwrap_or(0) as u32;
+        param.domain.at(if dimension < sobol_burley::NUM_DIMENSIONS {
+            f64::from(sobol_burley::sample((self.number % POINTS) as u32, dimension, self.scrambling))
+        } else {
+            keyed(self.seed, self.number, &param.name).random()
         })
     }
 }
@@ -34,7 +51,7 @@ impl Sampler for Sobol {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Direction, Domain, Parameter};
+    use crate::{Direction, Domain};
 
     #[test]
     fn each_of_sixteen_cells_holds_one_of_sixteen_points() {

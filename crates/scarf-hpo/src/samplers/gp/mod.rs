@@ -3,6 +3,7 @@
 mod acquisition;
 mod model;
 
+use crate::math::spread;
 use crate::rng::keyed;
 use crate::{History, Params, Sampler, Sobol, Space};
 use acquisition::{Acquisition, Encoding};
@@ -118,14 +119,6 @@ fn most_promising(
         rows.first().cloned().into_iter().chain(looked.into_iter().map(|(_, x)| x)).take(CLIMBED).collect();
     // Where the process sees nothing anywhere, it has nothing to say.
     acquisition.maximize(encoding, &starts)
-}
-
-/// Mean and deviation; a deviation of 1 where all are equal.
-fn spread(losses: &[f64]) -> (f64, f64) {
-    let n = losses.len() as f64;
-    let mean = losses.iter().map(|loss| loss / n).sum::<f64>();
-    let deviation = losses.iter().map(|loss| (loss - mean) * ((loss - mean) / n)).sum::<f64>().sqrt();
-    (mean, if deviation > 0.0 && deviation.is_finite() { deviation } else { 1.0 })
 }
 
 /// The losses with mean 0 and deviation 1.

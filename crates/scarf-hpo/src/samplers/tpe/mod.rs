@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The tree-structured Parzen estimator (Bergstra et al. 2011; its multivariate form, Falkner et al. 2018), with
-/// the bandwidths, weights and split of Optuna 5's `TPESampler` (Watanabe 2023 explains them).
+/// the weights, the split and nearly the bandwidths of Optuna 5's `TPESampler` (Watanabe 2023 explains them).
 ///
 /// The best tenth of the trials (25 at most) makes one density, the rest another; of some candidates drawn from
 /// the first, the one is taken where the ratio of the two is greatest.
@@ -19,7 +19,8 @@ use std::collections::BTreeMap;
 pub struct Tpe {
     /// Whether the parameters are drawn together (those that share a condition), or each on its own. Default true.
     pub multivariate: bool,
-    /// How many trials must have finished before the densities are trusted; random until then. Default 10.
+    /// How many trials must have finished before the densities are trusted; points of a Sobol sequence until then.
+    /// Default 10.
     pub startup: u64,
     /// How many candidates are drawn. Default 24.
     pub candidates: u64,
@@ -58,9 +59,10 @@ impl Tpe {
     ) -> Params {
         let split = Split::new(self, history, number);
         let mut drawn: BTreeMap<&str, Value> = BTreeMap::new();
+        let evenly = crate::samplers::sobol::Point::new(space, seed, number);
         let mut params = space.build(|param| {
             let Some(split) = split.as_ref().filter(|_| wanted(param) && is_searched(param)) else {
-                return crate::samplers::random::draw(param, seed, number);
+                return evenly.of(param);
             };
             if !drawn.contains_key(param.name.as_str()) {
                 let joint = space.params().iter().filter(|each| self.together(param, each) && wanted(each));
