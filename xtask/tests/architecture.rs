@@ -44,15 +44,18 @@ fn cargo(arguments: &[&str]) -> String {
 }
 
 fn metadata() -> Value {
-    serde_json::from_str(&cargo(&["metadata", "--format-version", "1", "--locked"])).expect("metadata is JSON")
+    serde_json::from_str(&cargo(&["metadata", "--format-version", "1", "--locked"]))
+        .expect("metadata is JSON")
 }
 
 /// Of each package id: its name, and the ids it depends on in a build (not for its tests).
 fn graph(metadata: &Value) -> BTreeMap<String, (String, Vec<String>)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let names: BTreeMap<String, String> =
-        list(&metadata["packages"]).iter().map(|package| (text(&package["id"]), text(&package["name"]))).collect();
+    let names: BTreeMap<String, String> = list(&metadata["packages"])
+        .iter()
+        .map(|package| (text(&package["id"]), text(&package["name"])))
+        .collect();
     let is_built = |dependency: &Value| {
         list(&dependency["dep_kinds"]).iter().any(|kind| kind["kind"].as_str() != Some("dev"))
     };

@@ -124,7 +124,9 @@ impl<'a> Engine<'a> {
         }
         let file = places.run(&settings.id).join("settings.json");
         let text = format!("{:#}\n", settings.to_json(&places));
-        write_atomic(&file, text.as_bytes())?;
+        if read_if_there(&file)?.as_deref() != Some(text.as_str()) {
+            write_atomic(&file, text.as_bytes())?;
+        }
         Ok(file)
     }
 
@@ -208,7 +210,9 @@ impl<'a> Engine<'a> {
         started: String,
         elapsed: Duration,
     ) -> Record {
-        let seconds = outcome.as_ref().map_or(elapsed.as_secs_f64(), |result| result.seconds.total);
+        // As fine as the records are written, so that they read back the same.
+        let seconds =
+            rounded(outcome.as_ref().map_or(elapsed.as_secs_f64(), |result| result.seconds.total), 1e3);
         let outcome = outcome.and_then(|result| complete(&result, settings).map(|()| result));
         let (result, err) = match outcome {
             Ok(result) => (Some(result), String::new()),
@@ -227,7 +231,7 @@ impl<'a> Engine<'a> {
             test: numbers(result.as_ref().and_then(|result| result.test.as_ref())),
             epochs: result.as_ref().map(|result| result.epochs),
             seconds,
-            dollars: seconds / 3600.0 * self.study.price.dollars_per_hour,
+            dollars: rounded(seconds / 3600.0 * self.study.price.dollars_per_hour, 1e6),
             device: result.as_ref().map_or_else(String::new, |result| result.device.clone()),
             version: result.and_then(|result| result.version).unwrap_or_default(),
             started,
@@ -239,6 +243,11 @@ impl<'a> Engine<'a> {
 /// The records of a study in its folder.
 pub(crate) fn records_path(out: &Path) -> PathBuf {
     out.join("records.csv")
+}
+
+/// `value` to a whole number of `parts` of one.
+fn rounded(value: f64, parts: f64) -> f64 {
+    (value * parts).round() / parts
 }
 
 /// A result has the scores that were asked for.

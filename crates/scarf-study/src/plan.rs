@@ -274,7 +274,7 @@ pub(crate) fn objective(tune: &Tune, record: &Record) -> Option<f64> {
 
 /// Whether a suggestion never hangs on earlier trials, so that all are known from the start.
 fn draws_alone(sampler: &AnySampler) -> bool {
-    matches!(sampler, AnySampler::Random(_))
+    matches!(sampler, AnySampler::Random(_) | AnySampler::Sobol(_) | AnySampler::Grid(_))
 }
 
 fn unsettled(approach: &Approach, kind: Kind, trial: Option<u64>, seed: u64, state: State) -> Run {

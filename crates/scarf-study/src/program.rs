@@ -1,9 +1,4 @@
 //! The program that does the runs, known by its contract alone.
-//!
-//! `PROGRAM check --settings FILE.json` says on stderr what is wrong with settings, and fails. `PROGRAM run
-//! --settings FILE.json --out DIR [--device DEVICE]` does a run: it may print what it likes, writes a line to
-//! `DIR/metrics.jsonl` after each epoch and `DIR/result.json` at the end, and, started again with the same DIR,
-//! goes on where it was.
 
 use crate::Error;
 use std::fs::File;
@@ -12,7 +7,29 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
-/// The program that does the runs.
+/// The program that does the runs, known by this contract alone.
+///
+/// `PROGRAM check --settings FILE.json` fails where the settings are wrong, and says on stderr what is, with the key.
+/// The checkpoint that a run begins from need not be there yet.
+///
+/// `PROGRAM run --settings FILE.json --out DIR [--device DEVICE]` does a run. Its standard input is a locked file of
+/// the engine's, to be left alone; what it prints on stderr is shown line by line, and goes with stdout into
+/// `DIR/log.txt`; stderr closes when the engine is killed. Called again with the same DIR it goes on where it was. It
+/// writes into DIR
+/// - `metrics.jsonl`, a JSON object a line and epoch: `epoch` (from 1), `epochs`, `seconds` (of this epoch) and any
+///   numbers more; those named `train/...`, `val/...` and `lr` are drawn as curves;
+/// - `checkpoint/`, or whatever it begins other runs from: they are given DIR;
+/// - `predictions/test.json`, if the page is to show pictures: `{"classes": [..], "images": [{"name", "width",
+///   "height", "jpeg": base64 or a file beside it, "ground_truth": [{"class", "box": [x1, y1, x2, y2]}],
+///   "detections": [{"class", "score", "box"}]}]}`;
+/// - `result.json` last, and whole or not at all: see [`RunResult`](crate::RunResult).
+///
+/// An exit status other than 0 is a failure, told by the last lines of stderr; ending by SIGINT or SIGTERM is an
+/// interruption of the study.
+///
+/// The settings are `{"id", "approach", "seed", "data": {..}, "recipe": {..}, "init": null | {"checkpoint": DIR} |
+/// {"weights": FILE or [FILE, ..]}, "score": ["val"] or ["val", "test"], "data_dir": path or null, "weights_dir": path
+/// or null}`; paths are absolute.
 #[derive(Debug, Clone)]
 pub struct Program {
     /// Its file.

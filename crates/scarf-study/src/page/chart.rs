@@ -48,35 +48,44 @@ pub(crate) struct Axis {
     pub(crate) dollars: bool,
 }
 
-const WIDTH: f64 = 520.0;
-const HEIGHT: f64 = 300.0;
+/// Width and height of a chart. Text has one size on paper: a chart that is shown small is drawn small.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Format(f64, f64);
+
+/// One of several, side by side.
+pub(crate) const SMALL: Format = Format(350.0, 225.0);
+/// One alone.
+pub(crate) const LARGE: Format = Format(600.0, 330.0);
+
 const LEFT: f64 = 52.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 44.0;
 
 /// A chart of these series; an empty text where there is nothing to draw.
-pub(crate) fn chart(title: &str, x: &Axis, y: &Axis, series: &[Series]) -> String {
+pub(crate) fn chart(title: &str, format: Format, x: &Axis, y: &Axis, series: &[Series]) -> String {
+    let Format(width, height) = format;
     let points = || series.iter().flat_map(|each| each.points.iter().map(move |point| (point, each.bar)));
-    let Some(across) = Span::of(x, points().map(|(point, _)| point.0), (LEFT, WIDTH - RIGHT)) else {
+    let Some(across) = Span::of(x, points().map(|(point, _)| point.0), (LEFT, width - RIGHT)) else {
         return String::new();
     };
     let heights =
         points().flat_map(|(point, bar)| [point.1 - bar.unwrap_or(0.0), point.1 + bar.unwrap_or(0.0)]);
-    let Some(up) = Span::of(y, heights, (HEIGHT - BOTTOM, TOP)) else { return String::new() };
+    let Some(up) = Span::of(y, heights, (height - BOTTOM, TOP)) else { return String::new() };
     let mut svg = format!(
-        r#"<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{}">"#,
+        r#"<svg class="chart" viewBox="0 0 {width} {height}" role="img" aria-label="{}">"#,
         escape(title)
     );
-    frame(&mut svg, x, y, &across, &up);
+    frame(&mut svg, format, x, y, &across, &up);
     for each in series {
         draw(&mut svg, each, &across, &up);
     }
+    labels(&mut svg, series, &across, &up);
     svg + "</svg>"
 }
 
-fn frame(svg: &mut String, x: &Axis, y: &Axis, across: &Span, up: &Span) {
-    let (bottom, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
+fn frame(svg: &mut String, Format(width, height): Format, x: &Axis, y: &Axis, across: &Span, up: &Span) {
+    let (bottom, right) = (height - BOTTOM, width - RIGHT);
     for (value, text) in up.ticks(y) {
         let at = up.at(value);
         let _ = write!(svg, r#"<path class="grid" d="M{LEFT} {at:.1}H{right}"/>"#);
@@ -101,7 +110,7 @@ fn frame(svg: &mut String, x: &Axis, y: &Axis, across: &Span, up: &Span) {
     let _ = write!(
         svg,
         r#"<text class="name" x="{middle:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
-        HEIGHT - 7.0,
+        height - 7.0,
         escape(&x.title)
     );
     let middle = (TOP + bottom) / 2.0;
@@ -136,7 +145,7 @@ fn draw(svg: &mut String, series: &Series, across: &Span, up: &Span) {
                 let _ =
                     if index == 0 { write!(path, "M{x:.1} {y:.1}") } else { write!(path, "H{x:.1}V{y:.1}") };
             }
-            let _ = write!(svg, r#"<path class="front" d="{path}H{:.1}"/>"#, WIDTH - RIGHT);
+            let _ = write!(svg, r#"<path class="front" d="{path}H{:.1}"/>"#, across.to);
         }
         Mark::Dots | Mark::Ringed | Mark::Named => {
             for ((x, y), point) in at.iter().zip(&series.points) {
@@ -160,14 +169,26 @@ fn dot(svg: &mut String, series: &Series, (x, y): (f64, f64), value: f64, up: &S
         let _ = write!(svg, r#"<circle class="ring" cx="{x:.1}" cy="{y:.1}" r="8"/>"#);
     }
     let _ = write!(svg, r#"<circle class="dot" cx="{x:.1}" cy="{y:.1}" r="4.5"/>"#);
-    if series.mark == Mark::Named {
-        let left = x > WIDTH * 0.6;
+}
+
+/// The labels of points that have one: to the side where there is room, under one another where they would meet.
+fn labels(svg: &mut String, series: &[Series], across: &Span, up: &Span) {
+    let mut placed: Vec<(f64, f64)> = Vec::new();
+    for each in series.iter().filter(|each| each.mark == Mark::Named) {
+        let Some(&(x, y)) = each.points.first().filter(|(x, y)| across.takes(*x) && up.takes(*y)) else {
+            continue;
+        };
+        let (x, mut y) = (across.at(x), up.at(y) - 8.0);
+        while placed.iter().any(|(other, line)| (other - x).abs() < 150.0 && (line - y).abs() < 15.0) {
+            y += 15.0;
+        }
+        placed.push((x, y));
+        let left = x > (across.from + across.to) * 0.55;
         let (at, anchor) = if left { (x - 10.0, "end") } else { (x + 10.0, "start") };
+        let label = escape(&each.label);
         let _ = write!(
             svg,
-            r#"<text class="label" x="{at:.1}" y="{:.1}" text-anchor="{anchor}">{}</text>"#,
-            y - 8.0,
-            escape(&series.label)
+            r#"<text class="label" x="{at:.1}" y="{y:.1}" text-anchor="{anchor}">{label}</text>"#
         );
     }
 }
@@ -292,9 +313,9 @@ mod tests {
     #[test]
     fn nothing_to_draw_is_nothing_and_one_point_or_no_number_does_no_harm() {
         let axis = Axis::default();
-        assert_eq!(chart("t", &axis, &axis, &[]), "");
-        assert_eq!(chart("t", &axis, &axis, &[series(vec![(f64::NAN, 1.0)])]), "");
-        let svg = chart("t", &axis, &axis, &[series(vec![(1.0, 0.0), (2.0, f64::INFINITY)])]);
+        assert_eq!(chart("t", SMALL, &axis, &axis, &[]), "");
+        assert_eq!(chart("t", SMALL, &axis, &axis, &[series(vec![(f64::NAN, 1.0)])]), "");
+        let svg = chart("t", SMALL, &axis, &axis, &[series(vec![(1.0, 0.0), (2.0, f64::INFINITY)])]);
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         assert!(svg.contains("a &lt;b&gt;"), "{svg}");
     }

@@ -1,7 +1,7 @@
 //! What was measured epoch by epoch.
 
 use super::Sources;
-use super::chart::{Axis, Mark, Series, chart};
+use super::chart::{Axis, Mark, SMALL, Series, chart};
 use crate::plan::Kind;
 use crate::result::Epoch;
 use crate::settings::run_folder;
@@ -84,8 +84,8 @@ fn metric(name: &str, all: &[Curve]) -> String {
         }
     }
     let x = Axis { title: "epoch".into(), ..Axis::default() };
-    let y = Axis { title: name.into(), from_zero: name != "lr", ..Axis::default() };
-    chart(&format!("{name} by epoch"), &x, &y, &series)
+    let y = Axis { from_zero: name != "lr", ..Axis::default() };
+    chart(&format!("{name} by epoch"), SMALL, &x, &y, &series)
 }
 
 fn points(name: &str, epochs: &[Epoch]) -> Vec<(f64, f64)> {

@@ -46,7 +46,7 @@ struct Picture {
     name: String,
     width: f64,
     height: f64,
-    /// The picture itself, as a data URL.
+    /// The picture itself, as a data URL; of harmless characters alone.
     source: String,
     /// How many true boxes.
     truths: usize,

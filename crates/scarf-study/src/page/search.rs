@@ -1,7 +1,7 @@
 //! Searches: their trials, and the objective against each hyperparameter.
 
 use super::Sources;
-use super::chart::{Axis, Mark, Series, chart};
+use super::chart::{Axis, Mark, SMALL, Series, chart};
 use crate::plan::{Kind, Run, objective};
 use crate::study::{Approach, Tune};
 use crate::text::duration;
@@ -135,7 +135,7 @@ fn slice(sources: &Sources<'_>, approach: &Approach, tune: &Tune, name: &str, tr
     };
     let dots: Vec<Series> = tried.iter().enumerate().filter_map(dot).collect();
     let log = matches!(param.domain, Domain::Float { scale: Scale::Log, .. } | Domain::Int { log: true, .. });
-    let x = Axis { title: name.into(), log, ..Axis::default() };
+    let x = Axis { log, ..Axis::default() };
     let y = Axis { title: tune.objective.name(), from_zero: true, ..Axis::default() };
-    chart(&format!("{} against {name}", tune.objective.name()), &x, &y, &dots)
+    chart(&format!("{} against {name}", tune.objective.name()), SMALL, &x, &y, &dots)
 }

@@ -1,7 +1,7 @@
 //! The answer, the table of approaches, cost against AP, and classes.
 
 use super::Sources;
-use super::chart::{Axis, Mark, Series, chart};
+use super::chart::{Axis, LARGE, Mark, Series, chart};
 use crate::plan::Kind;
 use crate::result::RunResult;
 use crate::settings::run_folder;
@@ -65,10 +65,15 @@ fn ratio(ratio: f64) -> String {
 }
 
 fn doubt(summary: &Summary) -> String {
-    let n = summary.rows.iter().filter_map(Row::ap).map(|stat| stat.n).min().unwrap_or(0);
-    match n {
-        0 | 1 => "One seed each: nothing is known of the spread, so small differences say little.".into(),
-        n => format!("Means of {n} seeds; the intervals are of the means, by Student's t."),
+    let seeds: Vec<usize> = summary.rows.iter().filter_map(Row::ap).map(|stat| stat.n).collect();
+    let (least, most) = (seeds.iter().min().copied().unwrap_or(0), seeds.iter().max().copied().unwrap_or(0));
+    match (least, most) {
+        (_, 0 | 1) => {
+            "One seed each: nothing is known of the spread, so small differences say little.".into()
+        }
+        (0 | 1, _) => format!("Means of up to {most} seeds; what has no interval was trained once."),
+        (n, _) if n == most => format!("Means of {n} seeds; the intervals are of the means, by Student's t."),
+        (n, _) => format!("Means of {n} to {most} seeds; the intervals are of the means, by Student's t."),
     }
 }
 
@@ -157,15 +162,8 @@ fn short(name: &str) -> String {
 pub(super) fn table(sources: &Sources<'_>) -> Table {
     let mut head: Vec<(String, String)> =
         NUMBERS.iter().zip(LONG).map(|(name, long)| (short(name), long.to_string())).collect();
-    for (name, long) in [
-        ("time", "one training with its scoring, mean over the seeds"),
-        ("cost", "the same in dollars"),
-        ("search", "all trials of the search, in dollars"),
-        ("pretrain", "what it begins from, where that was trained in this study, in dollars"),
-        ("total", "one detector with all that it takes, in dollars"),
-    ] {
-        head.push((name.into(), long.into()));
-    }
+    head.push(("time".into(), "one detector with all that it takes: training, search, pretraining".into()));
+    head.push(("cost".into(), "the same in dollars".into()));
     let mut rows: Vec<TableRow> = sources.summary.rows.iter().map(|row| table_row(sources, row)).collect();
     for column in 0..NUMBERS.len() {
         let best = rows.iter().map(|row| row.cells[column].sort).fold(-1.0, f64::max);
@@ -192,9 +190,20 @@ fn table_row(sources: &Sources<'_>, row: &Row) -> TableRow {
         ..Cell::default()
     };
     let mut cells: Vec<Cell> = (0..12).map(number).collect();
-    cells.push(other(row.seconds, duration));
-    cells.extend([row.cost, row.search, row.pretraining, row.total].map(|value| other(value, money)));
+    cells.push(other(row.total_seconds, duration));
+    cells.push(other(row.total, money));
     TableRow { colour: sources.colour(&row.approach), title: row.title.clone(), cells }
+}
+
+/// What one detector of each approach takes, as (colour, title, time and cost of one training, cost of search and pretraining, all).
+pub(super) fn costs(sources: &Sources<'_>) -> Vec<(usize, String, Vec<String>)> {
+    let text = |value: Option<f64>, text: fn(f64) -> String| value.map_or_else(|| "–".into(), text);
+    let row = |row: &Row| {
+        let mut cells = vec![text(row.seconds, duration)];
+        cells.extend([row.cost, row.search, row.pretraining, row.total].map(|value| text(value, money)));
+        (sources.colour(&row.approach), row.title.clone(), cells)
+    };
+    sources.summary.rows.iter().map(row).collect()
 }
 
 /// AP on the test images against what one detector costs, with 95 % intervals and the front.
@@ -219,7 +228,7 @@ pub(super) fn cost_chart(sources: &Sources<'_>) -> String {
         ..Axis::default()
     };
     let y = Axis { title: "AP on the test images".into(), from_zero: true, ..Axis::default() };
-    if measured.is_empty() { String::new() } else { chart("AP against cost", &x, &y, &series) }
+    if measured.is_empty() { String::new() } else { chart("AP against cost", LARGE, &x, &y, &series) }
 }
 
 /// The approaches that none other beats at their cost or less.

@@ -1,0 +1,189 @@
+//! The engine, with a stand-in for the program.
+
+mod common;
+
+use common::{Log, STUDY, folder, program, run, study};
+use scarf_study::{Engine, Given, Kind, RunResult, State, Weights};
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+#[test]
+fn every_run_leaves_a_record_and_a_failure_stops_nothing() {
+    let out = tempfile::tempdir().unwrap();
+    let study = study(STUDY, &Given::default()).unwrap();
+    let mut log = Log::default();
+    let records = run(&study, out.path(), &mut log).unwrap();
+    assert_eq!(
+        log.begun,
+        [
+            "1/12 scratch seed 0",
+            "2/12 scratch seed 1",
+            "3/12 pretrain seed 0",
+            "4/12 finetune seed 0",
+            "5/12 finetune seed 1",
+            "6/12 tuned trial 1",
+            "7/12 tuned trial 2",
+            "8/12 tuned trial 3",
+            "9/12 tuned seed 0",
+            "10/12 tuned seed 1",
+            "11/12 broken seed 0",
+            "12/12 broken seed 1",
+        ]
+    );
+    let failed: Vec<_> = records.iter().filter(|record| !record.is_ok()).collect();
+    assert_eq!(failed.len(), 1);
+    assert_eq!((failed[0].approach.as_str(), failed[0].seed), ("broken", 1));
+    assert!(
+        failed[0].err.contains("3 | the loss is not a number | error: training cannot go on"),
+        "{}",
+        failed[0].err
+    );
+    let logged = fs::read_to_string(folder(out.path(), &failed[0].id).join("log.txt")).unwrap();
+    assert!(logged.contains("the loss is not a number"), "{logged}");
+    assert!(records.iter().filter(|record| record.kind == Kind::Trial).all(|record| record.test.is_none()));
+}
+
+#[test]
+fn a_study_that_is_done_does_nothing_and_one_that_lost_its_records_adopts_its_results() {
+    let out = tempfile::tempdir().unwrap();
+    let study = study(STUDY, &Given::default()).unwrap();
+    let first = run(&study, out.path(), &mut Log::default()).unwrap();
+    let mut log = Log::default();
+    assert_eq!(run(&study, out.path(), &mut log).unwrap(), first);
+    assert_eq!(log.begun, [""; 0]);
+
+    fs::remove_file(out.path().join("records.csv")).unwrap();
+    let again = run(&study, out.path(), &mut log).unwrap();
+    let (ok, before) = (again.iter().filter(|each| each.is_ok()), first.iter().filter(|each| each.is_ok()));
+    assert!(ok.eq(before), "adopted records tell the same, when they began included");
+    assert_eq!(log.lines.len(), 2, "only the run that failed was done again: {:?}", log.lines);
+}
+
+#[test]
+fn the_search_ends_with_the_best_trials_settings() {
+    let out = tempfile::tempdir().unwrap();
+    let study = study(STUDY, &Given::default()).unwrap();
+    let records = run(&study, out.path(), &mut Log::default()).unwrap();
+    let of = |kind: Kind| records.iter().filter(move |each| each.approach == "tuned" && each.kind == kind);
+    let best =
+        of(Kind::Trial).max_by(|a, b| a.val.unwrap().ap50().total_cmp(&b.val.unwrap().ap50())).unwrap();
+    assert_eq!(of(Kind::Final).count(), 2);
+    assert!(of(Kind::Final).all(|each| each.params == best.params && each.trial.is_none()));
+}
+
+#[test]
+fn a_run_that_was_killed_goes_on_where_it_was_and_ends_the_same() {
+    let text = STUDY.replace("epochs = 3", "epochs = 12").replace("[data]", "[data]\n").replace(
+        "[approach.scratch]",
+        "[recipe.fake]\nmillis = 30\n[approach.scratch]\nseeds = [0]\n[approach.other]\nof = \"scratch\"",
+    );
+    let study = study(&text, &Given::default()).unwrap();
+    let only = |out: &std::path::Path| {
+        let plan = study.plan(&scarf_study::Records::default());
+        folder(out, plan.runs[0].id().unwrap())
+    };
+    let (whole, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let settings = |out: &std::path::Path| {
+        // The engine writes settings at the door; a device that does not exist keeps it from going on.
+        let nowhere = scarf_study::Program { path: out.join("nowhere"), device: None };
+        let error =
+            Engine::new(&study, nowhere, out, &Given::default()).unwrap().run(false, &mut Log::default());
+        assert!(error.unwrap_err().to_string().contains("cannot be started"));
+        only(out).join("settings.json")
+    };
+    let start = |out: &std::path::Path| {
+        let file = settings(out);
+        Command::new(program().path)
+            .arg("run")
+            .arg("--settings")
+            .arg(file)
+            .arg("--out")
+            .arg(only(out))
+            .spawn()
+            .unwrap()
+    };
+    assert!(start(whole.path()).wait().unwrap().success());
+    let mut child = start(killed.path());
+    let metrics = only(killed.path()).join("metrics.jsonl");
+    while fs::read_to_string(&metrics).unwrap_or_default().lines().count() < 4 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(RunResult::read(&only(killed.path())).is_err());
+    assert!(start(killed.path()).wait().unwrap().success());
+    assert_eq!(RunResult::read(&only(killed.path())), RunResult::read(&only(whole.path())));
+    assert_eq!(fs::read(&metrics).unwrap(), fs::read(only(whole.path()).join("metrics.jsonl")).unwrap());
+}
+
+#[test]
+fn settings_that_the_program_refuses_are_found_before_the_first_run() {
+    let out = tempfile::tempdir().unwrap();
+    let text = STUDY.replace("recipe.fake.fail_seed = 1", "recipe.modle.size = 1");
+    let error = run(&study(&text, &Given::default()).unwrap(), out.path(), &mut Log::default()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the settings of broken seed 0 are refused:\nerror: recipe.modle: no such key; there are train and fake"
+    );
+    assert!(!out.path().join("records.csv").exists());
+}
+
+#[test]
+fn weights_take_the_place_of_pretraining_where_they_are_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let given = Given { weights: Some(Weights::Folder(folder.path().into())), ..Given::default() };
+    let plan = |given: &Given| study(STUDY, given).unwrap().plan(&scarf_study::Records::default());
+    assert!(
+        plan(&given).runs.iter().any(|run| run.kind == Kind::Pretraining),
+        "there is no coco.safetensors"
+    );
+    fs::write(folder.path().join("coco.safetensors"), "").unwrap();
+    assert!(plan(&given).runs.iter().all(|run| run.kind != Kind::Pretraining));
+    let named = Given { weights: Some(Weights::Named(vec!["coco".into()])), ..Given::default() };
+    assert_eq!(plan(&given), plan(&named), "ids hang on the weights' name, not on where they are");
+
+    let without = STUDY.replace(", or_from = \"pretrain\"", "");
+    let out = tempfile::tempdir().unwrap();
+    let error =
+        run(&study(&without, &Given::default()).unwrap(), out.path(), &mut Log::default()).unwrap_err();
+    let told = "approach finetune begins from the weights coco, which come from outside: give the folder that \
+                holds them by --weights DIR";
+    assert_eq!(error.to_string(), told);
+}
+
+#[test]
+fn what_begins_from_a_failure_is_not_tried() {
+    let out = tempfile::tempdir().unwrap();
+    let text = STUDY.replace("recipe.train.epochs = 5", "recipe.fake.fail_seed = 0");
+    let study = study(&text, &Given::default()).unwrap();
+    let records = run(&study, out.path(), &mut Log::default()).unwrap();
+    let plan = study.plan(&records);
+    let states: Vec<_> = plan.of("finetune").chain(plan.of("tuned")).map(|run| run.state.clone()).collect();
+    assert_eq!(states.len(), 7);
+    let blocked = |why: &str| State::Blocked(why.into());
+    assert_eq!(states[..5], [(); 5].map(|()| blocked("pretrain seed 0 failed")));
+    assert_eq!(states[5..], [(); 2].map(|()| blocked("all 3 trials failed")));
+    assert!(plan.next().is_none());
+}
+
+#[test]
+fn two_studies_do_not_run_in_one_folder() {
+    let out = tempfile::tempdir().unwrap();
+    let lock = fs::File::create(out.path().join(".lock")).unwrap();
+    lock.lock().unwrap();
+    let error = run(&study(STUDY, &Given::default()).unwrap(), out.path(), &mut Log::default()).unwrap_err();
+    assert!(error.to_string().contains("another study is running"), "{error}");
+}
+
+#[test]
+fn a_failure_is_tried_again_when_asked_for() {
+    let out = tempfile::tempdir().unwrap();
+    let study = study(STUDY, &Given::default()).unwrap();
+    let engine = Engine::new(&study, program(), out.path(), &Given::default()).unwrap();
+    engine.run(false, &mut Log::default()).unwrap();
+    let mut log = Log::default();
+    let records = engine.run(true, &mut log).unwrap();
+    assert_eq!(log.begun, ["12/12 broken seed 1"]);
+    assert_eq!(records.iter().count(), 12);
+}

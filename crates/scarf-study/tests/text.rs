@@ -1,0 +1,97 @@
+//! Everything that is printed, as it is printed.
+
+mod common;
+
+use common::{Log, STUDY, run, study};
+use scarf_study::{Given, How, Records, Study, Summary, list, markdown, page, terminal};
+use std::path::Path;
+
+/// The study done, with times that do not hang on the machine.
+fn done(out: &Path) -> (Study, Records) {
+    let study = study(STUDY, &Given::default()).unwrap();
+    let mut records = Records::default();
+    for record in run(&study, out, &mut Log::default()).unwrap().iter() {
+        let mut record = record.clone();
+        record.started = "2026-11-22T21:29:01Z".into();
+        if !record.is_ok() {
+            (record.seconds, record.dollars) = (1.0, 0.001);
+            record.err = record.err.replace("exit code", "exit status");
+        }
+        records.put(record);
+    }
+    (study, records)
+}
+
+#[test]
+fn the_plan() {
+    let out = tempfile::tempdir().unwrap();
+    let fresh = study(STUDY, &Given::default()).unwrap();
+    let before = list(&fresh, &fresh.plan(&Records::default()), &Records::default());
+    let (study, records) = done(out.path());
+    insta::assert_snapshot!(format!("{before}\n{}", list(&study, &study.plan(&records), &records)));
+}
+
+#[test]
+fn the_tables() {
+    let out = tempfile::tempdir().unwrap();
+    let (study, records) = done(out.path());
+    let summary = Summary::new(&study, &study.plan(&records), &records);
+    insta::assert_snapshot!(format!("{}\n{}", terminal(&summary), markdown(&summary)));
+}
+
+#[test]
+fn the_records() {
+    let out = tempfile::tempdir().unwrap();
+    insta::assert_snapshot!(done(out.path()).1.to_csv());
+}
+
+fn html(out: &Path) -> String {
+    let (study, records) = done(out);
+    let how = How { command: "cargo xtask study demo --data '<here>'".into(), ..How::default() };
+    page(&study, &study.plan(&records), &records, &how, out).unwrap()
+}
+
+#[test]
+fn the_page_tells_everything_in_one_file() {
+    let out = tempfile::tempdir().unwrap();
+    let html = html(out.path());
+    for part in ["table", "cost", "curves", "pictures", "classes", "failures", "how"] {
+        assert!(html.contains(&format!("<section id=\"{part}\"")), "no section {part}");
+    }
+    assert!(html.contains("Fine-tuned, searched is best: AP 0."), "the answer");
+    assert!(html.contains("the loss is not a number"), "the failure");
+    assert!(html.contains("--data &#x27;&lt;here&gt;&#x27;"), "text is escaped");
+    assert!(html.contains("data:image/jpeg;base64,/9j/"), "the picture");
+}
+
+#[test]
+fn the_page_reaches_for_nothing() {
+    let out = tempfile::tempdir().unwrap();
+    let html = html(out.path());
+    assert!(html.contains("default-src 'none'; img-src data:"), "and may not");
+    let attributes = ["src=\"", "href=\"", "action=\"", "srcset=\"", "data=\""];
+    for (attribute, at) in
+        attributes.iter().flat_map(|each| html.match_indices(each).map(move |(at, _)| (each, at)))
+    {
+        let value = &html[at + attribute.len()..];
+        let value = &value[..value.find('"').unwrap()];
+        assert!(value.starts_with('#') || value.starts_with("data:"), "{attribute}{value}");
+    }
+    for reach in
+        ["@import", "url(", "fetch(", "XMLHttpRequest", "import(", "<link", "<iframe", "WebSocket", "//cdn"]
+    {
+        assert!(!html.contains(reach), "{reach}");
+    }
+}
+
+#[test]
+fn a_page_of_records_alone_goes_without_what_is_gone() {
+    let out = tempfile::tempdir().unwrap();
+    let (study, records) = done(out.path());
+    let nowhere = tempfile::tempdir().unwrap();
+    let html = page(&study, &study.plan(&records), &records, &How::default(), nowhere.path()).unwrap();
+    assert!(html.contains("<section id=\"table\"") && !html.contains("<section id=\"curves\""));
+    let nothing = Records::default();
+    let html = page(&study, &study.plan(&nothing), &nothing, &How::default(), nowhere.path()).unwrap();
+    assert!(html.contains("There is no answer yet"));
+}
