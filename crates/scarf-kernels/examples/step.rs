@@ -241,6 +241,9 @@ fn main() {
     let word = |index: usize| arguments.get(index).map_or("", String::as_str);
     let engine = if word(1) == "stock" { Engine::Stock } else { Engine::Ours };
     let steps = word(2).parse().unwrap_or(10);
+    if engine == Engine::Ours {
+        scarf_kernels::keep_freed_memory();
+    }
     match word(0) {
         "resnet" => network("ResNet-50", engine, steps, 256, resnet),
         "vgg" => network("VGG-16 atrous", engine, steps, 300, vgg),

@@ -2,8 +2,8 @@
 //!
 //! Each function here computes what burn's own operations would, in `f32` on the CPU (burn's flex
 //! backend, with and without autodiff) by kernels of this crate, everywhere else by burn's own.
-//! The kernels are plugged in through burn's extension API, in [`flex`](self) only: the day burn is
-//! as fast, this crate is replaced by three calls.
+//! The kernels are plugged in through burn's extension API, in the module `flex` alone: the day burn
+//! is as fast, each function here becomes the call of burn's that it now falls back to.
 //!
 //! Results are the same to the last bit with any number of threads; they may differ in the last
 //! bits between processors with and without AVX2 or AVX-512.
@@ -13,6 +13,7 @@ mod cpu;
 #[cfg(feature = "flex")]
 mod flex;
 mod geometry;
+mod memory;
 
 use burn::tensor::Tensor;
 use burn::tensor::module::{
@@ -21,6 +22,7 @@ use burn::tensor::module::{
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions, PadMode};
 
 pub use geometry::{Activation, ConvGeometry};
+pub use memory::keep_freed_memory;
 
 /// `activation(conv(x, weight) + bias)`.
 ///

@@ -10,6 +10,8 @@ pub(crate) mod pool;
 pub(crate) mod scatter;
 pub(crate) mod scratch;
 pub(crate) mod simd;
+#[cfg(test)]
+mod tests;
 pub(crate) mod vector;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86;

@@ -171,3 +171,25 @@ pub(crate) fn scale_shift(
     let (x, scale, shift) = (x.into_dispatch(), scale.into_dispatch(), shift.into_dispatch());
     Tensor::from_dispatch(Dispatch::scarf_scale_shift(x, scale, shift, activation))
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn flex_is_taken_with_and_without_autodiff() {
+        for device in [Device::flex(), Device::flex().autodiff()] {
+            let x = Tensor::<4>::zeros([1, 2, 3, 3], &device);
+            let vector = Tensor::<1>::zeros([2], &device);
+            let geometry =
+                ConvGeometry { stride: [1, 1], padding: [[0, 0], [0, 0]], dilation: [1, 1], groups: 1 };
+            assert!(takes_convolution(&x, &x.clone(), None, &geometry));
+            assert!(takes_channels(&x, [&vector, &vector]));
+            assert!(takes_pooling(&x, &MaxPoolOptions::new([2, 2])));
+            assert!(!takes_pooling(&x, &MaxPoolOptions::new([4, 4])));
+            assert!(!takes(&x.cast(DType::F64)));
+        }
+    }
+}

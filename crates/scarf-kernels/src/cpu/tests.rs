@@ -1,0 +1,176 @@
+//! Every instruction set that this processor has, against sums written out.
+
+use super::norm::{Affine, Batch};
+use super::simd::{HIGHEST, Level};
+use super::{dense, depthwise, norm, pool};
+use crate::geometry::{ConvGeometry, PoolShape, Shape};
+
+fn numbers(len: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_761);
+    (0..len)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+/// Calls `visit(input, weight, output)` with the places of every product of a convolution.
+fn products(shape: &Shape, mut visit: impl FnMut(usize, usize, usize)) {
+    let (channels, outs) = (shape.group_channels(), shape.group_out());
+    let sizes = [shape.images, shape.out_channels, shape.out_pixels(), channels, shape.taps()];
+    for index in 0..sizes.iter().product() {
+        let (rest, tap) = (index / sizes[4], index % sizes[4]);
+        let (rest, channel) = (rest / channels, rest % channels);
+        let (rest, pixel) = (rest / sizes[2], rest % sizes[2]);
+        let (image, out) = (rest / sizes[1], rest % sizes[1]);
+        let row = pixel / shape.out_width * shape.stride[0] + tap / shape.kernel[1] * shape.dilation[0];
+        let column = pixel % shape.out_width * shape.stride[1] + tap % shape.kernel[1] * shape.dilation[1];
+        let (y, x) = (row.wrapping_sub(shape.top), column.wrapping_sub(shape.left));
+        if y < shape.height && x < shape.width {
+            let plane = image * shape.channels + out / outs * channels + channel;
+            let input = plane * shape.in_pixels() + y * shape.width + x;
+            let weight = (out * channels + channel) * sizes[4] + tap;
+            visit(input, weight, (image * sizes[1] + out) * sizes[2] + pixel);
+        }
+    }
+}
+
+fn assert_close(what: &str, ours: &[f32], exact: &[f64]) {
+    assert_eq!(ours.len(), exact.len(), "{what}");
+    let scale = exact.iter().fold(1.0f64, |largest, value| largest.max(value.abs()));
+    for (index, (a, b)) in ours.iter().zip(exact).enumerate() {
+        assert!((f64::from(*a) - b).abs() < 1e-5 * scale, "{what}: value {index} is {a}, not {b}");
+    }
+}
+
+fn filled(len: usize, write: impl FnOnce(*mut f32)) -> Vec<f32> {
+    let mut values = vec![f32::NAN; len];
+    write(values.as_mut_ptr());
+    values
+}
+
+fn check(level: Level, shape: &Shape) {
+    let x = numbers(shape.images * shape.channels * shape.in_pixels(), 1);
+    let weight = numbers(shape.out_channels * shape.group_channels() * shape.taps(), 2);
+    let gradient = numbers(shape.images * shape.out_channels * shape.out_pixels(), 3);
+    let mut exact = [vec![0.0f64; gradient.len()], vec![0.0f64; x.len()], vec![0.0f64; weight.len()]];
+    products(shape, |input, tap, output| {
+        let (x, w, g) = (f64::from(x[input]), f64::from(weight[tap]), f64::from(gradient[output]));
+        exact[0][output] += x * w;
+        exact[1][input] += g * w;
+        exact[2][tap] += g * x;
+    });
+    // SAFETY: the buffers are as long as the results.
+    let (output, of_x, of_weight) = unsafe {
+        if shape.is_depthwise() {
+            (
+                filled(gradient.len(), |out| depthwise::forward(&x, &weight, None, shape, None, out)),
+                filled(x.len(), |out| depthwise::input_gradient(&weight, &gradient, shape, out)),
+                depthwise::weight_gradient(&x, &gradient, shape),
+            )
+        } else {
+            (
+                filled(gradient.len(), |out| dense::forward(&x, &weight, None, shape, None, out)),
+                filled(x.len(), |out| dense::input_gradient(&gradient, &weight, shape, out)),
+                dense::weight_gradient(&x, &gradient, shape),
+            )
+        }
+    };
+    assert_close(&format!("{level:?} output {shape:?}"), &output, &exact[0]);
+    assert_close(&format!("{level:?} input gradient {shape:?}"), &of_x, &exact[1]);
+    assert_close(&format!("{level:?} weight gradient {shape:?}"), &of_weight, &exact[2]);
+}
+
+fn shape(x: [usize; 4], out: usize, kernel: usize, stride: usize, padding: usize, groups: usize) -> Shape {
+    let geometry = ConvGeometry { stride: [stride; 2], padding: [[padding; 2]; 2], dilation: [1; 2], groups };
+    Shape::new(x, [out, x[1] / groups, kernel, kernel], &geometry).expect("a shape")
+}
+
+fn convolutions(level: Level) {
+    for side in [1, 4, 7, 16, 17, 33, 50] {
+        check(level, &shape([2, 5, side, side], 9, 3, 1, 1, 1));
+        check(level, &shape([2, 19, side, side], 13, 1, 1, 0, 1));
+        check(level, &shape([2, 6, side, side], 8, 3, 2, 1, 2));
+        check(level, &shape([2, 3, side, side], 3, 3, 1, 1, 3));
+        check(level, &shape([2, 3, side, side], 3, 3, 2, 1, 3));
+        check(level, &shape([1, 3, side, side], 3, 5, 3, 2, 3));
+    }
+    check(level, &shape([1, 60, 9, 9], 21, 3, 1, 1, 1));
+}
+
+fn normalisation(level: Level) {
+    let batch = Batch { images: 3, channels: 2, pixels: 71 };
+    let (x, gradient) = (numbers(426, 1), numbers(426, 2));
+    let (mean, variance) = norm::statistics(&x, &batch);
+    let of_channel = |channel: usize| {
+        (0..426).filter(move |index| index / 71 % 2 == channel).map(|index| f64::from(numbers(426, 1)[index]))
+    };
+    for channel in 0..2 {
+        let exact = of_channel(channel).sum::<f64>() / 213.0;
+        let squares = of_channel(channel).map(|value| (value - exact).powi(2)).sum::<f64>() / 213.0;
+        assert_close(&format!("{level:?} mean"), &mean[channel..=channel], &[exact]);
+        assert_close(&format!("{level:?} variance"), &variance[channel..=channel], &[squares]);
+    }
+    let map = |_: usize| Affine { scale: 2.0, shift: 0.5, clamp: Some((0.0, 1.0)) };
+    // SAFETY: the buffers are as long as the results.
+    let (output, of_x) = unsafe {
+        (
+            filled(426, |out| norm::affine(&x, &batch, &map, out)),
+            filled(426, |out| drop(norm::affine_backward(&x, &gradient, &batch, &map, out))),
+        )
+    };
+    let plain: Vec<f64> = x.iter().map(|x| f64::from(x.mul_add(2.0, 0.5))).collect();
+    let clamped: Vec<f64> = plain.iter().map(|y| y.clamp(0.0, 1.0)).collect();
+    let inside = |y: f64| if y > 0.0 && y < 1.0 { 2.0 } else { 0.0 };
+    let back: Vec<f64> = plain.iter().zip(&gradient).map(|(y, g)| inside(*y) * f64::from(*g)).collect();
+    assert_close(&format!("{level:?} map"), &output, &clamped);
+    assert_close(&format!("{level:?} map's gradient"), &of_x, &back);
+}
+
+fn pooling(level: Level) {
+    for (kernel, stride) in [(2, 2), (3, 2), (3, 1), (2, 3)] {
+        let shape = PoolShape {
+            planes: 2,
+            height: 37,
+            width: 41,
+            out_height: (37 - kernel) / stride + 1,
+            out_width: (41 - kernel) / stride + 1,
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            top: 0,
+            left: 0,
+        };
+        let x = numbers(2 * 37 * 41, 1);
+        let mut exact = Vec::new();
+        for plane in 0..2 {
+            for window in 0..shape.out_height * shape.out_width {
+                let (y, column) = (window / shape.out_width * stride, window % shape.out_width * stride);
+                let values = (0..kernel * kernel)
+                    .map(|tap| x[(plane * 37 + y + tap / kernel) * 41 + column + tap % kernel]);
+                exact.push(f64::from(values.fold(f32::NEG_INFINITY, f32::max)));
+            }
+        }
+        // SAFETY: the buffer is as long as the result.
+        let output = filled(exact.len(), |out| unsafe { pool::max_pool(&x, &shape, out) });
+        assert_close(&format!("{level:?} pool {kernel}/{stride}"), &output, &exact);
+    }
+}
+
+/// A level above the processor's best is the best again: what is tested is what there is.
+#[test]
+fn every_instruction_set() {
+    let levels = [
+        Level::Plain,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512,
+    ];
+    for level in levels {
+        *HIGHEST.lock().expect("no test panics while it holds this") = Some(level);
+        convolutions(level);
+        normalisation(level);
+        pooling(level);
+    }
+}
