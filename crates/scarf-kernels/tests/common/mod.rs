@@ -1,5 +1,5 @@
 //! What the tests of this crate share: numbers, burn's stock operations, comparison.
-#![allow(dead_code)] // each test takes what it needs
+#![allow(dead_code, unreachable_pub)] // each test takes what it needs
 
 use burn::tensor::module::conv2d as burn_conv2d;
 use burn::tensor::ops::{ConvOptions, PadMode};
