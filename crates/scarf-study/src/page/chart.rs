@@ -58,7 +58,7 @@ pub(crate) const SMALL: Format = Format(350.0, 225.0);
 pub(crate) const LARGE: Format = Format(600.0, 330.0);
 
 const LEFT: f64 = 52.0;
-const RIGHT: f64 = 14.0;
+const RIGHT: f64 = 26.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 44.0;
 
