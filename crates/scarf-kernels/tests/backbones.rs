@@ -54,7 +54,7 @@ fn resnet50() {
     for (channels, width, stride, side) in
         [(64, 64, 1, 9), (256, 128, 2, 9), (512, 256, 2, 6), (1024, 512, 2, 4)]
     {
-        let half = (side as usize).div_ceil(stride);
+        let half = usize::div_ceil(side, stride);
         check(&Case::square([2, channels, side, side], width, 1, 1, 0));
         check(&Case::square([2, width, side, side], width, 3, stride, 1));
         check(&Case::square([2, width, half, half], width * 4, 1, 1, 0));

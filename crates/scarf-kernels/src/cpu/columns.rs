@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::scratch::Scratch;
 use super::simd::Lanes;
-use crate::geometry::Shape;
+use crate::cpu::shape::Shape;
 
 /// The column matrix `[channels * taps, images * pixels]` of some channels of a batch of images.
 pub(crate) struct Columns<'a> {

@@ -7,7 +7,7 @@ use super::gemm::{Output, Product, Right, Tile, product};
 use super::left::{Left, Strided, pack_panels};
 use super::scratch::{with_packed, with_scratch};
 use super::simd::{Level, level};
-use crate::geometry::Shape;
+use crate::cpu::shape::Shape;
 
 /// Steps of a sum between two visits of the result: a packed panel of so many rows stays in the
 /// first-level cache.

@@ -9,7 +9,7 @@ use super::columns::copy;
 use super::scratch::{Buffer, Scratch, with_scratch};
 use super::simd::{Lanes, level, versions};
 use super::vector::Place;
-use crate::geometry::Shape;
+use crate::cpu::shape::Shape;
 
 /// Taps whose sums are kept in registers at once: a 3 x 3 kernel.
 const TAPS: usize = 9;

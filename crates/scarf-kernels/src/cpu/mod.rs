@@ -9,6 +9,7 @@ pub(crate) mod norm;
 pub(crate) mod pool;
 pub(crate) mod scatter;
 pub(crate) mod scratch;
+pub(crate) mod shape;
 pub(crate) mod simd;
 #[cfg(test)]
 mod tests;

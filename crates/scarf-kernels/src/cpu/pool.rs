@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::scratch::{Scratch, with_scratch};
 use super::simd::{Lanes, level, versions};
 use super::vector::Place;
-use crate::geometry::PoolShape;
+use crate::cpu::shape::PoolShape;
 
 /// Values that make a task.
 const TASK: usize = 65_536;

@@ -9,7 +9,7 @@ use super::gemm::{Output, Product, Right, Tile, product};
 use super::left::{Left, Strided};
 use super::scratch::{with_packed, with_scratch};
 use super::simd::{Level, level};
-use crate::geometry::Shape;
+use crate::cpu::shape::Shape;
 
 /// Values of a block of columns.
 const COLUMNS: usize = 192 * 1024;

@@ -3,7 +3,8 @@
 use super::norm::{Affine, Batch};
 use super::simd::{HIGHEST, Level};
 use super::{dense, depthwise, norm, pool};
-use crate::geometry::{ConvGeometry, PoolShape, Shape};
+use crate::cpu::shape::{PoolShape, Shape};
+use crate::geometry::ConvGeometry;
 
 fn numbers(len: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761);

@@ -11,7 +11,8 @@ use burn::backend::{Autodiff, AutodiffBackend, Flex};
 use burn::tensor::ops::MaxPoolOptions;
 
 use super::{Kernels, run};
-use crate::geometry::{Activation, ConvGeometry, PoolShape, Shape};
+use crate::cpu::shape::{PoolShape, Shape};
+use crate::geometry::{Activation, ConvGeometry};
 
 impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
     fn scarf_conv2d(

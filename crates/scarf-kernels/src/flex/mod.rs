@@ -8,7 +8,8 @@ use burn::backend::{Backend, Dispatch, DispatchDevice, Flex, backend_extension};
 use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{DType, Tensor};
 
-use crate::geometry::{Activation, ConvGeometry, PoolShape, Shape};
+use crate::cpu::shape::{PoolShape, Shape};
+use crate::geometry::{Activation, ConvGeometry};
 
 /// The operations that this crate adds to flex, and to autodiff over it.
 #[backend_extension(Flex, Autodiff)]

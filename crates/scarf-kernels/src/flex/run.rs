@@ -6,8 +6,9 @@ use burn::tensor::TensorData;
 use burn::tensor::ops::MaxPoolOptions;
 
 use crate::cpu::norm::{Affine, Batch, Normalized};
+use crate::cpu::shape::{PoolShape, Shape};
 use crate::cpu::{dense, depthwise, norm, pool};
-use crate::geometry::{Activation, ConvGeometry, PoolShape, Shape};
+use crate::geometry::{Activation, ConvGeometry};
 
 /// The tensor with its values in order, copied only if they are not.
 fn contiguous(tensor: FlexTensor) -> FlexTensor {
