@@ -20,6 +20,10 @@ pub(crate) fn normal_cdf(z: f64) -> f64 {
 pub(crate) fn ln_normal_mass(a: f64, b: f64) -> f64 {
     // By symmetry in the lower tail, where differences keep their digits.
     let (a, b) = if a > 0.0 { (-b, -a) } else { (a, b) };
+    if b < -37.0 {
+        // Less than a double holds.
+        return f64::MIN_POSITIVE.ln();
+    }
     (normal_cdf(b) - normal_cdf(a)).max(f64::MIN_POSITIVE).ln()
 }
 

@@ -38,24 +38,28 @@ pub(super) fn tree(rows: &[Vec<f64>], y: &[f64], rng: &mut impl Rng) -> Vec<Leaf
 /// The cut that leaves the least variance; `None` where none helps.
 fn split(rows: &[Vec<f64>], y: &[f64], members: &[usize]) -> Option<(usize, f64)> {
     let total: f64 = members.iter().map(|&member| y[member]).sum();
-    let n = members.len() as f64;
-    let mut best = (total * total / n * (1.0 + 1e-12) + 1e-300, None);
-    let dims = rows[members[0]].len();
-    for axis in 0..dims {
-        let mut order: Vec<(f64, f64)> =
-            members.iter().map(|&member| (rows[member][axis], y[member])).collect();
-        order.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-        let mut left = 0.0;
-        for (count, pair) in (1..).zip(order.windows(2)) {
-            left += pair[0].1;
-            if pair[0].0 < pair[1].0 && count >= LEAST && order.len() - count >= LEAST {
-                let right = total - left;
-                let score = left * left / count as f64 + right * right / (n - count as f64);
-                if score > best.0 {
-                    best = (score, Some((axis, 0.5 * (pair[0].0 + pair[1].0))));
-                }
+    let uncut = total * total / members.len() as f64 * (1.0 + 1e-12) + 1e-300;
+    let cuts = (0..rows[members[0]].len()).filter_map(|axis| {
+        let column = members.iter().map(|&member| (rows[member][axis], y[member])).collect();
+        let (score, at) = cut(column, total)?;
+        (score > uncut).then_some((score, axis, at))
+    });
+    cuts.max_by(|(a, ..), (b, ..)| a.total_cmp(b)).map(|(_, axis, at)| (axis, at))
+}
+
+/// The best cut of one axis, of pairs (place, value) that sum up to `total`: its score and place.
+fn cut(mut column: Vec<(f64, f64)>, total: f64) -> Option<(f64, f64)> {
+    column.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    let (n, mut left, mut best) = (column.len(), 0.0, None);
+    for (count, pair) in (1..).zip(column.windows(2)) {
+        left += pair[0].1;
+        if pair[0].0 < pair[1].0 && count >= LEAST && n - count >= LEAST {
+            let right = total - left;
+            let score = left * left / count as f64 + right * right / (n - count) as f64;
+            if best.is_none_or(|(most, _)| score > most) {
+                best = Some((score, 0.5 * (pair[0].0 + pair[1].0)));
             }
         }
     }
-    best.1
+    best
 }

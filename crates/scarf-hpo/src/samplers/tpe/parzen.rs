@@ -5,6 +5,7 @@ use crate::Trial;
 use crate::axis::{Axis, Kind};
 use crate::math::{LN_SQRT_2PI, ln_normal_mass, truncated_normal};
 use rand::{Rng, RngExt};
+use std::collections::HashMap;
 
 /// The mixture. Kernels are in the trials' order, the prior's last.
 pub(super) struct Parzen {
@@ -20,8 +21,10 @@ pub(super) struct Parzen {
 enum Factor {
     /// A normal truncated to [0, 1]: its mean, deviation, and ln of what its density is divided by.
     Normal { mean: Vec<f64>, sigma: Vec<f64>, ln_divisor: Vec<f64> },
+    /// The same over whole numbers: many kernels are equal, so each has the place of its own among the distinct ones.
+    Whole { distinct: Vec<(f64, f64)>, place: Vec<usize>, ln_divisor: Vec<f64> },
     /// The probability of each choice: `kernels` rows of `choices`.
-    Choice { choices: usize, probability: Vec<f64> },
+    Choice { choices: usize, probability: Vec<f64>, ln_probability: Vec<f64> },
 }
 
 impl Parzen {
@@ -72,11 +75,12 @@ impl Parzen {
         let u = total * rng.random::<f64>();
         let kernel = self.cumulative.partition_point(|&sum| sum <= u).min(self.cumulative.len() - 1);
         let draw = |(axis, factor): (&Axis<'_>, &Factor)| match factor {
-            Factor::Normal { mean, sigma, .. } => {
-                let x = truncated_normal(rng, mean[kernel], sigma[kernel]);
-                if axis.kind == Kind::Whole { axis.piece(x).2 } else { x }
+            Factor::Normal { mean, sigma, .. } => truncated_normal(rng, mean[kernel], sigma[kernel]),
+            Factor::Whole { distinct, place, .. } => {
+                let (mean, sigma) = distinct[place[kernel]];
+                axis.piece(truncated_normal(rng, mean, sigma)).2
             }
-            Factor::Choice { choices, probability } => {
+            Factor::Choice { choices, probability, .. } => {
                 let mut left = rng.random::<f64>();
                 let row = &probability[kernel * choices..(kernel + 1) * choices];
                 let picked = row.iter().position(|p| (left -= p, left < 0.0).1);
@@ -117,13 +121,25 @@ impl Factor {
                 if whole { ln_kept } else { ln_kept + sigma.ln() + LN_SQRT_2PI }
             })
             .collect();
-        Factor::Normal { mean, sigma, ln_divisor }
+        if !whole {
+            return Factor::Normal { mean, sigma, ln_divisor };
+        }
+        let (mut distinct, mut known) = (Vec::new(), HashMap::new());
+        let place = mean.into_iter().zip(sigma).map(|(mean, sigma): (f64, f64)| {
+            *known.entry((mean.to_bits(), sigma.to_bits())).or_insert_with(|| {
+                distinct.push((mean, sigma));
+                distinct.len() - 1
+            })
+        });
+        Factor::Whole { place: place.collect(), distinct, ln_divisor }
     }
 
-    /// Kernels that favour what was observed, smoothed by a prior weight shared among all.
+    /// Kernels that favour what was observed. The weight that all choices keep falls with the root of the number of
+    /// kernels, in Optuna with the number: a choice that began badly is given up later (in the mixed space of
+    /// examples/regret 28 % of 80 searches ended with the wrong one, and not 42 %).
     fn choice(choices: usize, column: &[f64]) -> Self {
         let kernels = column.len() + 1;
-        let floor = 1.0 / kernels as f64;
+        let floor = 1.0 / (kernels as f64).sqrt();
         let mut probability = vec![0.0; kernels * choices];
         for (kernel, row) in probability.chunks_mut(choices).enumerate() {
             row.fill(floor);
@@ -133,26 +149,24 @@ impl Factor {
             let sum: f64 = row.iter().sum();
             row.iter_mut().for_each(|p| *p /= sum);
         }
-        Factor::Choice { choices, probability }
+        let ln_probability = probability.iter().map(|p| p.ln()).collect();
+        Factor::Choice { choices, probability, ln_probability }
     }
 
     fn add_ln_density(&self, axis: &Axis<'_>, x: f64, sums: &mut [f64]) {
         match self {
-            Factor::Choice { choices, probability } => {
-                for (sum, row) in sums.iter_mut().zip(probability.chunks(*choices)) {
-                    *sum += row[x as usize].ln();
+            Factor::Choice { choices, ln_probability, .. } => {
+                for (sum, row) in sums.iter_mut().zip(ln_probability.chunks(*choices)) {
+                    *sum += row[x as usize];
                 }
             }
-            Factor::Normal { mean, sigma, ln_divisor } if axis.kind == Kind::Whole => {
+            Factor::Whole { distinct, place, ln_divisor } => {
                 let (low, high, _) = axis.piece(x);
-                // Trials that share a value share a kernel as a rule: one computation does for its neighbours.
-                let mut last = (f64::NAN, f64::NAN, 0.0);
-                for (((sum, &mean), &sigma), divisor) in sums.iter_mut().zip(mean).zip(sigma).zip(ln_divisor)
-                {
-                    if (mean, sigma) != (last.0, last.1) {
-                        last = (mean, sigma, ln_normal_mass((low - mean) / sigma, (high - mean) / sigma));
-                    }
-                    *sum += last.2 - divisor;
+                let mass =
+                    |&(mean, sigma): &(f64, f64)| ln_normal_mass((low - mean) / sigma, (high - mean) / sigma);
+                let masses: Vec<f64> = distinct.iter().map(mass).collect();
+                for ((sum, &place), divisor) in sums.iter_mut().zip(place).zip(ln_divisor) {
+                    *sum += masses[place] - divisor;
                 }
             }
             Factor::Normal { mean, sigma, ln_divisor } => {
