@@ -133,11 +133,12 @@ def table(rows, samplers):
             for function in FUNCTIONS:
                 group = cells.get((name, library, function))
                 if not group:
-                    break
+                    text.append("-")
+                    continue
                 at = [statistics.median(row["regret"][n - 1] for row in group) for n in (30, 100)]
                 text.append(f"{figure(at[0])} / {figure(at[1])}")
                 ask.append(statistics.median(row["ask_ms"] for row in group))
-            if text:
+            if ask:
                 lines.append(f"| {name} | {library} | " + " | ".join(text) + f" | {figure(statistics.mean(ask))} |")
     return "\n".join(lines)
 
