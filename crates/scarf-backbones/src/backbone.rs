@@ -1,6 +1,6 @@
 //! What every backbone promises.
 
-use burn::module::Module;
+use burn::module::{Module, ModuleDisplay};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ pub struct Level {
 pub struct Pyramid(pub Vec<Tensor<4>>);
 
 /// A network that turns images into a [`Pyramid`].
-pub trait Backbone: Module {
+pub trait Backbone: Module + ModuleDisplay {
     /// The levels of every pyramid that [`forward`](Self::forward) gives, finest first.
     fn levels(&self) -> Vec<Level>;
 

@@ -12,7 +12,7 @@ impl<N, H> DetectorConfig<BackboneConfig, N, H> {
         self.backbone.adapt(weights)?.rename(&[
             Rename::new(r"^extras\.(\d+)\.(squeeze|expand)\.(weight|bias)$", "neck.extras.$1.$2.conv.$3")?,
             Rename::new(r"^heads\.", "head.heads.")?,
-            Rename::new(r"^features\.", "backbone.features.")?,
+            Rename::new(r"^(features|stem|stages|atrous)\.", "backbone.$1.")?,
         ])
     }
 }

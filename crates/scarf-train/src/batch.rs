@@ -111,7 +111,7 @@ fn batch(samples: Samples<'_>, recipe: Recipe<'_>, indices: &[usize], seed: u64,
         let labeled = augment::apply(recipe.augment, labeled, &mut generator(seed, epoch, index));
         let from = Size::new(labeled.image.width(), labeled.image.height());
         targets.push(targets_of(&labeled.annotations, from, recipe.size));
-        planar(&scarf_data::resize(&labeled.image, recipe.size), planes);
+        planar(&scarf_data::images::resize(&labeled.image, recipe.size), planes);
     }
     Batch { pixels, targets, indices: indices.to_vec(), size: recipe.size }
 }

@@ -7,7 +7,7 @@ use burn::tensor::Device;
 
 /// A device by name: `auto`, `cpu`, `wgpu[:n]` or `cuda[:n]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeviceName {
+pub(crate) enum DeviceName {
     /// A GPU where this build has a backend for one, the CPU otherwise.
     Auto,
     /// burn's flex backend.
@@ -43,7 +43,7 @@ impl FromStr for DeviceName {
 
 impl DeviceName {
     /// The device, without autodiff.
-    pub fn open(self) -> Result<Device> {
+    pub(crate) fn open(self) -> Result<Device> {
         match self {
             #[cfg(feature = "cuda")]
             Self::Auto => Ok(Device::cuda(0)),
@@ -82,7 +82,7 @@ impl std::fmt::Display for DeviceName {
 }
 
 /// What a record says of the device.
-pub fn describe(device: &Device) -> String {
+pub(crate) fn describe(device: &Device) -> String {
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
     format!("{device:?}, {threads} threads")
 }

@@ -24,7 +24,7 @@ const COLOURS: [Rgb<u8>; 7] = [
 ];
 
 /// The picture, enlarged if it is small, with each box, its class and its score in percent.
-pub fn boxes(image: &RgbImage, detections: &[Detection], classes: &Classes) -> RgbImage {
+pub(crate) fn boxes(image: &RgbImage, detections: &[Detection], classes: &Classes) -> RgbImage {
     let times = (SIDE.div_ceil(image.width().min(image.height()).max(1))).clamp(1, 8);
     let mut canvas = resize(image, image.width() * times, image.height() * times, FilterType::CatmullRom);
     let Ok(font) = FontRef::try_from_slice(FONT) else { return canvas };

@@ -14,13 +14,13 @@ use serde::{Deserialize, Serialize};
 use crate::settings::{Init, Settings};
 
 /// The best model of a run, in its folder.
-pub const BEST: &str = "best.safetensors";
+pub(crate) const BEST: &str = "best.safetensors";
 /// Key of the file's header.
 const CARD: &str = "scarf";
 
 /// What a model file says of itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Card {
+pub(crate) struct Card {
     /// How the model is built.
     pub model: DetectorConfig,
     /// The names of its outputs, in order.
@@ -32,13 +32,13 @@ pub struct Card {
 }
 
 /// Writes a model, whole or not at all.
-pub fn save(path: &Path, detector: &Detector, card: &Card) -> Result<(), scarf_backbones::WeightsError> {
+pub(crate) fn save(path: &Path, detector: &Detector, card: &Card) -> Result<(), scarf_backbones::WeightsError> {
     let card = serde_json::to_string(card).unwrap_or_default();
     Weights::of(detector).with_metadata(CARD, card).save(path)
 }
 
 /// Opens a model file for inference.
-pub fn open(path: &Path, device: &Device) -> Result<(Detector, Card)> {
+pub(crate) fn open(path: &Path, device: &Device) -> Result<(Detector, Card)> {
     let weights = Weights::open(path)?;
     let Some(card) = weights.metadata().get(CARD) else {
         bail!("{}: holds weights, but no recipe: it was not written by scarf", path.display());
@@ -53,7 +53,7 @@ pub fn open(path: &Path, device: &Device) -> Result<(Detector, Card)> {
 }
 
 /// The model that a run begins with, on a device with autodiff, and a line on where its weights come from.
-pub fn begin(settings: &Settings, classes: &Classes, device: &Device) -> Result<(Detector, String)> {
+pub(crate) fn begin(settings: &Settings, classes: &Classes, device: &Device) -> Result<(Detector, String)> {
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     let config = &settings.recipe.model;
     let detector = config.init(classes.len(), &device.clone().autodiff(), &mut rng)?;

@@ -17,7 +17,7 @@ use crate::model::{self, Card};
 
 /// What `scarf predict` is told.
 #[derive(Debug, Args)]
-pub struct Predict {
+pub(crate) struct Predict {
     /// A model that scarf trained (the best.safetensors of a run).
     #[arg(long)]
     model: PathBuf,
@@ -34,7 +34,7 @@ pub struct Predict {
 
 impl Predict {
     /// One JSON line a picture on standard output.
-    pub fn run(&self, device: &Device) -> Result<()> {
+    pub(crate) fn run(&self, device: &Device) -> Result<()> {
         let (detector, card) = model::open(&self.model, device)?;
         if let Some(folder) = &self.draw {
             fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;

@@ -19,7 +19,7 @@ const PICTURES: usize = 18;
 const SHOWN: usize = 30;
 
 /// COCO's 12 numbers by name, in the order that pycocotools prints them.
-pub fn numbers(report: &CocoReport) -> [(&'static str, Option<f64>); 12] {
+pub(crate) fn numbers(report: &CocoReport) -> [(&'static str, Option<f64>); 12] {
     [
         ("ap", report.ap),
         ("ap50", report.ap50),
@@ -37,7 +37,7 @@ pub fn numbers(report: &CocoReport) -> [(&'static str, Option<f64>); 12] {
 }
 
 /// The numbers of one part, and those of each class.
-pub fn scores(report: &CocoReport, classes: &Classes) -> Value {
+pub(crate) fn scores(report: &CocoReport, classes: &Classes) -> Value {
     let mut scores: Map<String, Value> =
         numbers(report).into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
     let per_class = report.per_class.iter().zip(classes.names()).map(|(class, name)| {
@@ -48,7 +48,7 @@ pub fn scores(report: &CocoReport, classes: &Classes) -> Value {
 }
 
 /// Some images of a part with what is on them and what was found, for people to look at.
-pub fn pictures(samples: Samples<'_>, detections: &[Vec<Detection>]) -> Result<Value> {
+pub(crate) fn pictures(samples: Samples<'_>, detections: &[Vec<Detection>]) -> Result<Value> {
     let classes = &samples.set.classes;
     let step = (samples.indices.len() / PICTURES).max(1);
     let images: Result<Vec<Value>> = samples
@@ -84,7 +84,7 @@ pub fn pictures(samples: Samples<'_>, detections: &[Vec<Detection>]) -> Result<V
 }
 
 /// Writes JSON, whole or not at all.
-pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let folder = path.parent().context("a file lies in a folder")?;
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let mut file = tempfile::NamedTempFile::new_in(folder).with_context(|| folder.display().to_string())?;

@@ -16,7 +16,7 @@ use crate::watch::Watch;
 use crate::{device, model, result};
 
 /// Checks settings without running them: data, recipe and weights are opened.
-pub fn check(settings: &Settings, device: &Device) -> Result<()> {
+pub(crate) fn check(settings: &Settings, device: &Device) -> Result<()> {
     let classes = settings.data.classes(settings.data_dir.as_deref())?;
     // The model of another run is there only when that run has ended.
     let begun = Settings {
@@ -27,7 +27,7 @@ pub fn check(settings: &Settings, device: &Device) -> Result<()> {
 }
 
 /// Trains, scores, and leaves the records in `out`.
-pub fn run(settings: &Settings, out: &Path, device: &Device) -> Result<()> {
+pub(crate) fn run(settings: &Settings, out: &Path, device: &Device) -> Result<()> {
     let begun = Instant::now();
     fs::create_dir_all(out).with_context(|| out.display().to_string())?;
     let opened = settings.data.open(settings.data_dir.as_deref(), out)?;

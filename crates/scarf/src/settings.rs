@@ -13,7 +13,7 @@ use crate::data::DataSettings;
 /// One run, resolved: the file of `scarf run --settings`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The hash of everything that decides the result.
     pub id: String,
     /// The approach that the run belongs to.
@@ -41,7 +41,7 @@ pub struct Settings {
 /// The part of the settings that describes a detector and its training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Recipe {
+pub(crate) struct Recipe {
     /// The detector.
     pub model: DetectorConfig,
     /// How it is trained.
@@ -51,7 +51,7 @@ pub struct Recipe {
 /// What weights begin as.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Init {
+pub(crate) enum Init {
     /// The best model of another run, by its folder.
     Checkpoint(PathBuf),
     /// Published files, by path; what the first lacks the next may have.
@@ -61,7 +61,7 @@ pub enum Init {
 /// One file or several.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Files {
+pub(crate) enum Files {
     /// One.
     One(PathBuf),
     /// Several, the first first.
@@ -70,7 +70,7 @@ pub enum Files {
 
 impl Files {
     /// The paths in order.
-    pub fn paths(&self) -> &[PathBuf] {
+    pub(crate) fn paths(&self) -> &[PathBuf] {
         match self {
             Self::One(path) => std::slice::from_ref(path),
             Self::Several(paths) => paths,
@@ -81,7 +81,7 @@ impl Files {
 /// A part of the split that can be scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Part {
+pub(crate) enum Part {
     /// The validation images.
     Val,
     /// The test images.
@@ -94,7 +94,7 @@ fn both() -> Vec<Part> {
 
 impl Settings {
     /// Reads and checks a settings file.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
         let reader = &mut serde_json::Deserializer::from_str(&text);
         let settings: Self = serde_path_to_error::deserialize(reader)
@@ -105,7 +105,7 @@ impl Settings {
     }
 
     /// What a checkpoint must share to be resumed: all that decides the result, but for places.
-    pub fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> String {
         let mut same = self.clone();
         (same.data_dir, same.weights_dir) = (None, None);
         if let Some(Init::Checkpoint(path)) = &mut same.init {

@@ -14,10 +14,10 @@ use serde_json::{Map, Value, json};
 use crate::model::{self, Card};
 
 /// The file of the curve: a JSON object a line and epoch.
-pub const METRICS: &str = "metrics.jsonl";
+pub(crate) const METRICS: &str = "metrics.jsonl";
 
 /// The observer of `scarf run`.
-pub struct Watch<'a> {
+pub(crate) struct Watch<'a> {
     out: &'a Path,
     config: &'a DetectorConfig,
     classes: &'a Classes,
@@ -28,7 +28,7 @@ pub struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     /// Writes into the folder `out`.
-    pub fn new(out: &'a Path, config: &'a DetectorConfig, classes: &'a Classes) -> Self {
+    pub(crate) fn new(out: &'a Path, config: &'a DetectorConfig, classes: &'a Classes) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {msg}");
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))

@@ -5,7 +5,7 @@ mod multibox;
 mod postprocess;
 mod ssd;
 
-use burn::module::Module;
+use burn::module::{Module, ModuleDisplay};
 use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
 use scarf_backbones::{Level, Pyramid};
@@ -14,12 +14,12 @@ use scarf_core::{Detection, Size};
 pub use multibox::MultiboxLoss;
 pub use any::{AnyHead, HeadConfig};
 pub use postprocess::Postprocess;
-pub use ssd::{SsdHead, SsdHeadConfig};
+pub use ssd::{LevelHead, SsdHead, SsdHeadConfig};
 
 use crate::{ConfigError, Losses, Targets};
 
 /// The last part of a detector.
-pub trait Head: Module {
+pub trait Head: Module + ModuleDisplay {
     /// What training minimises. `features` as the neck gives them, one [`Targets`] an image;
     /// `image` is the size of the batch's images in pixels.
     fn loss(&self, features: Pyramid, targets: &[Targets], image: Size) -> Losses;

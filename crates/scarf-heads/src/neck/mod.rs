@@ -3,18 +3,18 @@
 mod any;
 mod ssd_extras;
 
-use burn::module::Module;
+use burn::module::{Module, ModuleDisplay};
 use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
 use scarf_backbones::{Level, Pyramid};
 
 pub use any::{AnyNeck, NeckConfig};
-pub use ssd_extras::{SsdExtras, SsdExtrasConfig};
+pub use ssd_extras::{Extra, SsdExtras, SsdExtrasConfig};
 
 use crate::ConfigError;
 
 /// The middle part of a detector.
-pub trait Neck: Module {
+pub trait Neck: Module + ModuleDisplay {
     /// What it gives, finest first.
     fn levels(&self) -> Vec<Level>;
 

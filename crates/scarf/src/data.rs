@@ -1,0 +1,271 @@
+//! Data sets as settings name them, and `scarf data`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
+use scarf_core::{Classes, Detection};
+use scarf_data::synth::SyntheticSteel;
+use scarf_data::voc::{self, VocLayout};
+use scarf_data::{DataSet, ImageCache, OnBad, Skipped, Split, Stats, catalog, coco, split};
+use scarf_train::Samples;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::result::write_json;
+
+/// Which images, and how they are split.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DataSettings {
+    /// A set of the catalog (`scarf data` lists them), or `voc` for a folder of one's own.
+    pub set: String,
+    /// Of a set that scarf draws: other parameters than the catalog's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub synthetic: Option<Drawn>,
+    /// Of a folder of one's own: how it lies on disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voc: Option<VocFolder>,
+    /// How it is split.
+    pub split: SplitSettings,
+    /// Leave out what is wrong, and list it, instead of stopping.
+    #[serde(default)]
+    pub skip_bad: bool,
+}
+
+/// Parameters of a synthetic set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Drawn {
+    /// Another seed, other images.
+    #[serde(default)]
+    pub seed: u64,
+    /// Images of each class.
+    pub images_per_class: u32,
+}
+
+/// A folder of images and Pascal VOC files.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VocFolder {
+    /// The classes, in the order of the model's outputs.
+    pub classes: Classes,
+    /// The folder of images within the data folder.
+    #[serde(default = "images")]
+    pub images: PathBuf,
+    /// The folder of XML files within the data folder.
+    #[serde(default = "annotations")]
+    pub annotations: PathBuf,
+}
+
+fn images() -> PathBuf {
+    "IMAGES".into()
+}
+
+fn annotations() -> PathBuf {
+    "ANNOTATIONS".into()
+}
+
+/// How a set is split.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum SplitSettings {
+    /// The published study's own.
+    Study,
+    /// By class, at random from a seed.
+    Stratified {
+        /// Share to learn from.
+        train: f64,
+        /// Share to choose by.
+        val: f64,
+        /// Share to report on.
+        test: f64,
+        /// Another seed, another split.
+        #[serde(default)]
+        seed: u64,
+    },
+}
+
+/// A data set in memory.
+pub(crate) struct Opened {
+    /// Samples and classes.
+    pub set: DataSet,
+    /// Decoded images, one a sample.
+    pub images: ImageCache,
+    /// What is learnt from, chosen by and reported on.
+    pub split: Split,
+    /// What was left out.
+    pub skipped: Vec<Skipped>,
+}
+
+impl DataSettings {
+    /// Whether the settings name a set.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.set == "voc" {
+            self.voc.as_ref().context("set is `voc`: say `voc.classes`")?;
+        } else {
+            let entry = catalog::get(&self.set)?;
+            if self.synthetic.is_some() && entry.synthetic.is_none() {
+                bail!("`synthetic` is for sets that scarf draws; {} is not drawn", self.set);
+            }
+            if self.voc.is_some() {
+                bail!("`voc` is for the set `voc`, a folder of one's own; the set is {}", self.set);
+            }
+        }
+        Ok(())
+    }
+
+    /// The classes, and an early error where the folder of the set is not there.
+    pub(crate) fn classes(&self, data_dir: Option<&Path>) -> Result<Classes> {
+        if let Some(voc) = &self.voc {
+            self.folder(data_dir)?;
+            return Ok(voc.classes.clone());
+        }
+        let entry = catalog::get(&self.set)?;
+        if entry.synthetic.is_none() {
+            entry.root(self.folder(data_dir)?)?;
+        }
+        Ok(entry.classes)
+    }
+
+    fn folder<'a>(&self, data_dir: Option<&'a Path>) -> Result<&'a Path> {
+        data_dir.ok_or_else(|| {
+            anyhow!("the set {} lies in a folder: say where by --data DIR, or by SCARF_DATA", self.set)
+        })
+    }
+
+    /// Loads, decodes and splits. A set that is drawn is drawn beside the folder of the run.
+    pub(crate) fn open(&self, data_dir: Option<&Path>, out: &Path) -> Result<Opened> {
+        let on_bad = if self.skip_bad { OnBad::Skip } else { OnBad::Fail };
+        let (set, mut skipped) = if let Some(voc) = &self.voc {
+            let root = self.folder(data_dir)?;
+            let layout =
+                VocLayout { images: root.join(&voc.images), annotations: root.join(&voc.annotations) };
+            voc::load(&layout, &voc.classes, on_bad)?
+        } else {
+            let mut entry = catalog::get(&self.set)?;
+            match &mut entry.synthetic {
+                Some(synthetic) => {
+                    self.redraw(synthetic);
+                    let name = format!("{}-{}-{}", self.set, synthetic.seed, synthetic.images_per_class);
+                    let folder = out.parent().unwrap_or(out).join("drawn").join(name);
+                    entry.load(&folder, on_bad)?
+                }
+                None => entry.load(self.folder(data_dir)?, on_bad)?,
+            }
+        };
+        let (set, images) = if self.skip_bad {
+            let (set, images, more) = ImageCache::load_skipping(set);
+            skipped.extend(more);
+            (set, images)
+        } else {
+            let images = ImageCache::load(&set.samples)?;
+            (set, images)
+        };
+        let split = match self.split {
+            SplitSettings::Study => split::study_split(&set),
+            SplitSettings::Stratified { train, val, test, seed } => {
+                split::stratified(&set, [train, val, test], seed)?
+            }
+        };
+        Ok(Opened { set, images, split, skipped })
+    }
+
+    fn redraw(&self, synthetic: &mut SyntheticSteel) {
+        if let Some(drawn) = &self.synthetic {
+            synthetic.seed = drawn.seed;
+            synthetic.images_per_class = drawn.images_per_class;
+        }
+    }
+}
+
+/// Writes what was found in COCO's result form, and beside it the ground truth of the same images:
+/// two files that pycocotools scores.
+pub(crate) fn write_detections(path: &Path, samples: Samples<'_>, found: &[Vec<Detection>]) -> Result<()> {
+    let rows: Vec<_> = samples
+        .indices
+        .iter()
+        .zip(found)
+        .flat_map(|(&index, detections)| {
+            detections.iter().map(move |d| {
+                let b = d.bbox.to_f64();
+                json!({"image_id": index + 1, "category_id": d.class + 1, "score": d.score,
+                       "bbox": [b.x1, b.y1, b.width(), b.height()]})
+            })
+        })
+        .collect();
+    write_json(path, &rows)?;
+    let truth = path.with_file_name(
+        path.file_name().unwrap_or_default().to_string_lossy().replace(".coco.json", ".truth.json"),
+    );
+    Ok(coco::write(&truth, samples.set, Some(samples.indices), coco::Boxes::Xywh)?)
+}
+
+/// What `scarf data` is told.
+#[derive(Debug, Args)]
+pub(crate) struct DataCommand {
+    /// A set of the catalog; all are listed where it is left out.
+    set: Option<String>,
+    /// The folder of the set, or the one that holds it.
+    #[arg(long, env = "SCARF_DATA")]
+    data: Option<PathBuf>,
+    /// Leave out what is wrong, and list it.
+    #[arg(long)]
+    skip_bad: bool,
+    /// Compare every file with the catalog's checksum.
+    #[arg(long)]
+    verify: bool,
+}
+
+impl DataCommand {
+    /// Prints what the set holds.
+    pub(crate) fn run(&self) -> Result<()> {
+        let Some(name) = &self.set else {
+            for entry in catalog::all() {
+                println!("{:<16} {}", entry.name, entry.title);
+            }
+            return Ok(());
+        };
+        let entry = catalog::get(name)?;
+        let folder = self.data.as_deref().context("say where the set lies by --data DIR, or by SCARF_DATA")?;
+        let on_bad = if self.skip_bad { OnBad::Skip } else { OnBad::Fail };
+        let (set, skipped) = entry.load(folder, on_bad)?;
+        print!("{}", describe(&set.stats()?));
+        for skipped in skipped {
+            println!("left out {}: {}", skipped.path.display(), skipped.reason);
+        }
+        if self.verify {
+            entry.verify(folder)?;
+            println!("every file is the one that the catalog describes");
+        }
+        Ok(())
+    }
+}
+
+/// A data set in a screenful.
+fn describe(stats: &Stats) -> String {
+    let mut text = format!(
+        "{} images ({} without objects, {} of more than one class), {} boxes (at most {} on an image)\n",
+        stats.images, stats.empty_images, stats.mixed_images, stats.boxes, stats.most_boxes
+    );
+    text += &format!(
+        "{} difficult, {} truncated, {} of another class than their image's name\n\n",
+        stats.difficult, stats.truncated, stats.boxes_unlike_name
+    );
+    text += "class              images  boxes  small  medium  large   side p5/50/95   aspect p5/50/95\n";
+    for class in &stats.classes {
+        let [small, medium, large] = class.by_size;
+        let (side, aspect) = (class.side, class.aspect);
+        text += &format!(
+            "{:<18} {:>6} {:>6} {small:>6} {medium:>7} {large:>6}   {:>3.0}/{:>3.0}/{:>4.0}    {:.2}/{:.2}/{:.2}\n",
+            class.name, class.images, class.boxes, side.p5, side.p50, side.p95, aspect.p5, aspect.p50, aspect.p95
+        );
+    }
+    for (name, _) in &stats.listed_twice {
+        text += &format!("{name}: a box is listed twice\n");
+    }
+    for group in &stats.duplicate_images {
+        text += &format!("{}: the same image\n", group.join(", "));
+    }
+    text
+}
