@@ -91,7 +91,11 @@ impl AnchorConfig {
             }
             Self::Torchvision { ratios, scales, .. } => {
                 if ratios.len() != levels || scales.len() != levels + 1 {
-                    return Err(ConfigError::Levels { key: "anchors.torchvision", given: ratios.len(), levels });
+                    return Err(ConfigError::Levels {
+                        key: "anchors.torchvision",
+                        given: ratios.len(),
+                        levels,
+                    });
                 }
                 torchvision_shapes(ratios, scales)
             }
@@ -205,7 +209,8 @@ mod tests {
         let image = Size::new(300, 300);
         let tf = anchors(&AnchorConfig::default(), &square(&[19, 10, 5, 3, 2, 1]), image).unwrap();
         assert_eq!(tf.len(), 1917);
-        let tv = anchors(&AnchorConfig::torchvision_ssd300(), &square(&[38, 19, 10, 5, 3, 1]), image).unwrap();
+        let tv =
+            anchors(&AnchorConfig::torchvision_ssd300(), &square(&[38, 19, 10, 5, 3, 1]), image).unwrap();
         assert_eq!(tv.len(), 8732);
     }
 

@@ -5,7 +5,9 @@ use scarf_backbones::{AnyBackbone, Backbone, BackboneConfig, Normalization};
 use scarf_core::{Detection, Size};
 use serde::{Deserialize, Serialize};
 
-use crate::{AnyHead, AnyNeck, ConfigError, Head, HeadConfig, InitHead, InitNeck, Losses, Neck, NeckConfig, Targets};
+use crate::{
+    AnyHead, AnyNeck, ConfigError, Head, HeadConfig, InitHead, InitNeck, Losses, Neck, NeckConfig, Targets,
+};
 
 /// A recipe of a [`Backbone`].
 pub trait InitBackbone {
@@ -60,7 +62,7 @@ impl<B: InitBackbone, N: InitNeck, H: InitHead> DetectorConfig<B, N, H> {
         classes: usize,
         device: &Device,
         rng: &mut ChaCha8Rng,
-    ) -> Result<Detector<B::Backbone, N::Neck, H::Head>, ConfigError> {
+    ) -> Result<DetectorOf<B, N, H>, ConfigError> {
         if !(16..=4096).contains(&self.size) {
             return Err(ConfigError::Range {
                 key: "model.size",
@@ -79,6 +81,10 @@ impl<B: InitBackbone, N: InitNeck, H: InitHead> DetectorConfig<B, N, H> {
         Size::new(self.size, self.size)
     }
 }
+
+/// What three recipes make together.
+pub type DetectorOf<B, N, H> =
+    Detector<<B as InitBackbone>::Backbone, <N as InitNeck>::Neck, <H as InitHead>::Head>;
 
 /// Backbone, neck and head, and the normalisation of pixels before them.
 #[derive(Module, Debug)]

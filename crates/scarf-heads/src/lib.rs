@@ -16,9 +16,11 @@ mod weights;
 
 pub use anchors::{AnchorConfig, anchors};
 pub use coder::BoxCoder;
-pub use detector::{Detector, DetectorConfig, InitBackbone};
+pub use detector::{Detector, DetectorConfig, DetectorOf, InitBackbone};
 pub use error::ConfigError;
-pub use head::{AnyHead, Head, HeadConfig, InitHead, LevelHead, MultiboxLoss, Postprocess, SsdHead, SsdHeadConfig};
+pub use head::{
+    AnyHead, Head, HeadConfig, InitHead, LevelHead, MultiboxLoss, Postprocess, SsdHead, SsdHeadConfig,
+};
 pub use matcher::match_anchors;
 pub use neck::{AnyNeck, Extra, InitNeck, Neck, NeckConfig, SsdExtras, SsdExtrasConfig};
 pub use targets::{Losses, Targets};

@@ -66,8 +66,7 @@ fn config() -> AnchorConfig {
 
 #[test]
 fn anchors_are_torchvisions() {
-    let ours: Vec<f32> =
-        anchors(&config(), &MAPS, SIDE).unwrap().iter().flat_map(|b| b.to_array()).collect();
+    let ours: Vec<f32> = anchors(&config(), &MAPS, SIDE).unwrap().iter().flat_map(|b| b.to_array()).collect();
     close(&ours, &Fixture::open().floats("anchors"), 1e-5, "anchor");
 }
 

@@ -84,17 +84,22 @@ pub fn save<M: Module>(
 /// The newest whole checkpoint of `dir`, if there is one.
 ///
 /// # Errors
+/// Where the folder cannot be read.
+pub fn newest(dir: &Path) -> Result<Option<PathBuf>, TrainError> {
+    Ok(epochs(dir)?.pop().map(|(_, path)| path))
+}
+
+/// Model, optimizer and state of the checkpoint at `path`.
+///
+/// # Errors
 /// Where it cannot be read, or is of other settings (`settings` is their digest).
 pub fn load<M: Module>(
-    dir: &Path,
+    path: &Path,
     model: M,
     optimizer: ModuleOptimizer,
     settings: &str,
-) -> Result<Result<(M, ModuleOptimizer, State), (M, ModuleOptimizer)>, TrainError> {
-    let Some((_, path)) = epochs(dir)?.pop() else {
-        return Ok(Err((model, optimizer)));
-    };
-    let problem = |problem: String| TrainError::Checkpoint { path: path.clone(), problem };
+) -> Result<(M, ModuleOptimizer, State), TrainError> {
+    let problem = |problem: String| TrainError::Checkpoint { path: path.to_owned(), problem };
     let text = fs::read_to_string(path.join(STATE)).map_err(TrainError::io(path.join(STATE)))?;
     let state: State = serde_json::from_str(&text).map_err(|error| problem(format!("{STATE}: {error}")))?;
     if state.format != State::FORMAT {
@@ -107,11 +112,11 @@ pub fn load<M: Module>(
     if state.settings != settings {
         return Err(problem("was made with other settings; remove it to begin anew".into()));
     }
-    let model = model.try_load_file(path.join(MODEL)).map_err(|error| problem(format!("{MODEL}: {error}")))?;
-    let optimizer = optimizer
-        .load(path.join(OPTIMIZER))
-        .map_err(|error| problem(format!("{OPTIMIZER}: {error}")))?;
-    Ok(Ok((model, optimizer, state)))
+    let model =
+        model.try_load_file(path.join(MODEL)).map_err(|error| problem(format!("{MODEL}: {error}")))?;
+    let optimizer =
+        optimizer.load(path.join(OPTIMIZER)).map_err(|error| problem(format!("{OPTIMIZER}: {error}")))?;
+    Ok((model, optimizer, state))
 }
 
 /// Whole checkpoints, oldest first. A folder gets its name only when it is whole.

@@ -10,7 +10,9 @@ pub enum TrainError {
     #[error("there is no training image: the split left none")]
     NoImages,
     /// The loss is no number any more.
-    #[error("the loss became {loss} at step {step} of epoch {epoch}: lower the learning rate, or look at the boxes of {images}")]
+    #[error(
+        "the loss became {loss} at step {step} of epoch {epoch}: lower the learning rate, or look at the boxes of {images}"
+    )]
     NotFinite {
         /// What it became.
         loss: f32,

@@ -19,7 +19,8 @@ pub fn detect<B: Backbone, N: Neck, H: Head>(
     let recipe = Recipe { size, batch, augment: &[] };
     let done: Result<(), std::convert::Infallible> =
         for_each_batch(samples, recipe, samples.indices, 0, 0, |batch| {
-            for (detections, &index) in detector.detect(batch.images(device)).into_iter().zip(&batch.indices) {
+            for (detections, &index) in detector.detect(batch.images(device)).into_iter().zip(&batch.indices)
+            {
                 let to = samples.set.samples[index].size;
                 let (sx, sy) = (to.width as f32 / size.width as f32, to.height as f32 / size.height as f32);
                 let scaled = detections.into_iter().map(|d| Detection { bbox: d.bbox.scale(sx, sy), ..d });

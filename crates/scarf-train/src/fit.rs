@@ -121,11 +121,10 @@ pub fn fit<B: Backbone, N: Neck, H: Head>(
         return Err(TrainError::NoImages);
     }
     let optimizer = fit.config.optimizer.init();
-    let (mut model, mut optimizer, mut state) =
-        match checkpoint::load(fit.checkpoints, model, optimizer, fit.settings)? {
-            Ok(resumed) => resumed,
-            Err((model, optimizer)) => (model, optimizer, fit.first_state()),
-        };
+    let (mut model, mut optimizer, mut state) = match checkpoint::newest(fit.checkpoints)? {
+        Some(path) => checkpoint::load(&path, model, optimizer, fit.settings)?,
+        None => (model, optimizer, fit.first_state()),
+    };
     while state.epoch < fit.config.epochs {
         let begun = Instant::now();
         let (trained, means) = fit.epoch(model, &mut optimizer, &mut state, observer)?;
@@ -181,7 +180,10 @@ impl Fit<'_> {
         due && !self.val.indices.is_empty()
     }
 
-    fn score<B: Backbone, N: Neck, H: Head>(&self, model: &Detector<B, N, H>) -> Result<CocoReport, TrainError> {
+    fn score<B: Backbone, N: Neck, H: Head>(
+        &self,
+        model: &Detector<B, N, H>,
+    ) -> Result<CocoReport, TrainError> {
         let found = detect(model, self.val, self.size, self.config.batch, self.device);
         Ok(score(self.val, &found)?)
     }

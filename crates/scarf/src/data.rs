@@ -227,7 +227,8 @@ impl DataCommand {
             return Ok(());
         };
         let entry = catalog::get(name)?;
-        let folder = self.data.as_deref().context("say where the set lies by --data DIR, or by SCARF_DATA")?;
+        let folder =
+            self.data.as_deref().context("say where the set lies by --data DIR, or by SCARF_DATA")?;
         let on_bad = if self.skip_bad { OnBad::Skip } else { OnBad::Fail };
         let (set, skipped) = entry.load(folder, on_bad)?;
         print!("{}", describe(&set.stats()?));
@@ -258,7 +259,15 @@ fn describe(stats: &Stats) -> String {
         let (side, aspect) = (class.side, class.aspect);
         text += &format!(
             "{:<18} {:>6} {:>6} {small:>6} {medium:>7} {large:>6}   {:>3.0}/{:>3.0}/{:>4.0}    {:.2}/{:.2}/{:.2}\n",
-            class.name, class.images, class.boxes, side.p5, side.p50, side.p95, aspect.p5, aspect.p50, aspect.p95
+            class.name,
+            class.images,
+            class.boxes,
+            side.p5,
+            side.p50,
+            side.p95,
+            aspect.p5,
+            aspect.p50,
+            aspect.p95
         );
     }
     for (name, _) in &stats.listed_twice {

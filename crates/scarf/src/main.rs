@@ -54,6 +54,7 @@ enum Command {
 
 fn main() -> Result<()> {
     let cli = Cli::parse();
+    scarf_kernels::keep_freed_memory();
     match cli.command {
         Command::Run { settings, out } => run::run(&Settings::open(&settings)?, &out, &cli.device.open()?),
         Command::Check { settings } => run::check(&Settings::open(&settings)?, &cli.device.open()?),

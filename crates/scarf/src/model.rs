@@ -32,7 +32,11 @@ pub(crate) struct Card {
 }
 
 /// Writes a model, whole or not at all.
-pub(crate) fn save(path: &Path, detector: &Detector, card: &Card) -> Result<(), scarf_backbones::WeightsError> {
+pub(crate) fn save(
+    path: &Path,
+    detector: &Detector,
+    card: &Card,
+) -> Result<(), scarf_backbones::WeightsError> {
     let card = serde_json::to_string(card).unwrap_or_default();
     Weights::of(detector).with_metadata(CARD, card).save(path)
 }
@@ -43,8 +47,7 @@ pub(crate) fn open(path: &Path, device: &Device) -> Result<(Detector, Card)> {
     let Some(card) = weights.metadata().get(CARD) else {
         bail!("{}: holds weights, but no recipe: it was not written by scarf", path.display());
     };
-    let card: Card =
-        serde_json::from_str(card).with_context(|| format!("{}: its recipe", path.display()))?;
+    let card: Card = serde_json::from_str(card).with_context(|| format!("{}: its recipe", path.display()))?;
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let detector = card.model.init(card.classes.len(), device, &mut rng)?;
     let (detector, _) =
@@ -69,7 +72,8 @@ pub(crate) fn begin(settings: &Settings, classes: &Classes, device: &Device) -> 
         Some(Init::Weights(files)) => {
             let mut all = Weights::default();
             for path in files.paths() {
-                let adapted = config.adapt(Weights::open(path)?).with_context(|| path.display().to_string())?;
+                let adapted =
+                    config.adapt(Weights::open(path)?).with_context(|| path.display().to_string())?;
                 all = all.or(adapted);
             }
             let allow =

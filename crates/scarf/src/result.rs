@@ -40,9 +40,9 @@ pub(crate) fn numbers(report: &CocoReport) -> [(&'static str, Option<f64>); 12] 
 pub(crate) fn scores(report: &CocoReport, classes: &Classes) -> Value {
     let mut scores: Map<String, Value> =
         numbers(report).into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
-    let per_class = report.per_class.iter().zip(classes.names()).map(|(class, name)| {
-        json!({"class": name, "ap": class.ap, "ap50": class.ap50, "objects": class.objects})
-    });
+    let per_class = report.per_class.iter().zip(classes.names()).map(
+        |(class, name)| json!({"class": name, "ap": class.ap, "ap50": class.ap50, "objects": class.objects}),
+    );
     scores.insert("per_class".into(), per_class.collect());
     Value::Object(scores)
 }
@@ -89,7 +89,9 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let mut file = tempfile::NamedTempFile::new_in(folder).with_context(|| folder.display().to_string())?;
     serde_json::to_writer(&mut file, value)?;
-    file.write_all(b"\n").and_then(|()| file.as_file().sync_all()).with_context(|| path.display().to_string())?;
+    file.write_all(b"\n")
+        .and_then(|()| file.as_file().sync_all())
+        .with_context(|| path.display().to_string())?;
     file.persist(path).with_context(|| path.display().to_string())?;
     Ok(())
 }

@@ -96,14 +96,21 @@ fn score_part(
     let report = score(samples, &found)?;
     let pictures = result::pictures(samples, &found)?;
     result::write_json(&out.join("predictions").join(format!("{name}.json")), &pictures)?;
-    crate::data::write_detections(&out.join("predictions").join(format!("{name}.coco.json")), samples, &found)?;
+    crate::data::write_detections(
+        &out.join("predictions").join(format!("{name}.coco.json")),
+        samples,
+        &found,
+    )?;
     Ok(result::scores(&report, &samples.set.classes))
 }
 
 impl Opened {
     /// Training, validation and test images.
     fn parts(&self) -> [Samples<'_>; 3] {
-        [&self.split.train, &self.split.val, &self.split.test]
-            .map(|indices| Samples { images: &self.images, set: &self.set, indices })
+        [&self.split.train, &self.split.val, &self.split.test].map(|indices| Samples {
+            images: &self.images,
+            set: &self.set,
+            indices,
+        })
     }
 }

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use scarf_backbones::{AnyBackbone, BackboneConfig, Normalization, Weights};
 
 /// The folder of published weights, from SCARF_WEIGHTS; without it the test prints why it ends.
-pub fn folder() -> Option<PathBuf> {
+pub(crate) fn folder() -> Option<PathBuf> {
     let folder = std::env::var_os("SCARF_WEIGHTS").map(PathBuf::from);
     if folder.is_none() {
         println!("skipped: SCARF_WEIGHTS names no folder of published weights");
@@ -18,39 +18,39 @@ pub fn folder() -> Option<PathBuf> {
 }
 
 /// A published file of that folder.
-pub fn weights(folder: &std::path::Path, name: &str) -> Weights {
+pub(crate) fn weights(folder: &std::path::Path, name: &str) -> Weights {
     Weights::open(folder.join(format!("{name}.safetensors"))).unwrap()
 }
 
 /// What PyTorch made of it.
-pub fn reference(folder: &std::path::Path, name: &str) -> Weights {
+pub(crate) fn reference(folder: &std::path::Path, name: &str) -> Weights {
     Weights::open(folder.join(format!("reference/{name}.ref.safetensors"))).unwrap()
 }
 
 /// A tensor of a file.
-pub fn tensor<const D: usize>(weights: &Weights, name: &str) -> Tensor<D> {
+pub(crate) fn tensor<const D: usize>(weights: &Weights, name: &str) -> Tensor<D> {
     let array = weights.get(name).unwrap_or_else(|| panic!("the reference has no {name}"));
     Tensor::from_data(TensorData::new(array.values.clone(), array.shape.clone()), &Device::default())
 }
 
 /// A network with weights drawn from seed 0.
-pub fn fresh(config: &BackboneConfig) -> AnyBackbone {
+pub(crate) fn fresh(config: &BackboneConfig) -> AnyBackbone {
     config.init(&Device::default(), &mut ChaCha8Rng::seed_from_u64(0)).unwrap()
 }
 
 /// The network's input for the reference's pictures.
-pub fn images(reference: &Weights, normalization: Normalization) -> Tensor<4> {
+pub(crate) fn images(reference: &Weights, normalization: Normalization) -> Tensor<4> {
     normalization.apply(tensor::<4>(reference, "image_u8_nhwc").permute([0, 3, 1, 2]))
 }
 
 /// The mean over rows and columns, `[batch, channels]`.
-pub fn spatial_mean(map: Tensor<4>) -> Tensor<2> {
+pub(crate) fn spatial_mean(map: Tensor<4>) -> Tensor<2> {
     map.mean_dim(3).mean_dim(2).squeeze_dims(&[2, 3])
 }
 
 /// Fails unless `|actual - expected| / |expected|`, in Euclidean norms, is at most 1e-4, and no
 /// element is further off than 1e-3 of the largest.
-pub fn assert_parity<const D: usize>(what: &str, actual: Tensor<D>, expected: Tensor<D>) {
+pub(crate) fn assert_parity<const D: usize>(what: &str, actual: Tensor<D>, expected: Tensor<D>) {
     assert_eq!(actual.dims(), expected.dims(), "{what}");
     let values = |x: Tensor<D>| -> Vec<f32> { x.into_data().try_into_vec().unwrap() };
     let (actual, expected) = (values(actual), values(expected));

@@ -11,8 +11,8 @@ use rand_chacha::ChaCha8Rng;
 use scarf_backbones::{Level, Pyramid};
 use scarf_core::{Detection, Size};
 
-pub use multibox::MultiboxLoss;
 pub use any::{AnyHead, HeadConfig};
+pub use multibox::MultiboxLoss;
 pub use postprocess::Postprocess;
 pub use ssd::{LevelHead, SsdHead, SsdHeadConfig};
 

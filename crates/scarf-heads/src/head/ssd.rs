@@ -46,7 +46,11 @@ impl SsdHeadConfig {
             return range("head.ssd.kernel", self.kernel.to_string(), "an odd number keeps the map's size");
         }
         if !(self.match_iou > 0.0 && self.match_iou <= 1.0) {
-            return range("head.ssd.match_iou", self.match_iou.to_string(), "an IoU above 0 up to 1 is needed");
+            return range(
+                "head.ssd.match_iou",
+                self.match_iou.to_string(),
+                "an IoU above 0 up to 1 is needed",
+            );
         }
         if !(self.negatives >= 0.0 && self.negatives.is_finite()) {
             return range("head.ssd.negatives", self.negatives.to_string(), "a number from 0 is needed");
@@ -124,8 +128,8 @@ impl SsdHead {
             logits.push(flatten(head.cls.forward(feature.clone(), Activation::None), self.classes + 1));
             deltas.push(flatten(head.r#box.forward(feature, Activation::None), 4));
         }
-        let anchors =
-            anchors(&self.config.anchors, &maps, image).expect("the anchors were checked when the head was made");
+        let anchors = anchors(&self.config.anchors, &maps, image)
+            .expect("the anchors were checked when the head was made");
         Predictions { logits: Tensor::cat(logits, 1), deltas: Tensor::cat(deltas, 1), anchors }
     }
 }

@@ -29,7 +29,12 @@ impl Default for SsdExtrasConfig {
 impl InitNeck for SsdExtrasConfig {
     type Neck = SsdExtras;
 
-    fn init(&self, levels: &[Level], device: &Device, rng: &mut ChaCha8Rng) -> Result<SsdExtras, ConfigError> {
+    fn init(
+        &self,
+        levels: &[Level],
+        device: &Device,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<SsdExtras, ConfigError> {
         let mut all = levels.to_vec();
         let mut extras = Vec::with_capacity(self.channels.len());
         for &channels in &self.channels {

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use scarf_kernels::{Activation, ConvGeometry, activate, conv2d};
 
 /// The same numbers for the same seed, evenly between -1 and 1.
-pub fn numbers(len: usize, seed: u64) -> Vec<f32> {
+pub(crate) fn numbers(len: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     (0..len)
         .map(|_| {
@@ -18,17 +18,17 @@ pub fn numbers(len: usize, seed: u64) -> Vec<f32> {
 }
 
 /// A tensor of [`numbers`] on the CPU with autodiff.
-pub fn tensor<const D: usize>(dims: [usize; D], seed: u64) -> Tensor<D> {
+pub(crate) fn tensor<const D: usize>(dims: [usize; D], seed: u64) -> Tensor<D> {
     let values = numbers(dims.iter().product(), seed);
     Tensor::from_data(TensorData::new(values, dims), &Device::flex().autodiff())
 }
 
-pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_into_vec().expect("f32 values")
 }
 
 /// Fails unless `ours` is `theirs` to `tolerance` of the largest value.
-pub fn assert_close(what: &str, ours: &[f32], theirs: &[f32], tolerance: f32) {
+pub(crate) fn assert_close(what: &str, ours: &[f32], theirs: &[f32], tolerance: f32) {
     assert_eq!(ours.len(), theirs.len(), "{what}: as many values");
     let scale = theirs.iter().fold(1e-3f32, |largest, value| largest.max(value.abs()));
     for (index, (a, b)) in ours.iter().zip(theirs).enumerate() {
@@ -41,7 +41,7 @@ pub fn assert_close(what: &str, ours: &[f32], theirs: &[f32], tolerance: f32) {
 
 /// A convolution to be tried.
 #[derive(Clone, Copy, Debug)]
-pub struct Case {
+pub(crate) struct Case {
     pub x: [usize; 4],
     pub out: usize,
     pub kernel: [usize; 2],
@@ -92,7 +92,7 @@ impl Case {
 }
 
 /// Burn's stock convolution.
-pub fn stock_conv2d(
+pub(crate) fn stock_conv2d(
     x: Tensor<4>,
     weight: Tensor<4>,
     bias: Option<Tensor<1>>,
@@ -108,7 +108,7 @@ pub fn stock_conv2d(
 type Conv2d = fn(Tensor<4>, Tensor<4>, Option<Tensor<1>>, ConvGeometry, Activation) -> Tensor<4>;
 
 /// The output and the gradients of input, weights and bias (if any), of a weighted sum of outputs.
-pub fn with_gradients(conv: Conv2d, case: &Case) -> Vec<(&'static str, Vec<f32>)> {
+pub(crate) fn with_gradients(conv: Conv2d, case: &Case) -> Vec<(&'static str, Vec<f32>)> {
     let (x, weight, bias) = case.inputs();
     let (x, weight) = (x.require_grad(), weight.require_grad());
     let bias = bias.map(Tensor::require_grad);
@@ -127,7 +127,7 @@ pub fn with_gradients(conv: Conv2d, case: &Case) -> Vec<(&'static str, Vec<f32>)
 }
 
 /// Fails unless output and gradients are burn's, and the output is the same without autodiff.
-pub fn check(case: &Case) {
+pub(crate) fn check(case: &Case) {
     let (ours, theirs) = (with_gradients(conv2d, case), with_gradients(stock_conv2d, case));
     for ((what, ours), (_, theirs)) in ours.iter().zip(&theirs) {
         assert_close(&format!("{what} of {case:?}"), ours, theirs, 2e-5);
