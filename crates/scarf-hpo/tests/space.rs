@@ -35,7 +35,12 @@ fn every_form_is_read_and_written_back() {
     );
     let json = serde_json::to_string(&space).unwrap();
     assert_eq!(serde_json::from_str::<Space>(&json).unwrap(), space);
-    assert_eq!(read(&toml::to_string(&space).unwrap()).unwrap(), space);
+    // TOML writes plain values before tables, so only the order may change.
+    let back = read(&toml::to_string(&space).unwrap()).unwrap();
+    assert_eq!(back.params().len(), space.params().len());
+    for param in space.params() {
+        assert_eq!(back.get(&param.name), Some(param));
+    }
 }
 
 #[test]
