@@ -133,7 +133,11 @@ pub fn fit<B: Backbone, N: Neck, H: Head>(
         let plain = model.valid();
         let val = fit.is_scored(state.epoch).then(|| fit.score(&plain)).transpose()?;
         let ap = val.as_ref().and_then(|report| report.ap);
-        let best = ap.is_none_or(|ap| state.best.is_none_or(|(_, best)| ap > best));
+        // Without validation images the newest is the best; an epoch that was not scored never is.
+        let best = match ap {
+            Some(ap) => state.best.is_none_or(|(_, best)| ap > best),
+            None => fit.val.indices.is_empty(),
+        };
         if let (true, Some(ap)) = (best, ap) {
             state.best = Some((state.epoch, ap));
         }

@@ -22,7 +22,7 @@ use crate::settings::Settings;
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
 struct Cli {
-    /// Where to compute: auto, cpu, wgpu[:n], cuda[:n].
+    /// Where to compute: auto, cpu, wgpu or cuda; wgpu:1 is the second of its kind.
     #[arg(long, global = true, default_value = "auto", env = "SCARF_DEVICE")]
     device: DeviceName,
     #[command(subcommand)]
