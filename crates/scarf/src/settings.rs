@@ -104,13 +104,8 @@ impl Settings {
         Ok(settings)
     }
 
-    /// What a checkpoint must share to be resumed: all that decides the result, but for places.
+    /// What a checkpoint must share to be resumed. No place is in it; what the weights began as is in the id.
     pub(crate) fn digest(&self) -> String {
-        let mut same = self.clone();
-        (same.data_dir, same.weights_dir) = (None, None);
-        if let Some(Init::Checkpoint(path)) = &mut same.init {
-            *path = path.file_name().map(PathBuf::from).unwrap_or_default();
-        }
-        serde_json::to_string(&(&same.id, same.seed, &same.recipe, &same.data)).unwrap_or_default()
+        serde_json::to_string(&(&self.id, self.seed, &self.recipe, &self.data)).unwrap_or_default()
     }
 }

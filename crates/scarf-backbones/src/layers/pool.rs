@@ -1,7 +1,6 @@
 //! Max pooling.
 
 use burn::tensor::Tensor;
-use burn::tensor::module::max_pool2d as burn_max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 
 /// A square window of max pooling.
@@ -23,7 +22,7 @@ pub fn max_pool2d(x: Tensor<4>, pool: MaxPool2d) -> Tensor<4> {
         .with_stride([pool.stride; 2])
         .with_padding([pool.padding; 2])
         .with_ceil_mode(pool.ceil);
-    burn_max_pool2d(x, options)
+    scarf_kernels::max_pool2d(x, options)
 }
 
 #[cfg(test)]
