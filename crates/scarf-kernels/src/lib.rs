@@ -14,6 +14,7 @@ mod cpu;
 mod flex;
 mod geometry;
 mod memory;
+mod threads;
 
 use burn::tensor::Tensor;
 use burn::tensor::module::{
@@ -23,6 +24,7 @@ use burn::tensor::ops::{ConvOptions, MaxPoolOptions, PadMode};
 
 pub use geometry::{Activation, ConvGeometry};
 pub use memory::keep_freed_memory;
+pub use threads::on_workers;
 
 /// `activation(conv(x, weight) + bias)`.
 ///

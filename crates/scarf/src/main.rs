@@ -1,8 +1,10 @@
 //! `scarf`: trains, tunes, compares and serves detectors of surface defects.
 
+mod anchors;
 mod data;
 mod device;
 mod draw;
+mod eval;
 mod model;
 mod predict;
 mod result;
@@ -48,6 +50,10 @@ enum Command {
     },
     /// Finds defects on pictures: a JSON line each, and pictures with boxes if asked for.
     Predict(predict::Predict),
+    /// How well a recipe's anchors meet the objects of its data, class by class; fits better ones.
+    Anchors(anchors::Anchors),
+    /// Scores detections against ground truth, as pycocotools and the VOC devkit do, and says where AP is lost.
+    Eval(eval::Eval),
     /// Looks at a data set: counts, sizes, what is odd.
     Data(data::DataCommand),
 }
@@ -55,10 +61,12 @@ enum Command {
 fn main() -> Result<()> {
     let cli = Cli::parse();
     scarf_kernels::keep_freed_memory();
-    match cli.command {
+    scarf_kernels::on_workers(|| match cli.command {
         Command::Run { settings, out } => run::run(&Settings::open(&settings)?, &out, &cli.device.open()?),
         Command::Check { settings } => run::check(&Settings::open(&settings)?, &cli.device.open()?),
         Command::Predict(predict) => predict.run(&cli.device.open()?),
+        Command::Anchors(anchors) => anchors.run(&cli.device.open()?),
+        Command::Eval(eval) => eval.run(),
         Command::Data(data) => data.run(),
-    }
+    })
 }

@@ -9,12 +9,12 @@ use super::looks::{Defect, Look, Tone, light, scale};
 use super::shape::{Mask, Path, Region};
 
 pub(super) const LOOKS: [Look; 6] = [
-    Look { name: "crazing", surface: rough, defect: crazing, count: [1, 4] },
-    Look { name: "inclusion", surface: smooth, defect: inclusion, count: [1, 5] },
-    Look { name: "pitted_surface", surface: bright, defect: pits, count: [1, 2] },
-    Look { name: "patches", surface: bleached, defect: patch, count: [1, 4] },
-    Look { name: "rolled-in_scale", surface: rolled, defect: scale_marks, count: [1, 4] },
-    Look { name: "scratches", surface: dark, defect: scratch, count: [1, 4] },
+    Look { name: "crazing", surface: rough, defect: crazing, count: [1, 4], margin: 0.0 },
+    Look { name: "inclusion", surface: smooth, defect: inclusion, count: [1, 5], margin: 6.0 },
+    Look { name: "pitted_surface", surface: bright, defect: pits, count: [1, 2], margin: 3.0 },
+    Look { name: "patches", surface: bleached, defect: patch, count: [1, 4], margin: 4.0 },
+    Look { name: "rolled-in_scale", surface: rolled, defect: scale_marks, count: [1, 4], margin: 5.0 },
+    Look { name: "scratches", surface: dark, defect: scratch, count: [1, 4], margin: 6.0 },
 ];
 
 /// Columns of the strip that are brighter or darker than others: rolls leave them.

@@ -14,6 +14,8 @@ pub(super) struct Look {
     pub(super) defect: fn(Size, &mut ChaCha8Rng) -> Defect,
     /// Fewest and most defects an image.
     pub(super) count: [usize; 2],
+    /// What whoever marks the images leaves around a defect, in pixels of an image of 200.
+    pub(super) margin: f32,
 }
 
 /// A defect before it is laid on the surface.

@@ -3,7 +3,8 @@
 //!
 //! Two domains: [`Domain::HotStrip`] has NEU-DET's classes and looks, [`Domain::Plate`] other
 //! surfaces, light and defects, to pretrain on. An image follows from the seed, its class and its
-//! number, bit for bit on every machine; its boxes are the bounds of what was drawn.
+//! number, bit for bit on every machine; its boxes are the bounds of what was drawn, with the margin that
+//! people leave around a defect when they mark it.
 
 mod chance;
 mod field;
@@ -24,7 +25,7 @@ use field::Field;
 use looks::Look;
 
 /// Counts up whenever the same parameters would draw other images than before.
-pub const GENERATOR: u32 = 1;
+pub const GENERATOR: u32 = 2;
 
 /// What is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,8 +109,8 @@ impl SyntheticSteel {
                 break;
             }
             let defect = (look.defect)(self.size, &mut rng);
-            let Some(bbox) = defect.mask.bounds(COVERED).filter(|bbox| self.has_room(bbox, &annotations))
-            else {
+            let marked = defect.mask.bounds(COVERED).map(|bounds| self.around(&bounds, look.margin));
+            let Some(bbox) = marked.filter(|bbox| self.has_room(bbox, &annotations)) else {
                 continue;
             };
             defect.lay(&mut surface);
@@ -117,6 +118,14 @@ impl SyntheticSteel {
             annotations.push(Annotation { truncated, ..Annotation::new(bbox, class) });
         }
         (develop(&surface, &mut rng), annotations)
+    }
+
+    /// Bounds with a margin around them, within the image, in whole pixels.
+    fn around(&self, bounds: &BBox<f64>, margin: f32) -> BBox<f64> {
+        let margin = f64::from((margin * looks::scale(self.size)).round());
+        let (w, h) = (f64::from(self.size.width), f64::from(self.size.height));
+        BBox::new(bounds.x1 - margin, bounds.y1 - margin, bounds.x2 + margin, bounds.y2 + margin)
+            .clip(&BBox::new(0.0, 0.0, w, h))
     }
 
     /// Whether a box is large enough, and apart from those that are there.

@@ -10,12 +10,12 @@ use super::looks::{Defect, Look, Tone, scale};
 use super::shape::{Mask, Path, Region, unit};
 
 pub(super) const LOOKS: [Look; 6] = [
-    Look { name: "crack", surface: cast, defect: crack, count: [1, 3] },
-    Look { name: "pore", surface: cast, defect: pores, count: [1, 4] },
-    Look { name: "stain", surface: ground, defect: stain, count: [1, 4] },
-    Look { name: "gouge", surface: ground, defect: gouge, count: [1, 5] },
-    Look { name: "flake", surface: cast, defect: flake, count: [1, 4] },
-    Look { name: "dent", surface: ground, defect: dent, count: [1, 4] },
+    Look { name: "crack", surface: cast, defect: crack, count: [1, 3], margin: 5.0 },
+    Look { name: "pore", surface: cast, defect: pores, count: [1, 4], margin: 4.0 },
+    Look { name: "stain", surface: ground, defect: stain, count: [1, 4], margin: 3.0 },
+    Look { name: "gouge", surface: ground, defect: gouge, count: [1, 5], margin: 6.0 },
+    Look { name: "flake", surface: cast, defect: flake, count: [1, 4], margin: 4.0 },
+    Look { name: "dent", surface: ground, defect: dent, count: [1, 4], margin: 3.0 },
 ];
 
 /// A lamp over some point: brighter near it.

@@ -8,7 +8,7 @@
 mod parse;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -65,6 +65,37 @@ pub fn load(
     Ok((data, skipped))
 }
 
+/// The annotation files of a folder with their stems, in order of those; no image is looked for.
+pub fn annotations(folder: &Path, classes: &Classes) -> Result<Vec<(String, VocFile)>, DataError> {
+    let read = |path: PathBuf| Ok((files::stem(&path), parse(&path, &files::read(&path)?, classes)?));
+    xml_files(folder)?.into_par_iter().map(read).collect()
+}
+
+/// The names of the objects in a folder's annotation files, in alphabetical order.
+pub fn class_names(folder: &Path) -> Result<Classes, DataError> {
+    let mut names = BTreeSet::new();
+    for path in xml_files(folder)? {
+        names.extend(parse::object_names(&path, &files::read(&path)?)?);
+    }
+    Classes::new(names).map_err(|_| DataError::Empty {
+        path: folder.to_owned(),
+        expected: "objects with names in its XML files".into(),
+    })
+}
+
+fn is_xml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("xml"))
+}
+
+fn xml_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let found = files::list(folder, is_xml)?;
+    if found.is_empty() {
+        let expected = "annotations of Pascal VOC (.xml)".into();
+        return Err(DataError::Empty { path: folder.to_owned(), expected });
+    }
+    Ok(found)
+}
+
 type Pairs = Vec<(PathBuf, PathBuf)>;
 
 /// Images with their annotations, in order of the stems, and the files that have no partner.
@@ -78,7 +109,6 @@ fn pair(layout: &VocLayout) -> Result<(Pairs, Vec<DataError>), DataError> {
             None => _ = images.insert(stem, path),
         }
     }
-    let is_xml = |path: &Path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("xml"));
     let mut pairs = Vec::new();
     for path in files::list(&layout.annotations, is_xml)? {
         let stem = files::stem(&path);

@@ -23,14 +23,7 @@ pub struct VocFile {
 
 /// Reads one annotation file from its bytes; `path` is for the messages only.
 pub fn parse(path: &Path, bytes: &[u8], classes: &Classes) -> Result<VocFile, DataError> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let problem = Problem::Malformed("not UTF-8 text; save the file as UTF-8".into());
-        at(path, Place::of(bytes, error.valid_up_to()))(problem)
-    })?;
-    let document = Document::parse(text).map_err(|error| {
-        let place = Place { line: error.pos().row, column: error.pos().col };
-        at(path, place)(Problem::Malformed(format!("not well-formed XML: {error}")))
-    })?;
+    let document = document(path, bytes)?;
     let reader = Reader { path, document: &document };
     let root = document.root_element();
     if root.tag_name().name() != "annotation" {
@@ -48,6 +41,24 @@ pub fn parse(path: &Path, bytes: &[u8], classes: &Classes) -> Result<VocFile, Da
         size_at: reader.place(size_tag),
         depth: tag(size_tag, "depth").and_then(|node| content(node).parse().ok()),
         annotations: objects.map(|object| reader.object(object, size, classes)).collect::<Result<_, _>>()?,
+    })
+}
+
+/// The names of the objects of an annotation file, each as often as it stands there.
+pub(super) fn object_names(path: &Path, bytes: &[u8]) -> Result<Vec<String>, DataError> {
+    let document = document(path, bytes)?;
+    let objects = document.root_element().children().filter(|node| node.has_tag_name("object"));
+    Ok(objects.filter_map(|object| tag(object, "name")).map(|name| content(name).to_owned()).collect())
+}
+
+fn document<'a>(path: &Path, bytes: &'a [u8]) -> Result<Document<'a>, DataError> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let problem = Problem::Malformed("not UTF-8 text; save the file as UTF-8".into());
+        at(path, Place::of(bytes, error.valid_up_to()))(problem)
+    })?;
+    Document::parse(text).map_err(|error| {
+        let place = Place { line: error.pos().row, column: error.pos().col };
+        at(path, place)(Problem::Malformed(format!("not well-formed XML: {error}")))
     })
 }
 
