@@ -1,9 +1,9 @@
 //! `cargo xtask report`.
 
 use crate::workspace;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
-use scarf_study::{Given, How, Records, Study, Summary, page, terminal, write_atomic};
+use scarf_study::{Given, How, Photographs, Records, Study, Summary, page, terminal, write_atomic};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ pub(crate) fn report(arguments: &Arguments) -> Result<()> {
 /// Draws the page, and prints the table.
 pub(crate) fn tell(study: &Study, records: &Records, how: &How, out: &Path) -> Result<()> {
     let plan = study.plan(records);
-    let html = page(study, &plan, records, how, out)?;
+    let html = page(study, &plan, records, how, out, Photographs::Shown)?;
     let file = out.join("report.html");
     write_atomic(&file, html.as_bytes())?;
     println!("\n{}", terminal(&Summary::new(study, &plan, records)));
@@ -57,10 +57,11 @@ fn publish(study: &Study, records: &Records, how: &How, out: &Path) -> Result<()
     planned.retain(|record| plan.get(&record.id).is_some());
     let folder = workspace::root().join("studies/records").join(&study.name);
     planned.write(&folder.join("records.csv"))?;
+    let how = how.published();
     how.write(&folder)?;
-    let page = workspace::root().join("docs").join(format!("study-{}.html", study.name));
-    let html = std::fs::read(out.join("report.html")).context("the page that was just drawn")?;
-    write_atomic(&page, &html)?;
-    println!("kept:    {} and {}", folder.display(), page.display());
+    let photographs = if study.private_images { Photographs::LeftOut } else { Photographs::Shown };
+    let file = workspace::root().join("docs").join(format!("study-{}.html", study.name));
+    write_atomic(&file, page(study, &plan, records, &how, out, photographs)?.as_bytes())?;
+    println!("kept:    {} and {}", folder.display(), file.display());
     crate::docs::update(&study.name, false)
 }

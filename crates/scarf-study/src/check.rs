@@ -27,6 +27,7 @@ impl StudyFile {
             expected: self.expected.clone(),
             minutes: self.minutes,
             price: self.price.clone(),
+            private_images: self.private_images,
             approaches,
             text: text.into(),
         })

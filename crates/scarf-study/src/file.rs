@@ -24,6 +24,9 @@ pub struct StudyFile {
     pub seeds: Vec<u64>,
     /// What an hour of the machine costs.
     pub price: Price,
+    /// The photographs may not be handed on: a page that is published shows boxes without them.
+    #[serde(default)]
+    pub private_images: bool,
     /// Describes the data set to the program.
     #[serde(default)]
     pub data: Tree,

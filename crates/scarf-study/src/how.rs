@@ -37,6 +37,19 @@ impl How {
         }
     }
 
+    /// The same for others: of absolute paths in the command the last part alone is left, behind `DIR`.
+    pub fn published(&self) -> Self {
+        let part = |word: &str| {
+            let path = Path::new(word.trim_matches('\''));
+            match path.file_name() {
+                Some(name) if path.is_absolute() => format!("DIR/{}", name.to_string_lossy()),
+                _ => word.to_owned(),
+            }
+        };
+        let command = self.command.split(' ').map(part).collect::<Vec<_>>().join(" ");
+        Self { command, ..self.clone() }
+    }
+
     /// As it lies in a study's folder; what is known of it where there is none.
     ///
     /// # Errors

@@ -43,7 +43,7 @@ pub use file::{
 pub use files::write_atomic;
 pub use how::How;
 pub use list::list;
-pub use page::page;
+pub use page::{Photographs, page};
 pub use plan::{Kind, Plan, Run, State};
 pub use program::Program;
 pub use record::{Record, Records};

@@ -18,6 +18,8 @@ pub struct Study {
     pub minutes: Option<f64>,
     /// What an hour costs.
     pub price: Price,
+    /// Whether the photographs may not be handed on.
+    pub private_images: bool,
     /// The approaches, in the order of the table; those that are only begun from among them.
     pub approaches: Vec<Approach>,
     /// The text of its file.

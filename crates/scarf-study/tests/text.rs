@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Log, STUDY, run, study};
-use scarf_study::{Given, How, Records, Study, Summary, list, markdown, page, terminal};
+use scarf_study::{Given, How, Photographs, Records, Study, Summary, list, markdown, page, terminal};
 use std::path::Path;
 
 /// The study done, with times that do not hang on the machine.
@@ -48,7 +48,23 @@ fn the_records() {
 fn html(out: &Path) -> String {
     let (study, records) = done(out);
     let how = How { command: "cargo xtask study demo --data '<here>'".into(), ..How::default() };
-    page(&study, &study.plan(&records), &records, &how, out).unwrap()
+    drawn(&study, &records, &how, out, Photographs::Shown)
+}
+
+fn drawn(study: &Study, records: &Records, how: &How, out: &Path, photographs: Photographs) -> String {
+    page(study, &study.plan(records), records, how, out, photographs).unwrap()
+}
+
+#[test]
+fn a_page_to_hand_on_has_the_boxes_without_photographs_and_no_place_of_this_machine() {
+    let out = tempfile::tempdir().unwrap();
+    let (study, records) = done(out.path());
+    let command = "cargo xtask study demo --data /home/me/NEU-DET --weights '/mnt/w'".into();
+    let how = How { command, ..How::default() }.published();
+    assert_eq!(how.command, "cargo xtask study demo --data DIR/NEU-DET --weights DIR/w");
+    let html = drawn(&study, &records, &how, out.path(), Photographs::LeftOut);
+    assert!(html.contains("<section id=\"pictures\"") && html.contains("class=\"k"), "the boxes");
+    assert!(!html.contains("data:image"), "a photograph");
 }
 
 #[test]
@@ -89,9 +105,9 @@ fn a_page_of_records_alone_goes_without_what_is_gone() {
     let out = tempfile::tempdir().unwrap();
     let (study, records) = done(out.path());
     let nowhere = tempfile::tempdir().unwrap();
-    let html = page(&study, &study.plan(&records), &records, &How::default(), nowhere.path()).unwrap();
+    let html = drawn(&study, &records, &How::default(), nowhere.path(), Photographs::Shown);
     assert!(html.contains("<section id=\"table\"") && !html.contains("<section id=\"curves\""));
     let nothing = Records::default();
-    let html = page(&study, &study.plan(&nothing), &nothing, &How::default(), nowhere.path()).unwrap();
+    let html = drawn(&study, &nothing, &How::default(), nowhere.path(), Photographs::Shown);
     assert!(html.contains("There is no answer yet"));
 }

@@ -59,7 +59,7 @@ pub(crate) const LARGE: Format = Format(600.0, 330.0);
 
 const LEFT: f64 = 52.0;
 const RIGHT: f64 = 26.0;
-const TOP: f64 = 14.0;
+const TOP: f64 = 22.0;
 const BOTTOM: f64 = 44.0;
 
 /// A chart of these series; an empty text where there is nothing to draw.
@@ -113,12 +113,7 @@ fn frame(svg: &mut String, Format(width, height): Format, x: &Axis, y: &Axis, ac
         height - 7.0,
         escape(&x.title)
     );
-    let middle = (TOP + bottom) / 2.0;
-    let _ = write!(
-        svg,
-        r#"<text class="name" transform="translate(13 {middle:.1}) rotate(-90)" text-anchor="middle">{}</text>"#,
-        escape(&y.title)
-    );
+    let _ = write!(svg, r#"<text class="name" x="6" y="12">{}</text>"#, escape(&y.title));
 }
 
 fn draw(svg: &mut String, series: &Series, across: &Span, up: &Span) {

@@ -12,7 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Serialize)]
 pub(super) struct Curves {
     legend: Vec<(usize, String)>,
+    /// What everybody looks at.
     charts: Vec<(String, String)>,
+    /// The rest, folded away.
+    more: Vec<(String, String)>,
 }
 
 /// The curves of one approach, one for each seed.
@@ -22,7 +25,7 @@ struct Curve {
     runs: Vec<(u64, Vec<Epoch>)>,
 }
 
-/// Of metrics not named here, those that begin alike come after.
+/// What comes first; the other losses and the learning rate come after, and the rest is folded away.
 const FIRST: [&str; 4] = ["train/loss", "val/loss", "val/ap", "val/ap50"];
 
 pub(super) fn curves(sources: &Sources<'_>) -> Option<Curves> {
@@ -35,13 +38,13 @@ pub(super) fn curves(sources: &Sources<'_>) -> Option<Curves> {
         .collect();
     let mut metrics: Vec<&str> = metrics.into_iter().collect();
     metrics.sort_by_key(|name| FIRST.iter().position(|each| each == name).unwrap_or(FIRST.len()));
-    let charts: Vec<(String, String)> = metrics
+    let (more, charts): (Vec<_>, Vec<_>) = metrics
         .into_iter()
         .map(|name| (name.to_string(), metric(name, &all)))
         .filter(|(_, svg)| !svg.is_empty())
-        .collect();
+        .partition(|(name, _)| name.starts_with("val/") && !FIRST.contains(&name.as_str()));
     let legend = all.iter().map(|curve| (curve.colour, curve.title.clone())).collect();
-    (!charts.is_empty()).then_some(Curves { legend, charts })
+    (!charts.is_empty()).then_some(Curves { legend, charts, more })
 }
 
 fn curve(sources: &Sources<'_>, approach: &str) -> Option<Curve> {

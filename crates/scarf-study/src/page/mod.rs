@@ -19,12 +19,28 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+/// Whether a page shows the photographs that boxes were found on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Photographs {
+    /// Yes.
+    Shown,
+    /// No: they may not be handed on. The boxes are drawn on gray.
+    LeftOut,
+}
+
 /// The HTML text of a study's page. Curves, classes and pictures come from the runs' folders under `out`; where
 /// those are not there any more, the page goes without.
 ///
 /// # Errors
 /// [`Error::Page`] where the template and what it is given disagree.
-pub fn page(study: &Study, plan: &Plan, records: &Records, how: &How, out: &Path) -> Result<String, Error> {
+pub fn page(
+    study: &Study,
+    plan: &Plan,
+    records: &Records,
+    how: &How,
+    out: &Path,
+    photographs: Photographs,
+) -> Result<String, Error> {
     let mut planned = records.clone();
     planned.retain(|record| plan.get(&record.id).is_some());
     let summary = Summary::new(study, plan, &planned);
@@ -45,7 +61,7 @@ pub fn page(study: &Study, plan: &Plan, records: &Records, how: &How, out: &Path
         costs: table::costs(&sources),
         curves: curves::curves(&sources),
         searches: search::searches(&sources),
-        panels: panels::panels(&sources),
+        panels: panels::panels(&sources, photographs),
         classes: table::classes(&sources),
         failures: failures(&sources),
         facts: facts(&sources),

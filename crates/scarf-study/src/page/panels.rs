@@ -1,6 +1,6 @@
 //! Pictures: the true boxes beside what each approach detects.
 
-use super::Sources;
+use super::{Photographs, Sources};
 use crate::plan::Kind;
 use crate::settings::run_folder;
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,8 @@ pub(super) struct Panels {
     classes: Vec<String>,
     approaches: Vec<(usize, String)>,
     pictures: Vec<Picture>,
+    /// Whether boxes are drawn on gray.
+    left_out: bool,
 }
 
 #[derive(Serialize)]
@@ -46,8 +48,8 @@ struct Picture {
     name: String,
     width: f64,
     height: f64,
-    /// The picture itself, as a data URL; of harmless characters alone.
-    source: String,
+    /// The picture itself, as a data URL of harmless characters alone; nothing where it is left out.
+    source: Option<String>,
     /// How many true boxes.
     truths: usize,
     /// The true boxes, then each approach's detections.
@@ -75,7 +77,7 @@ const FAINTEST: f64 = 0.05;
 /// So many of them at most for a picture.
 const MOST: usize = 50;
 
-pub(super) fn panels(sources: &Sources<'_>) -> Option<Panels> {
+pub(super) fn panels(sources: &Sources<'_>, photographs: Photographs) -> Option<Panels> {
     let mut shown: Vec<(usize, String, File)> = Vec::new();
     let mut first_folder = None;
     for row in &sources.summary.rows {
@@ -95,31 +97,35 @@ pub(super) fn panels(sources: &Sources<'_>) -> Option<Panels> {
     }
     let folder = first_folder?;
     let classes = shown.first()?.2.classes.clone();
-    let pictures =
-        shown[0].2.images.iter().filter_map(|image| picture(image, &shown, &classes, &folder)).collect();
+    let left_out = photographs == Photographs::LeftOut;
+    let pictures = shown[0].2.images.iter().filter_map(|image| {
+        let source = if left_out { None } else { Some(source(&image.jpeg, &folder)?) };
+        Some(picture(image, source, &shown, &classes))
+    });
+    let pictures = pictures.collect();
     let approaches = shown.iter().map(|(colour, title, _)| (*colour, title.clone())).collect();
-    Some(Panels { classes, approaches, pictures })
+    Some(Panels { classes, approaches, pictures, left_out })
 }
 
 fn picture(
     image: &Image,
+    source: Option<String>,
     shown: &[(usize, String, File)],
     classes: &[String],
-    folder: &Path,
-) -> Option<Picture> {
+) -> Picture {
     let mut panels = vec![drawn(&image.ground_truth, classes)];
     for (_, _, file) in shown {
         let same = file.images.iter().find(|each| each.name == image.name);
         panels.push(same.map_or_else(Vec::new, |same| drawn(&same.detections, classes)));
     }
-    Some(Picture {
+    Picture {
         name: image.name.clone(),
         width: image.width,
         height: image.height,
-        source: source(&image.jpeg, folder)?,
+        source,
         truths: image.ground_truth.len(),
         panels,
-    })
+    }
 }
 
 fn drawn(objects: &[Object], classes: &[String]) -> Vec<Drawn> {
