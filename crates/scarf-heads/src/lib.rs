@@ -6,6 +6,7 @@
 
 mod anchors;
 mod coder;
+mod coverage;
 mod detector;
 mod error;
 mod head;
@@ -16,6 +17,7 @@ mod weights;
 
 pub use anchors::{AnchorConfig, anchors};
 pub use coder::BoxCoder;
+pub use coverage::{Coverage, coverage, fit_anchors};
 pub use detector::{Detector, DetectorConfig, DetectorOf, InitBackbone};
 pub use error::ConfigError;
 pub use head::{

@@ -2,7 +2,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
 use scarf_backbones::{Level, Pyramid};
-use scarf_core::{Detection, Size};
+use scarf_core::{BBox, Detection, Size};
 use serde::{Deserialize, Serialize};
 
 use super::{Head, InitHead, SsdHead, SsdHeadConfig};
@@ -33,6 +33,12 @@ impl Head for AnyHead {
     fn detect(&self, features: Pyramid, image: Size) -> Vec<Vec<Detection>> {
         match self {
             Self::Ssd(head) => head.detect(features, image),
+        }
+    }
+
+    fn anchors(&self, maps: &[[usize; 2]], image: Size) -> Vec<BBox<f32>> {
+        match self {
+            Self::Ssd(head) => head.anchors(maps, image),
         }
     }
 }

@@ -9,7 +9,7 @@ use burn::module::{Module, ModuleDisplay};
 use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
 use scarf_backbones::{Level, Pyramid};
-use scarf_core::{Detection, Size};
+use scarf_core::{BBox, Detection, Size};
 
 pub use any::{AnyHead, HeadConfig};
 pub use multibox::MultiboxLoss;
@@ -26,6 +26,10 @@ pub trait Head: Module + ModuleDisplay {
 
     /// What there is on each image, best score first, in pixels of the batch's images.
     fn detect(&self, features: Pyramid, image: Size) -> Vec<Vec<Detection>>;
+
+    /// The anchors over maps of `[rows, columns]` cells, finest first, in the order of the
+    /// predictions, in pixels of an image of that size.
+    fn anchors(&self, maps: &[[usize; 2]], image: Size) -> Vec<BBox<f32>>;
 }
 
 /// A recipe of a [`Head`].

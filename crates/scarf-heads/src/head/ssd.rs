@@ -128,8 +128,7 @@ impl SsdHead {
             logits.push(flatten(head.cls.forward(feature.clone(), Activation::None), self.classes + 1));
             deltas.push(flatten(head.r#box.forward(feature, Activation::None), 4));
         }
-        let anchors = anchors(&self.config.anchors, &maps, image)
-            .expect("the anchors were checked when the head was made");
+        let anchors = self.anchors(&maps, image);
         Predictions { logits: Tensor::cat(logits, 1), deltas: Tensor::cat(deltas, 1), anchors }
     }
 }
@@ -149,6 +148,10 @@ impl Head for SsdHead {
             coder: BoxCoder::SSD,
         };
         multibox.losses(logits, deltas, &anchors, targets)
+    }
+
+    fn anchors(&self, maps: &[[usize; 2]], image: Size) -> Vec<BBox<f32>> {
+        anchors(&self.config.anchors, maps, image).expect("the anchors were checked when the head was made")
     }
 
     fn detect(&self, features: Pyramid, image: Size) -> Vec<Vec<Detection>> {
