@@ -55,6 +55,11 @@ impl Evaluator {
         self.store.found.clear();
     }
 
+    /// What is asked; `max_dets` ascending.
+    pub fn params(&self) -> &CocoParams {
+        &self.params
+    }
+
     /// How many classes there are.
     pub fn classes(&self) -> usize {
         self.store.classes

@@ -75,6 +75,17 @@ fn seeded_workloads() {
     compare(&python, &cases);
 }
 
+/// What the fine-tuned detector of `studies/neu-det-cpu.toml` found on the study's test images, scores of .15
+/// and more, rounded (so that some are equal).
+#[test]
+fn detections_of_a_real_detector() {
+    let (Some(python), Some(study)) = (python(), std::env::var_os("SCARF_STUDY")) else { return };
+    let read = |path: PathBuf| std::fs::read_to_string(&path).unwrap();
+    let gt = read(PathBuf::from(study).join("test_ground_truth.coco.json"));
+    let dt = read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/neu_det_detections.json"));
+    compare(&python, &[(gt, dt)]);
+}
+
 /// Boxes on a coarse grid: equal scores, equal IoUs, IoUs on thresholds, areas on borders.
 #[test]
 fn ties_everywhere() {
