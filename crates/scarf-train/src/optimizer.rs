@@ -26,6 +26,9 @@ pub enum OptimizerConfig {
     AdamW {
         /// The learning rate that the schedule's factor multiplies.
         lr: f64,
+        /// The share of the gradients' mean that a step keeps (its beta 1).
+        #[serde(default = "momentum")]
+        momentum: f64,
         /// The share of a parameter that a step takes off, times the learning rate.
         #[serde(default)]
         weight_decay: f64,
@@ -61,8 +64,8 @@ impl OptimizerConfig {
                 }
                 config.init()
             }
-            Self::AdamW { weight_decay, .. } => {
-                AdamWConfig::new().with_weight_decay(weight_decay as f32).init()
+            Self::AdamW { momentum, weight_decay, .. } => {
+                AdamWConfig::new().with_beta_1(momentum as f32).with_weight_decay(weight_decay as f32).init()
             }
         }
     }
