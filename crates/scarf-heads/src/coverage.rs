@@ -62,7 +62,13 @@ pub fn coverage(anchors: &[BBox<f32>], objects: &[(usize, BBox<f32>)], classes: 
 /// Without an object.
 pub fn fit_anchors(sizes: &[[f32; 2]], levels: usize, each: usize, rng: &mut ChaCha8Rng) -> AnchorConfig {
     assert!(!sizes.is_empty(), "anchors are fitted to objects; there is none");
-    let mut shapes = k_means(sizes, levels * each, rng);
+    /// Beginnings; the best end of them is taken, for one alone may end in a poor place.
+    const TRIES: usize = 8;
+    let tries = (0..TRIES).map(|_| k_means(sizes, levels * each, rng));
+    let far =
+        |centres: &[[f32; 2]]| sizes.iter().map(|size| f64::from(nearest(centres, size).1)).sum::<f64>();
+    let best = tries.map(|centres| (far(&centres), centres)).min_by(|a, b| a.0.total_cmp(&b.0));
+    let mut shapes = best.map(|(_, centres)| centres).unwrap_or_default();
     shapes.sort_by(|a, b| (a[0] * a[1]).total_cmp(&(b[0] * b[1])));
     AnchorConfig::Shapes(shapes.chunks(each.max(1)).map(<[_]>::to_vec).collect())
 }

@@ -21,7 +21,8 @@ pub use coverage::{Coverage, coverage, fit_anchors};
 pub use detector::{Detector, DetectorConfig, DetectorOf, InitBackbone};
 pub use error::ConfigError;
 pub use head::{
-    AnyHead, Head, HeadConfig, InitHead, LevelHead, MultiboxLoss, Postprocess, SsdHead, SsdHeadConfig,
+    AnyHead, Head, HeadConfig, InitHead, LevelHead, MultiboxLoss, Postprocess, Predictions, Predictor,
+    Scores, SsdHead, SsdHeadConfig,
 };
 pub use matcher::match_anchors;
 pub use neck::{AnyNeck, Extra, InitNeck, Neck, NeckConfig, SsdExtras, SsdExtrasConfig};

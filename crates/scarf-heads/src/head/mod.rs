@@ -14,7 +14,7 @@ use scarf_core::{BBox, Detection, Size};
 pub use any::{AnyHead, HeadConfig};
 pub use multibox::MultiboxLoss;
 pub use postprocess::Postprocess;
-pub use ssd::{LevelHead, SsdHead, SsdHeadConfig};
+pub use ssd::{LevelHead, Predictions, Predictor, Scores, SsdHead, SsdHeadConfig};
 
 use crate::{ConfigError, Losses, Targets};
 

@@ -1,9 +1,10 @@
 //! SSD's loss (Liu et al., 2016, section 2.2; torchvision's `SSD.compute_loss`).
 
-use burn::tensor::{Int, Tensor, TensorData, activation::log_softmax};
+use burn::tensor::activation::{log_sigmoid, log_softmax};
+use burn::tensor::{Int, Tensor, TensorData};
 use scarf_core::BBox;
 
-use crate::{BoxCoder, Losses, Targets, matcher::match_anchors};
+use crate::{BoxCoder, Losses, Scores, Targets, matcher::match_anchors};
 
 /// SSD's loss: how predictions on anchors are compared with targets.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -12,6 +13,8 @@ pub struct MultiboxLoss {
     pub threshold: f32,
     /// Background anchors that count, for each anchor that answers for an object.
     pub negatives: f32,
+    /// Which cross entropy: over all classes together, or over each by itself.
+    pub scores: Scores,
     /// How boxes are written.
     pub coder: BoxCoder,
 }
@@ -46,7 +49,15 @@ impl MultiboxLoss {
             TensorData::new(assignment.labels.clone(), [batch, count, 1]),
             &device,
         );
-        let entropy: Tensor<2> = log_softmax(logits, 2).gather(2, labels).neg().squeeze_dim(2);
+        let entropy: Tensor<2> = match self.scores {
+            Scores::Softmax => log_softmax(logits, 2).gather(2, labels).neg().squeeze_dim(2),
+            Scores::Sigmoid => {
+                // -log(1 - sigmoid(x)) of every class, but -log(sigmoid(x)) of the right one: they differ by x.
+                let right: Tensor<2> = logits.clone().gather(2, labels).squeeze_dim(2);
+                let wrong: Tensor<2> = log_sigmoid(logits.neg()).neg().sum_dim(2).squeeze_dim(2);
+                wrong - right
+            }
+        };
         let weights = self.mine(&entropy, &assignment);
         let weights = Tensor::<2>::from_data(TensorData::new(weights, [batch, count]), &device);
 
@@ -106,4 +117,41 @@ fn smooth_l1(difference: Tensor<3>) -> Tensor<3> {
     let near = distance.clone().clamp_max(1.0);
     // near²/2 + (distance - near): one expression for both sides, so no branch enters the graph
     (near.clone() * near.clone()).mul_scalar(0.5) + (distance - near)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    /// One anchor on an object, one far off: both count, each with the binary entropies of all classes.
+    #[test]
+    fn the_entropy_of_each_class_by_itself() {
+        let device = Device::default();
+        let anchors = [BBox::new(0.0, 0.0, 10.0, 10.0), BBox::new(50.0, 50.0, 60.0, 60.0)];
+        let targets = [Targets { boxes: vec![anchors[0]], classes: vec![1] }];
+        let logits = [[0.5f32, -1.0, 2.0], [1.5, 0.3, -0.7]];
+        let multibox = MultiboxLoss {
+            threshold: 0.5,
+            negatives: 3.0,
+            scores: Scores::Sigmoid,
+            coder: BoxCoder::SSD,
+        };
+        let losses = multibox.losses(
+            Tensor::from_data([logits], &device),
+            Tensor::zeros([1, 2, 4], &device),
+            &anchors,
+            &targets,
+        );
+        let softplus = |x: f64| (1.0 + x.exp()).ln();
+        let sum = |row: [f32; 3], right: usize| {
+            row.iter().map(|&x| softplus(f64::from(x))).sum::<f64>() - f64::from(row[right])
+        };
+        let expected = sum(logits[0], 2) + sum(logits[1], 0);
+        let (name, loss) = &losses.0[0];
+        let loss: f32 = loss.clone().into_scalar();
+        assert_eq!(*name, "classification");
+        assert!((f64::from(loss) - expected).abs() < 1e-5, "{loss} {expected}");
+    }
 }

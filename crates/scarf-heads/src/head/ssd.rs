@@ -1,8 +1,10 @@
 use burn::module::Module;
-use burn::tensor::activation::softmax;
+use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
-use scarf_backbones::layers::{Activation, Conv2d, Conv2dConfig, Initializer, Padding};
+use scarf_backbones::layers::{
+    Activation, Conv2d, Conv2dConfig, ConvBlock, ConvBlockConfig, Initializer, NormConfig, Padding,
+};
 use scarf_backbones::{Level, Pyramid};
 use scarf_core::{BBox, Detection, Size};
 use serde::{Deserialize, Serialize};
@@ -11,12 +13,30 @@ use super::multibox::MultiboxLoss;
 use super::{Head, InitHead, Postprocess};
 use crate::{AnchorConfig, BoxCoder, ConfigError, Losses, Targets, anchors};
 
+/// How a detector's logits become scores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scores {
+    /// The classes and the background share one anchor's certainty: SSD's own way.
+    #[default]
+    Softmax,
+    /// Each class by itself: the TensorFlow Object Detection API's way.
+    Sigmoid,
+}
+
 /// SSD's head: on each level one convolution for classes and one for boxes (Liu et al., 2016).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SsdHeadConfig {
     /// Rows and columns of the convolutions: 3 in the paper, 1 in TensorFlow's MobileNet models.
     pub kernel: usize,
+    /// SSDLite's form (Sandler et al., 2018): a 3x3 convolution of each channel alone, what `norm` says
+    /// and ReLU6, before a convolution of `kernel` 1.
+    pub lite: bool,
+    /// SSDLite: what follows its 3x3 convolution.
+    pub norm: NormConfig,
+    /// How logits become scores, and which cross entropy trains them.
+    pub scores: Scores,
     /// Where the anchors lie.
     pub anchors: AnchorConfig,
     /// IoU from which an anchor answers for an object, in `0..=1`.
@@ -31,6 +51,9 @@ impl Default for SsdHeadConfig {
     fn default() -> Self {
         Self {
             kernel: 3,
+            lite: false,
+            norm: NormConfig::BATCH,
+            scores: Scores::Softmax,
             anchors: AnchorConfig::default(),
             match_iou: 0.5,
             negatives: 3.0,
@@ -44,6 +67,9 @@ impl SsdHeadConfig {
         let range = |key, given: String, needed| Err(ConfigError::Range { key, given, needed });
         if self.kernel.is_multiple_of(2) {
             return range("head.ssd.kernel", self.kernel.to_string(), "an odd number keeps the map's size");
+        }
+        if self.lite && self.kernel != 1 {
+            return range("head.ssd.kernel", self.kernel.to_string(), "SSDLite's is 1, behind its 3x3 one");
         }
         if !(self.match_iou > 0.0 && self.match_iou <= 1.0) {
             return range(
@@ -75,14 +101,19 @@ impl InitHead for SsdHeadConfig {
             .iter()
             .zip(&shapes)
             .map(|(level, shapes)| {
-                let mut conv = |outputs| {
-                    Conv2dConfig::new(level.channels, outputs * shapes.len(), self.kernel)
-                        .with_padding(Padding::Symmetric(self.kernel / 2))
-                        .with_bias(true)
-                        .with_initializer(Initializer::XavierUniform)
-                        .init(device, rng)
+                let mut predictor = |outputs| {
+                    let dw = Conv2dConfig::depthwise(level.channels).with_padding(Padding::Same);
+                    let dw = ConvBlockConfig::new(dw, self.norm, Activation::Relu6);
+                    Predictor {
+                        dw: self.lite.then(|| dw.init(device, rng)),
+                        conv: Conv2dConfig::new(level.channels, outputs * shapes.len(), self.kernel)
+                            .with_padding(Padding::Symmetric(self.kernel / 2))
+                            .with_bias(true)
+                            .with_initializer(Initializer::XavierUniform)
+                            .init(device, rng),
+                    }
                 };
-                LevelHead { cls: conv(classes + 1), r#box: conv(4) }
+                LevelHead { cls: predictor(classes + 1), boxes: predictor(4) }
             })
             .collect();
         Ok(SsdHead { heads, classes, config: self.clone() })
@@ -103,30 +134,52 @@ pub struct SsdHead {
 #[derive(Module, Debug)]
 pub struct LevelHead {
     /// Channels: anchor by anchor, background and then each class.
-    pub cls: Conv2d,
+    pub cls: Predictor,
     /// Channels: anchor by anchor, `dx, dy, dw, dh`.
-    pub r#box: Conv2d,
+    pub boxes: Predictor,
+}
+
+/// From a level's features to what is said of its anchors.
+#[derive(Module, Debug)]
+pub struct Predictor {
+    /// SSDLite: 3x3, each channel alone.
+    pub dw: Option<ConvBlock>,
+    /// The convolution whose channels are the predictions.
+    pub conv: Conv2d,
+}
+
+impl Predictor {
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = match &self.dw {
+            Some(dw) => dw.forward(x),
+            None => x,
+        };
+        self.conv.forward(x, Activation::None)
+    }
 }
 
 /// What the convolutions say of a batch.
-pub(crate) struct Predictions {
+#[derive(Clone, Debug)]
+pub struct Predictions {
     /// `[batch, anchors, classes + 1]`, background first.
-    pub(crate) logits: Tensor<3>,
-    /// `[batch, anchors, 4]`.
-    pub(crate) deltas: Tensor<3>,
+    pub logits: Tensor<3>,
+    /// `[batch, anchors, 4]`: `dx, dy, dw, dh` by the [`BoxCoder`].
+    pub deltas: Tensor<3>,
     /// One an anchor, in pixels of the image.
-    pub(crate) anchors: Vec<BBox<f32>>,
+    pub anchors: Vec<BBox<f32>>,
 }
 
 impl SsdHead {
-    pub(crate) fn predict(&self, features: Pyramid, image: Size) -> Predictions {
+    /// The predictions on every anchor, level by level, finest first; within a level cell by cell in
+    /// rows, and anchor by anchor. `image` is the size of the batch's images.
+    pub fn predict(&self, features: Pyramid, image: Size) -> Predictions {
         let mut maps = Vec::with_capacity(features.0.len());
         let (mut logits, mut deltas) = (Vec::new(), Vec::new());
         for (feature, head) in features.0.into_iter().zip(&self.heads) {
             let [_, _, rows, columns] = feature.dims();
             maps.push([rows, columns]);
-            logits.push(flatten(head.cls.forward(feature.clone(), Activation::None), self.classes + 1));
-            deltas.push(flatten(head.r#box.forward(feature, Activation::None), 4));
+            logits.push(flatten(head.cls.forward(feature.clone()), self.classes + 1));
+            deltas.push(flatten(head.boxes.forward(feature), 4));
         }
         let anchors = self.anchors(&maps, image);
         Predictions { logits: Tensor::cat(logits, 1), deltas: Tensor::cat(deltas, 1), anchors }
@@ -145,6 +198,7 @@ impl Head for SsdHead {
         let multibox = MultiboxLoss {
             threshold: self.config.match_iou,
             negatives: self.config.negatives,
+            scores: self.config.scores,
             coder: BoxCoder::SSD,
         };
         multibox.losses(logits, deltas, &anchors, targets)
@@ -157,7 +211,11 @@ impl Head for SsdHead {
     fn detect(&self, features: Pyramid, image: Size) -> Vec<Vec<Detection>> {
         let Predictions { logits, deltas, anchors } = self.predict(features, image);
         let [batch, count, width] = logits.dims();
-        let scores = softmax(logits, 2).slice([0..batch, 0..count, 1..width]);
+        let scores = match self.config.scores {
+            Scores::Softmax => softmax(logits, 2),
+            Scores::Sigmoid => sigmoid(logits),
+        };
+        let scores = scores.slice([0..batch, 0..count, 1..width]);
         let scores = scores.into_data().convert::<f32>();
         let deltas = deltas.into_data().convert::<f32>();
         let (scores, deltas) = (

@@ -1,5 +1,5 @@
 use burn::module::Module;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use scarf_backbones::layers::{Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, NormConfig, Padding};
 use scarf_backbones::{Level, Pyramid};
@@ -10,7 +10,8 @@ use crate::ConfigError;
 
 /// SSD's extra layers: the backbone's levels, and coarser ones grown from the last, each by a
 /// 1x1 convolution to half its channels and a 3x3 one of stride 2 (TensorFlow's form: SAME
-/// padding, ReLU6).
+/// padding, ReLU6). SSDLite's (Sandler et al., 2018, section 6.2) does the 3x3 channel by channel,
+/// and a 1x1 one after it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SsdExtrasConfig {
@@ -18,11 +19,13 @@ pub struct SsdExtrasConfig {
     pub channels: Vec<usize>,
     /// What follows each convolution.
     pub norm: NormConfig,
+    /// SSDLite's form.
+    pub lite: bool,
 }
 
 impl Default for SsdExtrasConfig {
     fn default() -> Self {
-        Self { channels: vec![512, 256, 256, 128], norm: NormConfig::BATCH }
+        Self { channels: vec![512, 256, 256, 128], norm: NormConfig::BATCH, lite: false }
     }
 }
 
@@ -51,13 +54,16 @@ impl InitNeck for SsdExtrasConfig {
                 });
             }
             let block = |conv| ConvBlockConfig::new(conv, self.norm, Activation::Relu6);
-            let squeeze = Conv2dConfig::new(from.channels, channels / 2, 1);
-            let expand =
-                Conv2dConfig::new(channels / 2, channels, 3).with_stride(2).with_padding(Padding::Same);
-            extras.push(Extra {
-                squeeze: block(squeeze).init(device, rng),
-                expand: block(expand).init(device, rng),
-            });
+            let half = channels / 2;
+            let coarser = |conv: Conv2dConfig| conv.with_stride(2).with_padding(Padding::Same);
+            let squeeze = block(Conv2dConfig::new(from.channels, half, 1)).init(device, rng);
+            let (dw, expand) = if self.lite {
+                let dw = block(coarser(Conv2dConfig::depthwise(half))).init(device, rng);
+                (Some(dw), Conv2dConfig::new(half, channels, 1))
+            } else {
+                (None, coarser(Conv2dConfig::new(half, channels, 3)))
+            };
+            extras.push(Extra { squeeze, dw, expand: block(expand).init(device, rng) });
             all.push(Level { channels, stride: from.stride * 2 });
         }
         Ok(SsdExtras { extras, backbone: levels.iter().map(|l| (l.channels, l.stride)).collect() })
@@ -78,8 +84,20 @@ pub struct SsdExtras {
 pub struct Extra {
     /// 1x1, to half the channels.
     pub squeeze: ConvBlock,
-    /// 3x3 of stride 2.
+    /// SSDLite: 3x3 of stride 2, each channel alone.
+    pub dw: Option<ConvBlock>,
+    /// 3x3 of stride 2; 1x1 in SSDLite.
     pub expand: ConvBlock,
+}
+
+impl Extra {
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = self.squeeze.forward(x);
+        self.expand.forward(match &self.dw {
+            Some(dw) => dw.forward(x),
+            None => x,
+        })
+    }
 }
 
 impl Neck for SsdExtras {
@@ -97,7 +115,7 @@ impl Neck for SsdExtras {
         let mut maps = features.0;
         for extra in &self.extras {
             let last = maps.last().expect("a backbone has at least one level").clone();
-            maps.push(extra.expand.forward(extra.squeeze.forward(last)));
+            maps.push(extra.forward(last));
         }
         Pyramid(maps)
     }
