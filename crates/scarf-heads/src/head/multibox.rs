@@ -132,12 +132,8 @@ mod tests {
         let anchors = [BBox::new(0.0, 0.0, 10.0, 10.0), BBox::new(50.0, 50.0, 60.0, 60.0)];
         let targets = [Targets { boxes: vec![anchors[0]], classes: vec![1] }];
         let logits = [[0.5f32, -1.0, 2.0], [1.5, 0.3, -0.7]];
-        let multibox = MultiboxLoss {
-            threshold: 0.5,
-            negatives: 3.0,
-            scores: Scores::Sigmoid,
-            coder: BoxCoder::SSD,
-        };
+        let multibox =
+            MultiboxLoss { threshold: 0.5, negatives: 3.0, scores: Scores::Sigmoid, coder: BoxCoder::SSD };
         let losses = multibox.losses(
             Tensor::from_data([logits], &device),
             Tensor::zeros([1, 2, 4], &device),
