@@ -84,6 +84,17 @@ pub(crate) enum SplitSettings {
         #[serde(default)]
         seed: u64,
     },
+    /// One fold of a cross-validation: it is reported on, all others are learnt from. There are no images to
+    /// choose an epoch by, so the last one counts.
+    Fold {
+        /// How many folds there are, from 2.
+        of: usize,
+        /// Which of them, from 0.
+        number: usize,
+        /// Another seed, other folds.
+        #[serde(default)]
+        seed: u64,
+    },
 }
 
 /// A data set in memory.
@@ -101,6 +112,11 @@ pub(crate) struct Opened {
 impl DataSettings {
     /// Whether the settings name a set.
     pub(crate) fn check(&self) -> Result<()> {
+        if let SplitSettings::Fold { of, number, .. } = self.split
+            && number >= of
+        {
+            bail!("split.fold.number is {number}; the folds are 0 to {}", of.saturating_sub(1));
+        }
         if self.set == "voc" {
             self.voc.as_ref().context("set is `voc`: say `voc.classes`")?;
         } else {
@@ -167,6 +183,7 @@ impl DataSettings {
             SplitSettings::Stratified { train, val, test, seed } => {
                 split::stratified(&set, [train, val, test], seed)?
             }
+            SplitSettings::Fold { of, number, seed } => split::k_fold(&set, of, seed)?.swap_remove(number),
         };
         Ok(Opened { set, images, split, skipped })
     }

@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use anyhow::Result;
-use scarf_metrics::{CocoReport, Comparison, ErrorKind, Interval, PixelRule, VocMean, VocParams};
+use scarf_metrics::{
+    BestThreshold, CocoReport, Comparison, ErrorKind, Interval, Matched, PixelRule, VocMean, VocParams,
+};
 use serde_json::{Map, Value, json};
 
 use super::labels::Labels;
@@ -139,6 +141,13 @@ pub(super) fn more(labels: &Labels, resamples: usize) -> Answers {
         answers.tell("d_ece", json!(error));
         answers.tell("calibration", bins.collect());
     }
+    thresholds(&mut answers, labels, &matched);
+    errors(&mut answers, labels);
+    answers
+}
+
+/// The score of each class from which on its detections are best kept.
+fn thresholds(answers: &mut Answers, labels: &Labels, matched: &Matched) {
     let wide = widest(labels);
     _ = writeln!(
         answers.text,
@@ -149,7 +158,7 @@ pub(super) fn more(labels: &Labels, resamples: usize) -> Answers {
     for (class, name) in labels.classes.iter().enumerate() {
         let best = matched.curve(class, HALF).and_then(|curve| curve.best());
         let lrp = matched.olrp(class);
-        let of = |pick: fn(&scarf_metrics::BestThreshold) -> f64| best.as_ref().map(pick);
+        let of = |pick: fn(&BestThreshold) -> f64| best.as_ref().map(pick);
         let (score, f1) = (of(|b| b.score), of(|b| b.f1));
         let (precision, recall) = (of(|b| b.precision), of(|b| b.recall));
         let olrp = lrp.as_ref().map(|lrp| lrp.olrp);
@@ -166,8 +175,6 @@ pub(super) fn more(labels: &Labels, resamples: usize) -> Answers {
                          "olrp": olrp, "olrp_score": lrp.and_then(|lrp| lrp.score)}));
     }
     answers.tell("thresholds", json!(rows));
-    errors(&mut answers, labels);
-    answers
 }
 
 /// TIDE's kinds of error.
