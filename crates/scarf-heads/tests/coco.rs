@@ -11,10 +11,10 @@ use scarf_core::{BBox, Size};
 use scarf_heads::{AnyHead, BoxCoder, Detector, DetectorConfig, Predictions};
 use serde_json::json;
 
-/// Classes of COCO's 91 labels, the background left out.
+/// Classes of COCO's 91 labels, the background left out: COCO's ids less one.
 const CLASSES: usize = 90;
-const CAT: usize = 17 - 1;
-const PERSON: usize = 1 - 1;
+const CAT: usize = 16;
+const PERSON: usize = 0;
 const IMAGE: Size = Size { width: 300, height: 300 };
 
 fn folder() -> Option<PathBuf> {
