@@ -17,30 +17,10 @@ pub fn pairwise_iou<T: Scalar>(a: &[BBox<T>], b: &[BBox<T>], out: &mut [T]) -> R
         return Ok(());
     }
     let columns = Columns::of(b);
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has AVX2, as it just said.
-        unsafe { rows_avx2(a, &columns, out) };
-        return Ok(());
-    }
-    rows(a, &columns, out);
-    Ok(())
-}
-
-/// Row after row of the matrix.
-#[inline(always)]
-fn rows<T: Scalar>(a: &[BBox<T>], columns: &Columns<T>, out: &mut [T]) {
-    for (bbox, row) in a.iter().zip(out.chunks_exact_mut(columns.area.len())) {
+    for (bbox, row) in a.iter().zip(out.chunks_exact_mut(b.len())) {
         columns.against(bbox, row);
     }
-}
-
-/// The same loop, compiled for twice as wide vectors: the same operations on every number, so the
-/// same numbers; 10,000 x 10,000 `f64` take a third of the time.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn rows_avx2<T: Scalar>(a: &[BBox<T>], columns: &Columns<T>, out: &mut [T]) {
-    rows(a, columns, out);
+    Ok(())
 }
 
 /// A buffer of the wrong length for a matrix of IoU.
@@ -79,7 +59,6 @@ impl<T: Scalar> Columns<T> {
     }
 
     /// No branch and no bound inside the loop: it is limited by division and by memory.
-    #[inline(always)]
     fn against(&self, bbox: &BBox<T>, out: &mut [T]) {
         let (area, n) = (bbox.area(), out.len());
         let [x1, y1, x2, y2, areas] =
