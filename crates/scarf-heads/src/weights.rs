@@ -11,22 +11,22 @@ impl<N, H> DetectorConfig<BackboneConfig, N, H> {
     ///
     /// # Errors
     /// If parts of a block are missing.
-    pub fn adapt(&self, weights: Weights) -> Result<Weights, WeightsError> {
-        let mut weights = self.backbone.adapt(weights)?.rename(&[
-            Rename::new(r"^extras\.(\d+)\.(squeeze|dw|expand)\.(weight|bias)$", "neck.extras.$1.$2.conv.$3")?,
-            Rename::new(r"^heads\.(\d+)\.box\.", "heads.$1.boxes.")?,
-            Rename::new(r"^heads\.(\d+\.(?:boxes|cls))\.dw\.(weight|bias)$", "head.heads.$1.dw.conv.$2")?,
-            Rename::new(r"^heads\.(\d+\.(?:boxes|cls))\.(?:pw\.)?(weight|bias)$", "head.heads.$1.conv.$2")?,
-            Rename::new(r"^(features|stem|stages|atrous)\.", "backbone.$1.")?,
-        ])?;
-        let boxes = |name: &&str| name.starts_with("head.heads.") && name.contains(".boxes.conv.");
+    pub fn adapt(&self, mut weights: Weights) -> Result<Weights, WeightsError> {
+        let boxes =
+            |name: &&str| name.starts_with("heads.") && name.contains(".box.") && !name.contains(".dw.");
         let names: Vec<String> = weights.names().filter(boxes).map(str::to_owned).collect();
         for name in names {
             if let Some(array) = weights.remove(&name) {
                 weights.insert(name, x_first(array));
             }
         }
-        Ok(weights)
+        self.backbone.adapt(weights)?.rename(&[
+            Rename::new(r"^extras\.(\d+)\.(squeeze|dw|expand)\.(weight|bias)$", "neck.extras.$1.$2.conv.$3")?,
+            Rename::new(r"^heads\.(\d+)\.box\.", "heads.$1.boxes.")?,
+            Rename::new(r"^heads\.(\d+\.(?:boxes|cls))\.dw\.(weight|bias)$", "head.heads.$1.dw.conv.$2")?,
+            Rename::new(r"^heads\.(\d+\.(?:boxes|cls))\.(?:pw\.)?(weight|bias)$", "head.heads.$1.conv.$2")?,
+            Rename::new(r"^(features|stem|stages|atrous)\.", "backbone.$1.")?,
+        ])
     }
 }
 
