@@ -86,7 +86,7 @@ fn build(device: Option<&str>) -> Result<PathBuf> {
     {
         cargo.args(["--features", backend]);
     }
-    eprintln!("building scarf; from nothing that takes some ten minutes on two cores");
+    eprintln!("building scarf; from nothing that takes ten to fifteen minutes on two cores");
     let output = cargo.stderr(Stdio::inherit()).output().context("cargo cannot be started")?;
     if !output.status.success() {
         bail!("scarf does not build");
