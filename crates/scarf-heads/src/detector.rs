@@ -2,7 +2,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use scarf_backbones::{AnyBackbone, Backbone, BackboneConfig, Normalization};
-use scarf_core::{BBox, Detection, Size};
+use scarf_core::{Detection, Size};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -111,12 +111,6 @@ impl<B: Backbone, N: Neck, H: Head> Detector<B, N, H> {
     pub fn detect(&self, images: Tensor<4>) -> Vec<Vec<Detection>> {
         let size = size_of(&images);
         self.head.detect(self.features(images), size)
-    }
-
-    /// The anchors on an image of that size, in pixels of it, in the order of the predictions.
-    pub fn anchors(&self, image: Size, device: &Device) -> Vec<BBox<f32>> {
-        let maps = self.maps(image, device);
-        self.head.anchors(&maps, image)
     }
 
     /// Rows and columns of each level that the head sees, finest first, for an image of that size.

@@ -42,6 +42,6 @@ pub use evaluator::Evaluator;
 pub use labels::{GroundTruth, Prediction};
 pub use matched::Matched;
 pub use params::{AreaRange, CocoParams, linspace};
-pub use report::{ClassReport, CocoReport};
+pub use report::{ClassReport, CocoReport, STAT_NAMES};
 pub use tide::{ErrorKind, TideReport};
 pub use voc::{PixelRule, VocClass, VocMean, VocParams, VocReport};

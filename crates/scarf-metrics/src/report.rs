@@ -144,7 +144,41 @@ impl ClassReport {
             ap_by_iou: first.iter().map(|a| a.map(|a| a.precision)).collect(),
         }
     }
+
+    /// The twelve numbers in the order of [`CocoReport::stats`].
+    pub fn stats(&self) -> [Option<f64>; 12] {
+        [
+            self.ap,
+            self.ap50,
+            self.ap75,
+            self.ap_small,
+            self.ap_medium,
+            self.ap_large,
+            self.ar1,
+            self.ar10,
+            self.ar100,
+            self.ar_small,
+            self.ar_medium,
+            self.ar_large,
+        ]
+    }
 }
+
+/// The names of the twelve numbers, in the order of `stats`.
+pub const STAT_NAMES: [&str; 12] = [
+    "ap",
+    "ap50",
+    "ap75",
+    "ap_small",
+    "ap_medium",
+    "ap_large",
+    "ar1",
+    "ar10",
+    "ar100",
+    "ar_small",
+    "ar_medium",
+    "ar_large",
+];
 
 /// The twelve means over classes (pycocotools' `summarize`).
 fn twelve(params: &CocoParams, classes: &[ClassAnswers]) -> [Option<f64>; 12] {

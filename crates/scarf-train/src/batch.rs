@@ -117,7 +117,7 @@ fn batch(samples: Samples<'_>, recipe: Recipe<'_>, indices: &[usize], seed: u64,
 }
 
 /// The objects in pixels of the resized image. Crowds are no objects; what is no box is left out.
-fn targets_of(annotations: &[Annotation], from: Size, to: Size) -> Targets {
+pub fn targets_of(annotations: &[Annotation], from: Size, to: Size) -> Targets {
     let (sx, sy) = (to.width as f32 / from.width as f32, to.height as f32 / from.height as f32);
     let mut targets = Targets::default();
     for annotation in annotations.iter().filter(|annotation| !annotation.crowd) {

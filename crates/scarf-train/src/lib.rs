@@ -13,7 +13,7 @@ mod fit;
 mod optimizer;
 mod schedule;
 
-pub use batch::{Batch, Recipe, Samples, for_each_batch, planar, shuffled};
+pub use batch::{Batch, Recipe, Samples, for_each_batch, planar, shuffled, targets_of};
 pub use config::TrainConfig;
 pub use error::TrainError;
 pub use evaluate::{detect, score};

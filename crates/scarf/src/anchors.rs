@@ -7,8 +7,9 @@ use burn::tensor::Device;
 use clap::Args;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use scarf_core::{BBox, Size};
-use scarf_heads::{AnchorConfig, Coverage, anchors, coverage, fit_anchors};
+use scarf_core::BBox;
+use scarf_heads::{AnchorConfig, Coverage, Head, anchors, coverage, fit_anchors};
+use scarf_train::targets_of;
 
 use crate::settings::Settings;
 
@@ -35,20 +36,18 @@ impl Anchors {
         let detector = config.init(classes.len(), device, &mut rng)?;
         let (image, maps) = (config.image(), detector.maps(config.image(), device));
 
-        let of = |indices: &[usize]| -> Vec<(usize, BBox<f32>)> {
-            let samples = indices.iter().map(|&index| &opened.set.samples[index]);
-            samples
-                .flat_map(|sample| {
-                    let (sx, sy) = scale(sample.size, image);
-                    sample.annotations.iter().map(move |a| (a.class, a.bbox.to_f32().scale(sx, sy)))
-                })
-                .collect()
-        };
-        let train = of(&opened.split.train);
+        let train: Vec<(usize, BBox<f32>)> = opened
+            .split
+            .train
+            .iter()
+            .map(|&index| &opened.set.samples[index])
+            .map(|sample| targets_of(&sample.annotations, sample.size, image))
+            .flat_map(|targets| targets.classes.into_iter().zip(targets.boxes))
+            .collect();
         ensure!(!train.is_empty(), "there is no object among the images to train on");
         println!("{} levels of {}\n", maps.len(), cells(&maps));
         println!("the recipe's anchors, on the images to train on");
-        table(classes, &detector.anchors(image, device), &train);
+        table(classes, &detector.head.anchors(&maps, image), &train);
         if let Some(each) = self.fit {
             ensure!(each > 0, "--fit needs one shape a level at least");
             let sizes: Vec<[f32; 2]> = train
@@ -68,10 +67,6 @@ impl Anchors {
         }
         Ok(())
     }
-}
-
-fn scale(from: Size, to: Size) -> (f32, f32) {
-    (to.width as f32 / from.width as f32, to.height as f32 / from.height as f32)
 }
 
 fn cells(maps: &[[usize; 2]]) -> String {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use scarf_core::{Classes, Detection};
-use scarf_metrics::CocoReport;
+use scarf_metrics::{CocoReport, STAT_NAMES};
 use scarf_train::Samples;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -18,28 +18,14 @@ const PICTURES: usize = 18;
 /// Detections that a picture shows at most.
 const SHOWN: usize = 30;
 
-/// COCO's 12 numbers by name, in the order that pycocotools prints them.
-pub(crate) fn numbers(report: &CocoReport) -> [(&'static str, Option<f64>); 12] {
-    [
-        ("ap", report.ap),
-        ("ap50", report.ap50),
-        ("ap75", report.ap75),
-        ("ap_small", report.ap_small),
-        ("ap_medium", report.ap_medium),
-        ("ap_large", report.ap_large),
-        ("ar1", report.ar1),
-        ("ar10", report.ar10),
-        ("ar100", report.ar100),
-        ("ar_small", report.ar_small),
-        ("ar_medium", report.ar_medium),
-        ("ar_large", report.ar_large),
-    ]
+/// The twelve numbers of a report's or a class's `stats`, by name, as JSON.
+pub(crate) fn named(stats: [Option<f64>; 12]) -> Map<String, Value> {
+    STAT_NAMES.iter().zip(stats).map(|(&name, value)| (name.to_owned(), json!(value))).collect()
 }
 
 /// The numbers of one part, and those of each class.
 pub(crate) fn scores(report: &CocoReport, classes: &Classes) -> Value {
-    let mut scores: Map<String, Value> =
-        numbers(report).into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+    let mut scores = named(report.stats());
     let per_class = report.per_class.iter().zip(classes.names()).map(
         |(class, name)| json!({"class": name, "ap": class.ap, "ap50": class.ap50, "objects": class.objects}),
     );

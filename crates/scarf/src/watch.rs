@@ -73,8 +73,8 @@ fn line(epoch: &Epoch) -> Value {
         line.insert(format!("train/{name}"), json!(value));
     }
     if let Some(val) = &epoch.val {
-        for (name, value) in crate::result::numbers(val) {
-            line.insert(format!("val/{name}"), json!(value));
+        for (name, value) in crate::result::named(val.stats()) {
+            line.insert(format!("val/{name}"), value);
         }
     }
     Value::Object(line)

@@ -65,35 +65,31 @@ pub fn load(
     Ok((data, skipped))
 }
 
-/// The annotation files of a folder with their stems, in order of those; no image is looked for.
-pub fn annotations(folder: &Path, classes: &Classes) -> Result<Vec<(String, VocFile)>, DataError> {
-    let read = |path: PathBuf| Ok((files::stem(&path), parse(&path, &files::read(&path)?, classes)?));
-    xml_files(folder)?.into_par_iter().map(read).collect()
-}
-
-/// The names of the objects in a folder's annotation files, in alphabetical order.
-pub fn class_names(folder: &Path) -> Result<Classes, DataError> {
-    let mut names = BTreeSet::new();
-    for path in xml_files(folder)? {
-        names.extend(parse::object_names(&path, &files::read(&path)?)?);
+/// The annotation files of a folder with their stems, in order of those; no image is looked for. The
+/// classes are the names of their objects, in alphabetical order.
+pub fn annotations(folder: &Path) -> Result<(Classes, Vec<(String, VocFile)>), DataError> {
+    let paths = files::list(folder, is_xml)?;
+    if paths.is_empty() {
+        let expected = "annotations of Pascal VOC (.xml)".into();
+        return Err(DataError::Empty { path: folder.to_owned(), expected });
     }
-    Classes::new(names).map_err(|_| DataError::Empty {
+    let texts: Vec<Vec<u8>> = paths.par_iter().map(|path| files::read(path)).collect::<Result<_, _>>()?;
+    let mut names = BTreeSet::new();
+    for (path, text) in paths.iter().zip(&texts) {
+        names.extend(parse::object_names(path, text)?);
+    }
+    let classes = Classes::new(names).map_err(|_| DataError::Empty {
         path: folder.to_owned(),
         expected: "objects with names in its XML files".into(),
-    })
+    })?;
+    let parsed = paths.par_iter().zip(&texts);
+    let parsed = parsed.map(|(path, text)| Ok((files::stem(path), parse(path, text, &classes)?)));
+    let parsed = parsed.collect::<Result<_, DataError>>()?;
+    Ok((classes, parsed))
 }
 
 fn is_xml(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("xml"))
-}
-
-fn xml_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let found = files::list(folder, is_xml)?;
-    if found.is_empty() {
-        let expected = "annotations of Pascal VOC (.xml)".into();
-        return Err(DataError::Empty { path: folder.to_owned(), expected });
-    }
-    Ok(found)
 }
 
 type Pairs = Vec<(PathBuf, PathBuf)>;

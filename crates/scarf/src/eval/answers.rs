@@ -9,7 +9,7 @@ use scarf_metrics::{
 use serde_json::{Map, Value, json};
 
 use super::labels::Labels;
-use crate::result::numbers;
+use crate::result::named;
 
 /// IoU .5, the first threshold: what thresholds and calibration go by.
 const HALF: usize = 0;
@@ -35,8 +35,8 @@ impl Answers {
         &self.text
     }
 
-    pub(super) fn json(&self) -> Value {
-        Value::Object(self.json.clone())
+    pub(super) fn into_json(self) -> Value {
+        Value::Object(self.json)
     }
 
     fn tell(&mut self, key: &str, value: Value) {
@@ -49,9 +49,7 @@ pub(super) fn coco(labels: &Labels, threads: usize, per_class: bool) -> Answers 
     let report = labels.evaluator.evaluate_on(threads);
     let mut answers = Answers { text: report.to_string(), ..Answers::default() };
     answers.tell("protocol", json!("coco"));
-    for (name, value) in numbers(&report) {
-        answers.tell(name, json!(value));
-    }
+    answers.json.append(&mut named(report.stats()));
     answers.tell("images", json!(labels.evaluator.images()));
     if per_class {
         class_table(&mut answers, labels, &report);
@@ -73,14 +71,12 @@ fn class_table(answers: &mut Answers, labels: &Labels, report: &CocoReport) {
         _ = write!(answers.text, "{name:<wide$}  {:>7}  {:>10}", class.objects, class.detections);
         cells.iter().for_each(|&cell| _ = write!(answers.text, " {}", number(cell)));
         answers.text.push('\n');
-        rows.push(json!({
-            "class": name, "objects": class.objects, "detections": class.detections,
-            "ap": class.ap, "ap50": class.ap50, "ap75": class.ap75,
-            "ap_small": class.ap_small, "ap_medium": class.ap_medium, "ap_large": class.ap_large,
-            "ar1": class.ar1, "ar10": class.ar10, "ar100": class.ar100,
-            "ar_small": class.ar_small, "ar_medium": class.ar_medium, "ar_large": class.ar_large,
-            "ap_by_iou": class.ap_by_iou,
-        }));
+        let mut row = named(class.stats());
+        row.insert("class".into(), json!(name));
+        row.insert("objects".into(), json!(class.objects));
+        row.insert("detections".into(), json!(class.detections));
+        row.insert("ap_by_iou".into(), json!(class.ap_by_iou));
+        rows.push(row);
     }
     answers.tell("per_class", json!(rows));
 }

@@ -14,9 +14,7 @@ use super::labels::Labels;
 
 /// Opens a folder of VOC files, and detections in any form that names images.
 pub(super) fn open(gt: &Path, dt: &Path, params: &CocoParams) -> Result<Labels> {
-    let folder = annotations(gt)?;
-    let classes = voc::class_names(&folder)?;
-    let files = voc::annotations(&folder, &classes)?;
+    let (classes, files) = voc::annotations(&folder_of_xml(gt))?;
     let names: BTreeMap<&str, usize> =
         files.iter().enumerate().map(|(at, (name, _))| (name.as_str(), at)).collect();
     let mut found = Found { classes: &classes, names: &names, images: vec![Vec::new(); files.len()] };
@@ -34,9 +32,9 @@ pub(super) fn open(gt: &Path, dt: &Path, params: &CocoParams) -> Result<Labels> 
 }
 
 /// Where the XML files lie: in the folder itself, or in one that VOC or NEU-DET keeps them in.
-fn annotations(root: &Path) -> Result<PathBuf> {
+fn folder_of_xml(root: &Path) -> PathBuf {
     let inside = ["ANNOTATIONS", "Annotations", "annotations"].map(|name| root.join(name));
-    Ok(inside.into_iter().find(|folder| folder.is_dir()).unwrap_or_else(|| root.to_owned()))
+    inside.into_iter().find(|folder| folder.is_dir()).unwrap_or_else(|| root.to_owned())
 }
 
 /// A line of `scarf predict`.

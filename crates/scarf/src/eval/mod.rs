@@ -96,7 +96,7 @@ impl Eval {
             answers.append(answers::comparison(&labels, &other, self.resamples)?);
         }
         if self.json {
-            println!("{}", answers.json());
+            println!("{}", answers.into_json());
         } else {
             print!("{}", answers.text());
         }
