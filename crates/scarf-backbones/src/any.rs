@@ -1,11 +1,12 @@
 //! The backbones that a study file can name.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid};
+use crate::feature_map::FeatureMap;
 use crate::mobilenet_v1::{MobileNetV1, MobileNetV1Config};
 use crate::mobilenet_v2::{MobileNetV2, MobileNetV2Config};
 use crate::resnet::{ResNet, ResNetConfig};
@@ -71,7 +72,7 @@ macro_rules! backbones {
                 match self { $(Self::$variant(network) => network.levels(),)* }
             }
 
-            fn forward(&self, images: Tensor<4>) -> Pyramid {
+            fn forward<M: FeatureMap>(&self, images: M) -> Pyramid<M> {
                 match self { $(Self::$variant(network) => network.forward(images),)* }
             }
 

@@ -4,6 +4,7 @@ use burn::module::{Module, ModuleDisplay};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::feature_map::FeatureMap;
 use crate::layers::NormConfig;
 
 /// One feature map of a [`Pyramid`], announced before there is a tensor.
@@ -19,7 +20,7 @@ pub struct Level {
 /// Feature maps of a batch of images, finest first:
 /// each `[batch, channels, ceil(height / stride), ceil(width / stride)]`.
 #[derive(Clone, Debug)]
-pub struct Pyramid(pub Vec<Tensor<4>>);
+pub struct Pyramid<M = Tensor<4>>(pub Vec<M>);
 
 /// A network that turns images into a [`Pyramid`].
 pub trait Backbone: Module + ModuleDisplay {
@@ -28,7 +29,7 @@ pub trait Backbone: Module + ModuleDisplay {
 
     /// The features of `images`, `[batch, 3, height, width]`, normalised as the recipe's
     /// [`normalization`](crate::BackboneConfig::normalization) says; any height and width from 1.
-    fn forward(&self, images: Tensor<4>) -> Pyramid;
+    fn forward<M: FeatureMap>(&self, images: M) -> Pyramid<M>;
 
     /// The stages of the network, from the image on: of each a pattern that its parameters' paths
     /// match, and no other stage's. [`freeze_stages`](crate::freeze_stages) counts them.

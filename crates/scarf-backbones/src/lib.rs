@@ -5,6 +5,7 @@
 
 mod any;
 mod backbone;
+mod feature_map;
 mod freeze;
 pub mod layers;
 mod mobilenet_v1;
@@ -15,6 +16,7 @@ mod weights;
 
 pub use any::{AnyBackbone, BackboneConfig};
 pub use backbone::{Backbone, ConfigError, Level, Normalization, Pyramid};
+pub use feature_map::FeatureMap;
 pub use freeze::{freeze, freeze_stages};
 pub use mobilenet_v1::{MobileNetV1, MobileNetV1Config};
 pub use mobilenet_v2::{Flavor, MobileNetV2, MobileNetV2Config, Tap};

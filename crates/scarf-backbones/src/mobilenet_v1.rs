@@ -1,11 +1,12 @@
 //! MobileNet v1 (Howard et al. 2017), as TF-slim has it.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_norm, check_outputs};
+use crate::feature_map::FeatureMap;
 use crate::layers::{Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, NormConfig, Padding};
 use crate::weights::{Allow, Rename, Weights, WeightsError};
 
@@ -154,7 +155,7 @@ impl Backbone for MobileNetV1 {
         self.levels.clone()
     }
 
-    fn forward(&self, images: Tensor<4>) -> Pyramid {
+    fn forward<M: FeatureMap>(&self, images: M) -> Pyramid<M> {
         let mut x = images;
         let mut maps = Vec::with_capacity(self.outputs.len());
         for (index, feature) in self.features.iter().enumerate() {

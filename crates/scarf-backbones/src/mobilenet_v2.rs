@@ -1,11 +1,12 @@
 //! MobileNet v2 (Sandler et al. 2018), in torchvision's form and in TensorFlow's.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_norm};
+use crate::feature_map::FeatureMap;
 use crate::layers::{Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, NormConfig, Padding};
 use crate::weights::{Allow, Rename, Weights, WeightsError};
 
@@ -270,16 +271,16 @@ struct Inverted {
 }
 
 impl Inverted {
-    fn expand(&self, x: Tensor<4>) -> Tensor<4> {
+    fn expand<M: FeatureMap>(&self, x: M) -> M {
         match &self.expand {
             Some(expand) => expand.forward(x),
             None => x,
         }
     }
 
-    fn narrow(&self, x: Tensor<4>, expanded: Tensor<4>) -> Tensor<4> {
+    fn narrow<M: FeatureMap>(&self, x: M, expanded: M) -> M {
         let y = self.project.forward(self.dw.forward(expanded));
-        if self.residual { x + y } else { y }
+        if self.residual { x.plus(y) } else { y }
     }
 }
 
@@ -288,7 +289,7 @@ impl Backbone for MobileNetV2 {
         self.levels.clone()
     }
 
-    fn forward(&self, images: Tensor<4>) -> Pyramid {
+    fn forward<M: FeatureMap>(&self, images: M) -> Pyramid<M> {
         let mut x = images;
         let mut maps = Vec::with_capacity(self.outputs.len());
         for (index, feature) in self.features.iter().enumerate() {

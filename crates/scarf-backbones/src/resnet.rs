@@ -1,15 +1,13 @@
 //! ResNet (He et al. 2015), with the stride in either place.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
-use scarf_kernels::activate;
 use serde::{Deserialize, Serialize};
 
 use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_norm, check_outputs};
-use crate::layers::{
-    Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, MaxPool2d, NormConfig, max_pool2d,
-};
+use crate::feature_map::FeatureMap;
+use crate::layers::{Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, MaxPool2d, NormConfig};
 use crate::weights::{Allow, Rename, Weights, WeightsError};
 
 const NAME: &str = "resnet";
@@ -187,7 +185,7 @@ struct Block {
 }
 
 impl Block {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    fn forward<M: FeatureMap>(&self, x: M) -> M {
         let mut y = self.conv2.forward(self.conv1.forward(x.clone()));
         if let Some(conv3) = &self.conv3 {
             y = conv3.forward(y);
@@ -196,7 +194,7 @@ impl Block {
             Some(downsample) => downsample.forward(x),
             None => x,
         };
-        activate(x + y, Activation::Relu)
+        x.plus(y).activate(Activation::Relu)
     }
 }
 
@@ -205,8 +203,8 @@ impl Backbone for ResNet {
         self.levels.clone()
     }
 
-    fn forward(&self, images: Tensor<4>) -> Pyramid {
-        let mut x = max_pool2d(self.stem.forward(images), POOL);
+    fn forward<M: FeatureMap>(&self, images: M) -> Pyramid<M> {
+        let mut x = self.stem.forward(images).max_pool(POOL);
         let mut maps = Vec::with_capacity(self.outputs.len());
         for (stage, blocks) in (1..).zip(&self.stages) {
             x = blocks.iter().fold(x, |x, block| block.forward(x));

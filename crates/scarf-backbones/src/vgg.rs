@@ -6,9 +6,8 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_norm, check_outputs};
-use crate::layers::{
-    Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, MaxPool2d, NormConfig, Padding, max_pool2d,
-};
+use crate::feature_map::FeatureMap;
+use crate::layers::{Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, MaxPool2d, NormConfig, Padding};
 use crate::weights::{Allow, Rename, Weights, WeightsError};
 
 const NAME: &str = "vgg";
@@ -164,16 +163,8 @@ impl Atrous {
         }
     }
 
-    /// Each pixel's channels scaled to length 1, then by `scale`.
-    fn normalize(&self, x: Tensor<4>) -> Tensor<4> {
-        // Under the root, so that the gradient at a pixel of zeros is finite.
-        let length = (x.clone().square().sum_dim(1) + 1e-10).sqrt();
-        let channels = self.scale.dims()[0];
-        x / length * self.scale.val().reshape([1, channels, 1, 1])
-    }
-
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.fc7.forward(self.fc6.forward(max_pool2d(x, POOL5)))
+    fn forward<M: FeatureMap>(&self, x: M) -> M {
+        self.fc7.forward(self.fc6.forward(x.max_pool(POOL5)))
     }
 }
 
@@ -184,17 +175,17 @@ impl Backbone for Vgg {
         self.outputs.iter().map(level).chain(fc7).collect()
     }
 
-    fn forward(&self, images: Tensor<4>) -> Pyramid {
+    fn forward<M: FeatureMap>(&self, images: M) -> Pyramid<M> {
         let mut x = images;
         let mut maps = Vec::new();
         for (stage, blocks) in (1..).zip(&self.stages) {
             if stage > 1 {
-                x = max_pool2d(x, POOL);
+                x = x.max_pool(POOL);
             }
             x = blocks.iter().fold(x, |x, block| block.forward(x));
             if self.outputs.contains(&stage) {
                 maps.push(match &self.atrous {
-                    Some(atrous) => atrous.normalize(x.clone()),
+                    Some(atrous) => x.clone().unit_length(&atrous.scale),
                     None => x.clone(),
                 });
             }

@@ -10,6 +10,21 @@ pub enum Activation {
     Relu,
     /// `min(max(x, 0), 6)`.
     Relu6,
+    /// `relu6(x + 3) / 6` (Howard et al. 2019).
+    HardSigmoid,
+    /// `x * relu6(x + 3) / 6` (Howard et al. 2019).
+    HardSwish,
+}
+
+impl Activation {
+    /// Itself where it can be part of the pass before it, whose gradient reads the result alone, and
+    /// what is left to do after that pass.
+    pub(crate) fn fused(self) -> (Self, Self) {
+        match self {
+            Self::None | Self::Relu | Self::Relu6 => (self, Self::None),
+            Self::HardSigmoid | Self::HardSwish => (Self::None, self),
+        }
+    }
 }
 
 /// The geometry of a two-dimensional convolution.

@@ -45,7 +45,8 @@ pub fn conv2d(
 ) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if flex::takes_convolution(&x, &weight, bias.as_ref(), &geometry) {
-        return flex::conv2d(x, weight, bias, geometry, activation);
+        let (fused, left) = activation.fused();
+        return activate(flex::conv2d(x, weight, bias, geometry, fused), left);
     }
     let [[top, bottom], [left, right]] = geometry.padding;
     let (x, padding) = if top == bottom && left == right {
@@ -86,8 +87,9 @@ pub fn batch_norm_train(
 ) -> BatchNormOutput {
     #[cfg(feature = "flex")]
     if flex::takes_channels(&x, [&gamma, &beta]) {
-        let (output, mean, variance) = flex::batch_norm_train(x, gamma, beta, epsilon, activation);
-        return BatchNormOutput { output, mean, variance };
+        let (fused, left) = activation.fused();
+        let (output, mean, variance) = flex::batch_norm_train(x, gamma, beta, epsilon, fused);
+        return BatchNormOutput { output: activate(output, left), mean, variance };
     }
     let result = burn_batch_norm_train(x, gamma, beta, epsilon);
     BatchNormOutput {
@@ -109,7 +111,8 @@ pub fn batch_norm_train(
 pub fn scale_shift(x: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, activation: Activation) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if flex::takes_channels(&x, [&scale, &shift]) {
-        return flex::scale_shift(x, scale, shift, activation);
+        let (fused, left) = activation.fused();
+        return activate(flex::scale_shift(x, scale, shift, fused), left);
     }
     let [channels] = scale.dims();
     let shape = [1, channels, 1, 1];
@@ -138,5 +141,7 @@ pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<
         Activation::None => x,
         Activation::Relu => burn::tensor::activation::relu(x),
         Activation::Relu6 => x.clamp(0.0, 6.0),
+        Activation::HardSigmoid => (x + 3.0).clamp(0.0, 6.0) / 6.0,
+        Activation::HardSwish => x.clone() * ((x + 3.0).clamp(0.0, 6.0) / 6.0),
     }
 }

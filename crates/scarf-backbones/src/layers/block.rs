@@ -7,6 +7,7 @@ use scarf_kernels::Activation;
 
 use super::conv::{Conv2d, Conv2dConfig};
 use super::norm::{BatchNorm, NormConfig};
+use crate::feature_map::FeatureMap;
 
 /// The recipe of a [`ConvBlock`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,15 +50,18 @@ pub struct ConvBlock {
 
 impl ConvBlock {
     /// From `[batch, in, height, width]` to `[batch, out, height', width']`.
-    ///
+    pub fn forward<M: FeatureMap>(&self, x: M) -> M {
+        x.conv_block(self)
+    }
+
     /// A normalisation by fixed statistics is multiplied into the kernel, so that the whole block
     /// is one pass over the pixels.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    pub(crate) fn compute(&self, x: Tensor<4>) -> Tensor<4> {
         let Some(norm) = &self.norm else {
-            return self.conv.forward(x, self.activation);
+            return self.conv.compute(x, self.activation);
         };
         if norm.trains_on(&x) {
-            return norm.forward(self.conv.forward(x, Activation::None), self.activation);
+            return norm.forward(self.conv.compute(x, Activation::None), self.activation);
         }
         let (scale, shift) = norm.fixed();
         let shift = match &self.conv.bias {

@@ -7,6 +7,7 @@ use scarf_kernels::{Activation, ConvGeometry};
 use serde::{Deserialize, Serialize};
 
 use super::init::{Fan, Initializer, constant};
+use crate::feature_map::FeatureMap;
 
 /// How many zeros stand around a convolution's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,7 +146,11 @@ pub struct Conv2d {
 
 impl Conv2d {
     /// `activation(conv(x))`: from `[batch, in, height, width]` to `[batch, out, height', width']`.
-    pub fn forward(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
+    pub fn forward<M: FeatureMap>(&self, x: M, activation: Activation) -> M {
+        x.conv(self, activation)
+    }
+
+    pub(crate) fn compute(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
         let bias = self.bias.as_ref().map(Param::val);
         self.forward_with(x, self.weight.val(), bias, activation)
     }

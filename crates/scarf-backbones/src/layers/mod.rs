@@ -13,5 +13,5 @@ pub use block::{ConvBlock, ConvBlockConfig};
 pub use conv::{Conv2d, Conv2dConfig, Padding};
 pub use init::{Fan, Initializer};
 pub use norm::{BatchNorm, NormConfig};
-pub use pool::{MaxPool2d, max_pool2d};
+pub use pool::MaxPool2d;
 pub use scarf_kernels::Activation;

@@ -16,13 +16,15 @@ pub struct MaxPool2d {
     pub ceil: bool,
 }
 
-/// The largest of each window, per channel: `[batch, channels, height', width']`.
-pub fn max_pool2d(x: Tensor<4>, pool: MaxPool2d) -> Tensor<4> {
-    let options = MaxPoolOptions::new([pool.kernel; 2])
-        .with_stride([pool.stride; 2])
-        .with_padding([pool.padding; 2])
-        .with_ceil_mode(pool.ceil);
-    scarf_kernels::max_pool2d(x, options)
+impl MaxPool2d {
+    /// The largest of each window, per channel: `[batch, channels, height', width']`.
+    pub(crate) fn compute(self, x: Tensor<4>) -> Tensor<4> {
+        let options = MaxPoolOptions::new([self.kernel; 2])
+            .with_stride([self.stride; 2])
+            .with_padding([self.padding; 2])
+            .with_ceil_mode(self.ceil);
+        scarf_kernels::max_pool2d(x, options)
+    }
 }
 
 #[cfg(test)]
@@ -34,7 +36,8 @@ mod tests {
     fn the_cut_window_counts_where_asked() {
         let x = Tensor::<4>::from_floats([[[[1., 2., 3.], [4., 5., 6.], [7., 8., 9.]]]], &Device::default());
         let pool = |ceil| MaxPool2d { kernel: 2, stride: 2, padding: 0, ceil };
-        let maxima = |pool| -> Vec<f32> { max_pool2d(x.clone(), pool).into_data().try_into_vec().unwrap() };
+        let maxima =
+            |pool: MaxPool2d| -> Vec<f32> { pool.compute(x.clone()).into_data().try_into_vec().unwrap() };
         assert_eq!(maxima(pool(false)), [5.0]);
         assert_eq!(maxima(pool(true)), [5.0, 6.0, 8.0, 9.0]);
         assert_eq!(maxima(MaxPool2d { kernel: 3, stride: 2, padding: 1, ceil: false }), [5.0, 6.0, 8.0, 9.0]);

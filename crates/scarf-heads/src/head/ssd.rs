@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use scarf_backbones::layers::{
     Activation, Conv2d, Conv2dConfig, ConvBlock, ConvBlockConfig, Initializer, NormConfig, Padding,
 };
-use scarf_backbones::{Level, Pyramid};
+use scarf_backbones::{FeatureMap, Level, Pyramid};
 use scarf_core::{BBox, Detection, Size};
 use serde::{Deserialize, Serialize};
 
@@ -149,7 +149,7 @@ pub struct Predictor {
 }
 
 impl Predictor {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    fn forward<M: FeatureMap>(&self, x: M) -> M {
         let x = match &self.dw {
             Some(dw) => dw.forward(x),
             None => x,

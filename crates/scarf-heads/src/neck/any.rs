@@ -1,7 +1,7 @@
 use burn::module::Module;
 use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
-use scarf_backbones::{Level, Pyramid};
+use scarf_backbones::{FeatureMap, Level, Pyramid};
 use serde::{Deserialize, Serialize};
 
 use super::{InitNeck, Neck, SsdExtras, SsdExtrasConfig};
@@ -29,7 +29,7 @@ impl Neck for AnyNeck {
         }
     }
 
-    fn forward(&self, features: Pyramid) -> Pyramid {
+    fn forward<M: FeatureMap>(&self, features: Pyramid<M>) -> Pyramid<M> {
         match self {
             Self::SsdExtras(neck) => neck.forward(features),
         }

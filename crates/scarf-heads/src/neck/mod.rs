@@ -6,7 +6,7 @@ mod ssd_extras;
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
-use scarf_backbones::{Level, Pyramid};
+use scarf_backbones::{FeatureMap, Level, Pyramid};
 
 pub use any::{AnyNeck, NeckConfig};
 pub use ssd_extras::{Extra, SsdExtras, SsdExtrasConfig};
@@ -19,7 +19,7 @@ pub trait Neck: Module + ModuleDisplay {
     fn levels(&self) -> Vec<Level>;
 
     /// Its pyramid, from the backbone's.
-    fn forward(&self, features: Pyramid) -> Pyramid;
+    fn forward<M: FeatureMap>(&self, features: Pyramid<M>) -> Pyramid<M>;
 }
 
 /// A recipe of a [`Neck`].

@@ -1,8 +1,8 @@
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
 use scarf_backbones::layers::{Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, NormConfig, Padding};
-use scarf_backbones::{Level, Pyramid};
+use scarf_backbones::{FeatureMap, Level, Pyramid};
 use serde::{Deserialize, Serialize};
 
 use super::{InitNeck, Neck};
@@ -91,7 +91,7 @@ pub struct Extra {
 }
 
 impl Extra {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    fn forward<M: FeatureMap>(&self, x: M) -> M {
         let x = self.squeeze.forward(x);
         self.expand.forward(match &self.dw {
             Some(dw) => dw.forward(x),
@@ -111,7 +111,7 @@ impl Neck for SsdExtras {
         levels
     }
 
-    fn forward(&self, features: Pyramid) -> Pyramid {
+    fn forward<M: FeatureMap>(&self, features: Pyramid<M>) -> Pyramid<M> {
         let mut maps = features.0;
         for extra in &self.extras {
             let last = maps.last().expect("a backbone has at least one level").clone();

@@ -5,10 +5,10 @@ use burn::tensor::ops::MaxPoolOptions;
 use crate::geometry::{Activation, ConvGeometry};
 
 impl Activation {
-    /// The bounds that values are cut off at, if any.
+    /// The bounds that values are cut off at, if any; what is no [fused](Self::fused) activation cuts nothing.
     pub(crate) fn clamp(self) -> Option<(f32, f32)> {
         match self {
-            Self::None => None,
+            Self::None | Self::HardSigmoid | Self::HardSwish => None,
             Self::Relu => Some((0.0, f32::INFINITY)),
             Self::Relu6 => Some((0.0, 6.0)),
         }

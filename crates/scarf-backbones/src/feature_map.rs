@@ -1,0 +1,97 @@
+//! The arithmetic of networks, apart from what carries it out.
+
+use burn::module::Param;
+use burn::tensor::Tensor;
+use burn::tensor::module::interpolate;
+use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
+use scarf_kernels::{Activation, activate};
+
+use crate::layers::{Conv2d, ConvBlock, MaxPool2d};
+
+/// What flows through a network: `[batch, channels, rows, columns]` numbers.
+///
+/// A network's `forward` is written once, over this trait, and read in more ways than one: a tensor
+/// computes it, another implementation may record it.
+pub trait FeatureMap: Clone {
+    /// `[batch, channels, rows, columns]`.
+    fn dims(&self) -> [usize; 4];
+
+    /// A convolution, then an activation.
+    fn conv(self, layer: &Conv2d, activation: Activation) -> Self;
+
+    /// A convolution with what follows it.
+    fn conv_block(self, layer: &ConvBlock) -> Self;
+
+    /// The largest of each window, per channel.
+    fn max_pool(self, pool: MaxPool2d) -> Self;
+
+    /// The mean over rows and columns: `[batch, channels, 1, 1]`.
+    fn mean_pixel(self) -> Self;
+
+    /// Element by element.
+    fn plus(self, other: Self) -> Self;
+
+    /// Element by element; of `gate` `[batch, channels, 1, 1]` one number goes for all rows and columns.
+    fn times(self, gate: Self) -> Self;
+
+    /// Element by element.
+    fn activate(self, activation: Activation) -> Self;
+
+    /// Each pixel's channels scaled to length 1, then by `scale` `[channels]` (ParseNet's, as SSD has it).
+    fn unit_length(self, scale: &Param<Tensor<1>>) -> Self;
+
+    /// To this many rows and columns, each the nearest one's copy (`floor(i * from / to)`).
+    fn resize_nearest(self, size: [usize; 2]) -> Self;
+
+    /// The channels of the first, then those of the next, and so on.
+    fn cat_channels(maps: Vec<Self>) -> Self;
+}
+
+impl FeatureMap for Tensor<4> {
+    fn dims(&self) -> [usize; 4] {
+        Tensor::dims(self)
+    }
+
+    fn conv(self, layer: &Conv2d, activation: Activation) -> Self {
+        layer.compute(self, activation)
+    }
+
+    fn conv_block(self, layer: &ConvBlock) -> Self {
+        layer.compute(self)
+    }
+
+    fn max_pool(self, pool: MaxPool2d) -> Self {
+        pool.compute(self)
+    }
+
+    fn mean_pixel(self) -> Self {
+        self.mean_dim(3).mean_dim(2)
+    }
+
+    fn plus(self, other: Self) -> Self {
+        self + other
+    }
+
+    fn times(self, gate: Self) -> Self {
+        self * gate
+    }
+
+    fn activate(self, activation: Activation) -> Self {
+        activate(self, activation)
+    }
+
+    fn unit_length(self, scale: &Param<Tensor<1>>) -> Self {
+        // Under the root, so that the gradient at a pixel of zeros is finite.
+        let length = (self.clone().square().sum_dim(1) + 1e-10).sqrt();
+        let channels = scale.dims()[0];
+        self / length * scale.val().reshape([1, channels, 1, 1])
+    }
+
+    fn resize_nearest(self, size: [usize; 2]) -> Self {
+        interpolate(self, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size(size))
+    }
+
+    fn cat_channels(maps: Vec<Self>) -> Self {
+        Tensor::cat(maps, 1)
+    }
+}
