@@ -15,6 +15,8 @@ pub struct BoxCoder {
 }
 
 impl BoxCoder {
+    /// That of Faster R-CNN's first stage.
+    pub const UNIT: Self = Self { weights: [1.0; 4] };
     /// SSD's, and that of Faster R-CNN's second stage.
     pub const SSD: Self = Self { weights: [10.0, 10.0, 5.0, 5.0] };
 

@@ -171,7 +171,7 @@ fn roi_align_of_cells(x: Tensor<4>, regions: &[Region], options: RoiAlign) -> Te
     let axes: Vec<_> = regions.iter().map(|region| options.axes(region, [height, width])).collect();
     let each = 2 * options.samples;
     let dtype = cells.dtype();
-    let mut sum = Tensor::zeros([count, channels], &device).cast(dtype);
+    let mut sum = Tensor::<2>::zeros([count, channels], &device).cast(dtype);
     for (down, across) in (0..each).flat_map(|down| (0..each).map(move |across| (down, across))) {
         let (mut places, mut weights) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for (region, [vertical, horizontal]) in regions.iter().zip(&axes) {
