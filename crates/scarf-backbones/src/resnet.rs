@@ -4,13 +4,14 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use scarf_kernels::activate;
+use scarf_weights::{Allow, Rename, Weights, WeightsError};
 use serde::{Deserialize, Serialize};
 
 use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_norm, check_outputs};
 use crate::layers::{
     Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, MaxPool2d, NormConfig, max_pool2d,
 };
-use crate::weights::{Allow, Rename, Weights, WeightsError};
+use crate::weights::ModuleWeights;
 
 const NAME: &str = "resnet";
 /// The pooling after the stem.

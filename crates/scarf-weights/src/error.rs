@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::LoadReport;
+use crate::LoadReport;
 
-/// Why weights could not be read, changed, loaded or written.
+/// Why weights could not be read, changed, fitted or written.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
     /// The file cannot be read or written.
@@ -62,20 +62,4 @@ pub enum WeightsError {
     /// The weights are not the module's.
     #[error("the weights do not fit the model: {0}")]
     Mismatch(Box<LoadReport>),
-    /// A pattern of parameters to freeze matches none.
-    #[error("no parameter matches `{pattern}`; the model has {known}")]
-    NothingMatches {
-        /// The pattern.
-        pattern: String,
-        /// Some of the names that there are.
-        known: String,
-    },
-    /// More stages were to be frozen than there are.
-    #[error("{asked} stages cannot be frozen: the backbone has {there}")]
-    Stages {
-        /// How many were asked for.
-        asked: usize,
-        /// How many there are.
-        there: usize,
-    },
 }

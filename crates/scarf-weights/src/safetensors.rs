@@ -8,7 +8,7 @@ use half::{bf16, f16};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use super::{Array, Weights, WeightsError};
+use crate::{Array, Weights, WeightsError};
 
 impl Weights {
     /// Reads a safetensors file; every element becomes f32 exactly.
