@@ -10,12 +10,20 @@
 //! # }
 //! ```
 
+mod element;
 mod error;
+mod file;
 mod fold;
+mod mxnet;
+mod pytorch;
 mod report;
 mod safetensors;
+mod stored;
 mod weights;
 
+pub use element::Element;
 pub use error::WeightsError;
+pub use file::{Format, Listed, Listing};
 pub use report::{Allow, LoadReport, Misshapen};
+pub use safetensors::Precision;
 pub use weights::{Array, Rename, Weights};
