@@ -6,14 +6,15 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, and the crates of the workspace that it may know. No other arrow is allowed.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("scarf-core", &[]),
     ("scarf-data", &["scarf-core"]),
     ("scarf-metrics", &["scarf-core"]),
     ("scarf-hpo", &[]),
     ("scarf-study", &["scarf-hpo"]),
+    ("scarf-weights", &[]),
     ("scarf-kernels", &[]),
-    ("scarf-backbones", &["scarf-kernels"]),
+    ("scarf-backbones", &["scarf-kernels", "scarf-weights"]),
     ("scarf-heads", &["scarf-backbones", "scarf-core", "scarf-kernels"]),
     ("scarf-train", &["scarf-backbones", "scarf-core", "scarf-data", "scarf-heads", "scarf-metrics"]),
     (
@@ -28,6 +29,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "scarf-metrics",
             "scarf-study",
             "scarf-train",
+            "scarf-weights",
         ],
     ),
     ("xtask", &["scarf-hpo", "scarf-study"]),
@@ -35,7 +37,8 @@ const ARROWS: [(&str, &[&str]); 12] = [
 ];
 
 /// Crates in whose tree burn must not appear.
-const PLAIN: [&str; 6] = ["scarf-core", "scarf-data", "scarf-metrics", "scarf-hpo", "scarf-study", "xtask"];
+const PLAIN: [&str; 7] =
+    ["scarf-core", "scarf-data", "scarf-metrics", "scarf-hpo", "scarf-study", "scarf-weights", "xtask"];
 
 fn cargo(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO")).args(arguments).output().expect("cargo starts");
