@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, and the crates of the workspace that it may know. No other arrow is allowed.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("scarf-core", &[]),
     ("scarf-data", &["scarf-core"]),
     ("scarf-metrics", &["scarf-core"]),
@@ -15,6 +15,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("scarf-kernels", &[]),
     ("scarf-backbones", &["scarf-kernels"]),
     ("scarf-heads", &["scarf-backbones", "scarf-core", "scarf-kernels"]),
+    ("scarf-onnx", &["scarf-backbones", "scarf-core", "scarf-heads"]),
     ("scarf-train", &["scarf-backbones", "scarf-core", "scarf-data", "scarf-heads", "scarf-metrics"]),
     (
         "scarf",
@@ -26,6 +27,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "scarf-hpo",
             "scarf-kernels",
             "scarf-metrics",
+            "scarf-onnx",
             "scarf-study",
             "scarf-train",
         ],
@@ -121,7 +123,7 @@ fn burn_is_built_once() {
     };
     let below: BTreeSet<String> = features(&["normal,build", "--package", "burn"]).into_keys().collect();
     let all = features(&["normal,build,dev", "--workspace"]);
-    let users = ["scarf-kernels", "scarf-backbones", "scarf-heads", "scarf-train", "scarf"];
+    let users = ["scarf-kernels", "scarf-backbones", "scarf-heads", "scarf-onnx", "scarf-train", "scarf"];
     for user in users {
         for edges in ["normal,build", "normal,build,dev"] {
             let own = features(&[edges, "--package", user]);

@@ -14,4 +14,4 @@ pub use conv::{Conv2d, Conv2dConfig, Padding};
 pub use init::{Fan, Initializer};
 pub use norm::{BatchNorm, NormConfig};
 pub use pool::MaxPool2d;
-pub use scarf_kernels::Activation;
+pub use scarf_kernels::{Activation, ConvGeometry};
