@@ -1,6 +1,7 @@
 //! Graphs of ONNX operators (<https://onnx.ai/onnx/operators/>), opset 17.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::rc::Rc;
 
 use half::f16;
@@ -219,6 +220,11 @@ impl Graph {
         self.outputs.push(Port { value, element, shape: shape.to_vec() });
     }
 
+    /// The name, shape and kind of each output, as a person reads them: `boxes [batch, 200, 4] f32`.
+    pub fn outputs(&self) -> impl Iterator<Item = String> {
+        self.outputs.iter().map(Port::to_string)
+    }
+
     /// Text that the file carries under a key.
     pub fn set_metadata(&mut self, key: impl Into<String>, text: impl Into<String>) {
         self.metadata.insert(key.into(), text.into());
@@ -286,6 +292,17 @@ impl Constant {
             .int(2, self.element as i64)
             .text(8, &self.value.0)
             .bytes(9, &self.bytes)
+    }
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let extent = |dim: &Dim| match dim {
+            Dim::Is(extent) => extent.to_string(),
+            Dim::Any(name) => (*name).to_owned(),
+        };
+        let shape: Vec<String> = self.shape.iter().map(extent).collect();
+        write!(f, "{} [{}] {}", self.value.0, shape.join(", "), format!("{:?}", self.element).to_lowercase())
     }
 }
 
