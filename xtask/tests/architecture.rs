@@ -12,8 +12,9 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("scarf-metrics", &["scarf-core"]),
     ("scarf-hpo", &[]),
     ("scarf-study", &["scarf-hpo"]),
+    ("scarf-weights", &[]),
     ("scarf-kernels", &[]),
-    ("scarf-backbones", &["scarf-kernels"]),
+    ("scarf-backbones", &["scarf-kernels", "scarf-weights"]),
     ("scarf-heads", &["scarf-backbones", "scarf-core", "scarf-kernels"]),
     ("scarf-onnx", &["scarf-backbones", "scarf-core", "scarf-heads"]),
     ("scarf-train", &["scarf-backbones", "scarf-core", "scarf-data", "scarf-heads", "scarf-metrics"]),
@@ -30,6 +31,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
             "scarf-onnx",
             "scarf-study",
             "scarf-train",
+            "scarf-weights",
         ],
     ),
     ("xtask", &["scarf-hpo", "scarf-study"]),
@@ -37,7 +39,8 @@ const ARROWS: [(&str, &[&str]); 13] = [
 ];
 
 /// Crates in whose tree burn must not appear.
-const PLAIN: [&str; 6] = ["scarf-core", "scarf-data", "scarf-metrics", "scarf-hpo", "scarf-study", "xtask"];
+const PLAIN: [&str; 7] =
+    ["scarf-core", "scarf-data", "scarf-metrics", "scarf-hpo", "scarf-study", "scarf-weights", "xtask"];
 
 fn cargo(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO")).args(arguments).output().expect("cargo starts");

@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
+use scarf_weights::{Allow, LoadReport, Weights, WeightsError};
 use serde::{Deserialize, Serialize};
 
 use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid};
@@ -11,7 +12,7 @@ use crate::mobilenet_v1::{MobileNetV1, MobileNetV1Config};
 use crate::mobilenet_v2::{MobileNetV2, MobileNetV2Config};
 use crate::resnet::{ResNet, ResNetConfig};
 use crate::vgg::{Vgg, VggConfig};
-use crate::weights::{Allow, LoadReport, Weights, WeightsError};
+use crate::weights::ModuleWeights;
 
 /// One enum of recipes and one of networks, and what both pass on to their variants.
 macro_rules! backbones {

@@ -6,7 +6,7 @@ use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use scarf_kernels::{Activation, activate};
 
-use crate::layers::{Conv2d, ConvBlock, MaxPool2d};
+use crate::layers::{BatchNorm, Conv2d, ConvBlock, ConvTranspose2d, MaxPool2d};
 
 /// What flows through a network: `[batch, channels, rows, columns]` numbers.
 ///
@@ -21,6 +21,12 @@ pub trait FeatureMap: Clone {
 
     /// A convolution with what follows it.
     fn conv_block(self, layer: &ConvBlock) -> Self;
+
+    /// A transposed convolution.
+    fn conv_transpose(self, layer: &ConvTranspose2d) -> Self;
+
+    /// A normalisation, then an activation.
+    fn norm(self, layer: &BatchNorm, activation: Activation) -> Self;
 
     /// The largest of each window, per channel.
     fn max_pool(self, pool: MaxPool2d) -> Self;
@@ -43,6 +49,9 @@ pub trait FeatureMap: Clone {
     /// To this many rows and columns, each the nearest one's copy (`floor(i * from / to)`).
     fn resize_nearest(self, size: [usize; 2]) -> Self;
 
+    /// The first rows and columns, as many as there are in `size`.
+    fn crop(self, size: [usize; 2]) -> Self;
+
     /// The channels of the first, then those of the next, and so on.
     fn cat_channels(maps: Vec<Self>) -> Self;
 }
@@ -58,6 +67,14 @@ impl FeatureMap for Tensor<4> {
 
     fn conv_block(self, layer: &ConvBlock) -> Self {
         layer.compute(self)
+    }
+
+    fn conv_transpose(self, layer: &ConvTranspose2d) -> Self {
+        layer.compute(self)
+    }
+
+    fn norm(self, layer: &BatchNorm, activation: Activation) -> Self {
+        layer.forward(self, activation)
     }
 
     fn max_pool(self, pool: MaxPool2d) -> Self {
@@ -89,6 +106,11 @@ impl FeatureMap for Tensor<4> {
 
     fn resize_nearest(self, size: [usize; 2]) -> Self {
         interpolate(self, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size(size))
+    }
+
+    fn crop(self, [rows, columns]: [usize; 2]) -> Self {
+        let [batch, channels, _, _] = self.dims();
+        self.slice([0..batch, 0..channels, 0..rows, 0..columns])
     }
 
     fn cat_channels(maps: Vec<Self>) -> Self {

@@ -3,21 +3,53 @@
 use burn::module::{Flag, Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 use regex::Regex;
+use scarf_weights::Weights;
 
 use crate::backbone::Backbone;
-use crate::weights::{ParameterPath, Weights, WeightsError, compile};
+use crate::path::ParameterPath;
+use crate::weights::ModuleWeights;
+
+/// Why nothing was frozen.
+#[derive(Debug, thiserror::Error)]
+pub enum FreezeError {
+    /// A pattern of names is no regular expression.
+    #[error("the pattern `{pattern}`: {problem}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A pattern matches no parameter.
+    #[error("no parameter matches `{pattern}`; the model has {known}")]
+    NothingMatches {
+        /// The pattern.
+        pattern: String,
+        /// Some of the names that there are.
+        known: String,
+    },
+    /// More stages were to be frozen than there are.
+    #[error("{asked} stages cannot be frozen: the backbone has {there}")]
+    Stages {
+        /// How many were asked for.
+        asked: usize,
+        /// How many there are.
+        there: usize,
+    },
+}
 
 /// `module` with every parameter whose path `pattern` matches frozen: it needs no gradient, and a
 /// batch normalisation there keeps its running statistics and normalises by them.
 ///
 /// # Errors
 /// If the pattern is no regular expression, or matches no parameter.
-pub fn freeze<M: Module>(module: M, pattern: &str) -> Result<M, WeightsError> {
-    let regex = compile(pattern)?;
+pub fn freeze<M: Module>(module: M, pattern: &str) -> Result<M, FreezeError> {
+    let regex = Regex::new(pattern)
+        .map_err(|error| FreezeError::Pattern { pattern: pattern.to_owned(), problem: error.to_string() })?;
     let weights = Weights::of(&module);
     if !weights.names().any(|name| regex.is_match(name)) {
         let known = weights.names().take(8).collect::<Vec<_>>().join(", ");
-        return Err(WeightsError::NothingMatches { pattern: pattern.to_owned(), known });
+        return Err(FreezeError::NothingMatches { pattern: pattern.to_owned(), known });
     }
     Ok(module.map(&mut Freezer { path: ParameterPath::default(), pattern: regex }))
 }
@@ -26,10 +58,10 @@ pub fn freeze<M: Module>(module: M, pattern: &str) -> Result<M, WeightsError> {
 ///
 /// # Errors
 /// If it has fewer stages.
-pub fn freeze_stages<B: Backbone>(backbone: B, count: usize) -> Result<B, WeightsError> {
+pub fn freeze_stages<B: Backbone>(backbone: B, count: usize) -> Result<B, FreezeError> {
     let stages = backbone.stages();
     if count > stages.len() {
-        return Err(WeightsError::Stages { asked: count, there: stages.len() });
+        return Err(FreezeError::Stages { asked: count, there: stages.len() });
     }
     stages[..count].iter().try_fold(backbone, |backbone, stage| freeze(backbone, stage))
 }

@@ -1,7 +1,7 @@
 //! Networks that turn images into feature maps of several strides, on burn.
 //!
 //! A recipe ([`BackboneConfig`], plain data) makes a network ([`AnyBackbone`]); the network
-//! announces its [`Level`]s and gives a [`Pyramid`] of them. [`Weights`] go in and out by name.
+//! announces its [`Level`]s and gives a [`Pyramid`] of them. [`Weights`] go in and out by name ([`ModuleWeights`]).
 
 mod any;
 mod backbone;
@@ -11,6 +11,7 @@ pub mod layers;
 mod mobilenet_v1;
 mod mobilenet_v2;
 mod names;
+mod path;
 mod resnet;
 mod vgg;
 mod weights;
@@ -18,10 +19,11 @@ mod weights;
 pub use any::{AnyBackbone, BackboneConfig};
 pub use backbone::{Backbone, ConfigError, Level, Normalization, Pyramid};
 pub use feature_map::FeatureMap;
-pub use freeze::{freeze, freeze_stages};
+pub use freeze::{FreezeError, freeze, freeze_stages};
 pub use mobilenet_v1::{MobileNetV1, MobileNetV1Config};
 pub use mobilenet_v2::{Flavor, MobileNetV2, MobileNetV2Config, Tap};
 pub use names::parameter_names;
 pub use resnet::{ResNet, ResNetConfig, ResNetVariant};
+pub use scarf_weights::{Allow, Array, LoadReport, Misshapen, Rename, Weights, WeightsError};
 pub use vgg::{Vgg, VggConfig, VggForm};
-pub use weights::{Allow, Array, LoadReport, Misshapen, Rename, Weights, WeightsError};
+pub use weights::ModuleWeights;

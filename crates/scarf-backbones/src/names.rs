@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;
 
-use crate::weights::ParameterPath;
+use crate::path::ParameterPath;
 
 /// The path of every floating-point parameter of `module`, as [`Weights`](crate::Weights) have it:
 /// `features.0.conv.weight`.

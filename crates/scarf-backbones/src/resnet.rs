@@ -3,12 +3,13 @@
 use burn::module::Module;
 use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
+use scarf_weights::{Allow, Rename, Weights, WeightsError};
 use serde::{Deserialize, Serialize};
 
 use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_norm, check_outputs};
 use crate::feature_map::FeatureMap;
 use crate::layers::{Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, MaxPool2d, NormConfig};
-use crate::weights::{Allow, Rename, Weights, WeightsError};
+use crate::weights::ModuleWeights;
 
 const NAME: &str = "resnet";
 /// The pooling after the stem.

@@ -3,12 +3,13 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
+use scarf_weights::{Allow, Rename, Weights, WeightsError};
 use serde::{Deserialize, Serialize};
 
 use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_norm, check_outputs};
 use crate::feature_map::FeatureMap;
 use crate::layers::{Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, MaxPool2d, NormConfig, Padding};
-use crate::weights::{Allow, Rename, Weights, WeightsError};
+use crate::weights::ModuleWeights;
 
 const NAME: &str = "vgg";
 /// Convolutions and channels of each stage.

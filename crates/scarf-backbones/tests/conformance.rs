@@ -4,7 +4,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Distribution, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use scarf_backbones::{AnyBackbone, Backbone, BackboneConfig, Weights, freeze, freeze_stages};
+use scarf_backbones::{AnyBackbone, Backbone, BackboneConfig, ModuleWeights, Weights, freeze, freeze_stages};
 
 macro_rules! conforms {
     ($($name:ident: $recipe:literal, $levels:expr;)*) => {

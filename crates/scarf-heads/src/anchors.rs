@@ -38,6 +38,14 @@ pub enum AnchorConfig {
         #[serde(default)]
         steps: Option<Vec<f32>>,
     },
+    /// torchvision's `AnchorGenerator`, of Faster R-CNN: a level has each size at each ratio, in whole
+    /// pixels of the image that the model is fed, centred on the cells' first corners.
+    Rcnn {
+        /// For each level its sizes: sides of squares of the anchors' areas.
+        sizes: Vec<Vec<f32>>,
+        /// Height over width, in order.
+        ratios: Vec<f32>,
+    },
     /// Shapes written out, a list a level (as fitted to a data set).
     Shapes(Vec<Vec<[f32; 2]>>),
 }
@@ -80,7 +88,13 @@ impl AnchorConfig {
         }
     }
 
-    /// The shapes for this number of levels.
+    /// The anchors of torchvision's `fasterrcnn_resnet50_fpn`, for images of about 800 pixels.
+    pub fn torchvision_faster_rcnn() -> Self {
+        let sizes = [32.0, 64.0, 128.0, 256.0, 512.0].map(|size| vec![size]).to_vec();
+        Self::Rcnn { sizes, ratios: vec![0.5, 1.0, 2.0] }
+    }
+
+    /// The shapes for this number of levels: fractions of the image's sides, but pixels for `rcnn`.
     ///
     /// # Errors
     /// Where the settings are for another number of levels, or a scale or ratio is not positive.
@@ -98,6 +112,16 @@ impl AnchorConfig {
                     });
                 }
                 torchvision_shapes(ratios, scales)
+            }
+            Self::Rcnn { sizes, ratios } => {
+                if sizes.len() != levels {
+                    return Err(ConfigError::Levels {
+                        key: "anchors.rcnn.sizes",
+                        given: sizes.len(),
+                        levels,
+                    });
+                }
+                rcnn_shapes(sizes, ratios)
             }
             Self::Shapes(shapes) => {
                 if shapes.len() != levels {
@@ -120,8 +144,33 @@ impl AnchorConfig {
         }
     }
 
-    fn clips(&self) -> bool {
-        matches!(self, Self::Torchvision { .. })
+    /// Half of each extent in pixels, as it lies on an image.
+    fn half(&self, [w, h]: [f32; 2], [width, height]: [f32; 2]) -> [f32; 2] {
+        match self {
+            Self::Rcnn { .. } => [(w / 2.0).round_ties_even(), (h / 2.0).round_ties_even()],
+            // torchvision clips the shape, not the box: a wide anchor may still stick out.
+            Self::Torchvision { .. } => [w.min(1.0) * width / 2.0, h.min(1.0) * height / 2.0],
+            _ => [w * width / 2.0, h * height / 2.0],
+        }
+    }
+
+    /// Pixels from one centre of a level to the next, across and down.
+    fn step(&self, level: usize, [rows, columns]: [usize; 2], image: Size) -> Result<[f32; 2], ConfigError> {
+        if matches!(self, Self::Rcnn { .. }) {
+            return Ok([image.width as usize / columns.max(1), image.height as usize / rows.max(1)]
+                .map(|step| step as f32));
+        }
+        let Some(steps) = self.steps() else {
+            return Ok([image.width as f32 / columns as f32, image.height as f32 / rows as f32]);
+        };
+        let wrong =
+            ConfigError::Levels { key: "anchors.torchvision.steps", given: steps.len(), levels: level + 1 };
+        steps.get(level).map(|&step| [step; 2]).ok_or(wrong)
+    }
+
+    /// Where in its cell the centre is, in cells.
+    fn offset(&self) -> f32 {
+        if matches!(self, Self::Rcnn { .. }) { 0.0 } else { 0.5 }
     }
 }
 
@@ -159,6 +208,14 @@ fn torchvision_shapes(ratios: &[Vec<f32>], scales: &[f32]) -> Vec<Vec<[f32; 2]>>
         .collect()
 }
 
+fn rcnn_shapes(sizes: &[Vec<f32>], ratios: &[f32]) -> Vec<Vec<[f32; 2]>> {
+    let shape = |ratio: f32, size: f32| [size / ratio.sqrt(), size * ratio.sqrt()];
+    let level = |sizes: &Vec<f32>| {
+        ratios.iter().flat_map(|&ratio| sizes.iter().map(move |&size| shape(ratio, size))).collect()
+    };
+    sizes.iter().map(level).collect()
+}
+
 /// Lays the shapes over maps of `[rows, columns]` cells, finest first: rows, columns, shapes in
 /// that order of nesting, which is the order of the head's predictions. Boxes in pixels of the image.
 ///
@@ -170,29 +227,15 @@ pub fn anchors(
     image: Size,
 ) -> Result<Vec<BBox<f32>>, ConfigError> {
     let shapes = config.shapes(maps.len())?;
-    let (width, height) = (image.width as f32, image.height as f32);
+    let (width, height, offset) = (image.width as f32, image.height as f32, config.offset());
     let mut boxes = Vec::new();
     for (level, (&[rows, columns], shapes)) in maps.iter().zip(&shapes).enumerate() {
-        let step = match config.steps() {
-            Some(steps) => {
-                let step = *steps.get(level).ok_or(ConfigError::Levels {
-                    key: "anchors.torchvision.steps",
-                    given: steps.len(),
-                    levels: maps.len(),
-                })?;
-                [step, step]
-            }
-            None => [width / columns as f32, height / rows as f32],
-        };
+        let [across, down] = config.step(level, [rows, columns], image)?;
+        let halves: Vec<[f32; 2]> = shapes.iter().map(|&shape| config.half(shape, [width, height])).collect();
         for row in 0..rows {
             for column in 0..columns {
-                let (cx, cy) = ((column as f32 + 0.5) * step[0], (row as f32 + 0.5) * step[1]);
-                for &[w, h] in shapes {
-                    // torchvision clips the shape, not the box: a wide anchor may still stick out.
-                    let (w, h) = if config.clips() { (w.min(1.0), h.min(1.0)) } else { (w, h) };
-                    let (w, h) = (w * width / 2.0, h * height / 2.0);
-                    boxes.push(BBox::new(cx - w, cy - h, cx + w, cy + h));
-                }
+                let (cx, cy) = ((column as f32 + offset) * across, (row as f32 + offset) * down);
+                boxes.extend(halves.iter().map(|&[w, h]| BBox::new(cx - w, cy - h, cx + w, cy + h)));
             }
         }
     }

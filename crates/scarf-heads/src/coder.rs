@@ -12,6 +12,8 @@ pub struct BoxCoder {
 }
 
 impl BoxCoder {
+    /// That of Faster R-CNN's first stage.
+    pub const UNIT: Self = Self { weights: [1.0; 4] };
     /// SSD's, and that of Faster R-CNN's second stage.
     pub const SSD: Self = Self { weights: [10.0, 10.0, 5.0, 5.0] };
     /// The largest `dw`, `dh` that is decoded: sizes grow at most 1000/16 times.

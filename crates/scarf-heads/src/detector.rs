@@ -1,5 +1,6 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use scarf_backbones::{AnyBackbone, Backbone, BackboneConfig, Normalization};
 use scarf_core::{Detection, Size};
@@ -102,9 +103,10 @@ pub struct Detector<B = AnyBackbone, N = AnyNeck, H = AnyHead> {
 impl<B: Backbone, N: Neck, H: Head> Detector<B, N, H> {
     /// What training minimises. `images` `[batch, 3, height, width]`, RGB in `0..=255`; one
     /// [`Targets`] an image, in pixels of it.
-    pub fn loss(&self, images: Tensor<4>, targets: &[Targets]) -> Losses {
+    /// What is chosen at random is chosen by `rng`.
+    pub fn loss(&self, images: Tensor<4>, targets: &[Targets], rng: &mut dyn Rng) -> Losses {
         let size = size_of(&images);
-        self.head.loss(self.features(images), targets, size)
+        self.head.loss(self.features(images), targets, size, rng)
     }
 
     /// What there is on each image, best score first, in pixels of it. `images` as for [`loss`](Self::loss).
@@ -123,7 +125,8 @@ impl<B: Backbone, N: Neck, H: Head> Detector<B, N, H> {
         self.features(blank).0.iter().map(size).collect()
     }
 
-    fn features(&self, images: Tensor<4>) -> scarf_backbones::Pyramid {
+    /// What the head sees of `images`, as for [`loss`](Self::loss).
+    pub fn features(&self, images: Tensor<4>) -> scarf_backbones::Pyramid {
         self.neck.forward(self.backbone.forward(self.normalization.apply(images)))
     }
 }

@@ -12,6 +12,7 @@ mod error;
 mod head;
 mod matcher;
 mod neck;
+mod sampling;
 mod targets;
 mod weights;
 
@@ -21,9 +22,13 @@ pub use coverage::{Coverage, coverage, fit_anchors};
 pub use detector::{Detector, DetectorConfig, DetectorOf, InitBackbone};
 pub use error::ConfigError;
 pub use head::{
-    AnyHead, Head, HeadConfig, InitHead, LevelHead, MultiboxLoss, Postprocess, Predictions, Predictor,
-    Scores, SsdHead, SsdHeadConfig,
+    AnyHead, FasterRcnn, FasterRcnnConfig, Head, HeadConfig, InitHead, LevelHead, MultiboxLoss, Objectness,
+    Postprocess, Predictions, Predictor, Proposals, RoiConfig, RoiHead, Rpn, RpnConfig, Scores, SsdHead,
+    SsdHeadConfig, Verdicts,
 };
-pub use matcher::match_anchors;
-pub use neck::{AnyNeck, Extra, InitNeck, Neck, NeckConfig, SsdExtras, SsdExtrasConfig};
+pub use matcher::{Match, Matcher, match_anchors};
+pub use neck::{
+    AnyNeck, Extra, Fpn, FpnConfig, InitNeck, Mfn, MfnConfig, Neck, NeckConfig, Rise, SsdExtras,
+    SsdExtrasConfig,
+};
 pub use targets::{Losses, Targets};

@@ -31,6 +31,67 @@ pub fn match_anchors(anchors: &[BBox<f32>], objects: &[BBox<f32>], threshold: f3
     matched
 }
 
+/// What an anchor or a proposal answers for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Match {
+    /// The object of this index.
+    Object(usize),
+    /// No object.
+    Background,
+    /// Neither: it teaches nothing.
+    Between,
+}
+
+/// Faster R-CNN's matcher (Ren et al. 2015, section 3.1.2; torchvision's `Matcher`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Matcher {
+    /// IoU from which a box answers for the object that it overlaps most.
+    pub foreground: f32,
+    /// IoU under which it is background.
+    pub background: f32,
+    /// Whether the boxes that overlap an object most answer too, however little that is: each for the
+    /// object that it overlaps most itself.
+    pub low_quality: bool,
+}
+
+impl Matcher {
+    /// One answer a box. Ties go to the earlier object; without objects all is background.
+    pub fn run(&self, boxes: &[BBox<f32>], objects: &[BBox<f32>]) -> Vec<Match> {
+        let mut best = vec![(0, 0.0f32); boxes.len()];
+        let mut most = vec![0.0f32; objects.len()];
+        let mut overlaps = Vec::with_capacity(if self.low_quality { boxes.len() * objects.len() } else { 0 });
+        for (index, (object, most)) in objects.iter().zip(&mut most).enumerate() {
+            for (bbox, best) in boxes.iter().zip(&mut best) {
+                let iou = bbox.iou(object);
+                if iou > best.1 {
+                    *best = (index, iou);
+                }
+                *most = most.max(iou);
+                if self.low_quality {
+                    overlaps.push(iou);
+                }
+            }
+        }
+        let mut matches: Vec<Match> = best.iter().map(|&(index, iou)| self.of(index, iou)).collect();
+        for (overlaps, most) in overlaps.chunks_exact(boxes.len().max(1)).zip(most) {
+            for (at, _) in overlaps.iter().enumerate().filter(|&(_, iou)| *iou == most && most > 0.0) {
+                matches[at] = Match::Object(best[at].0);
+            }
+        }
+        matches
+    }
+
+    fn of(&self, object: usize, iou: f32) -> Match {
+        if iou < self.background {
+            Match::Background
+        } else if iou < self.foreground {
+            Match::Between
+        } else {
+            Match::Object(object)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,5 +111,23 @@ mod tests {
         assert_eq!(match_anchors(&anchors, &[whole, later], 0.5), [Some(1), Some(1), None, None]);
         assert_eq!(match_anchors(&anchors, &[], 0.5), [None; 4]);
         assert!(match_anchors(&[], &[whole], 0.5).is_empty());
+    }
+
+    #[test]
+    fn two_thresholds_and_the_best_of_an_object() {
+        let boxes = [
+            BBox::new(0.0, 0.0, 10.0, 10.0),
+            BBox::new(0.0, 0.0, 10.0, 6.0),
+            BBox::new(50.0, 50.0, 60.0, 60.0),
+            BBox::new(80.0, 80.0, 90.0, 90.0),
+        ];
+        let objects = [BBox::new(0.0, 0.0, 10.0, 9.0), BBox::new(58.0, 58.0, 70.0, 70.0)];
+        let matcher = Matcher { foreground: 0.7, background: 0.3, low_quality: false };
+        let (object, rest) = (Match::Object(0), Match::Background);
+        assert_eq!(matcher.run(&boxes, &objects), [object, Match::Between, rest, rest]);
+        let low = Matcher { low_quality: true, ..matcher };
+        assert_eq!(low.run(&boxes, &objects), [object, Match::Between, Match::Object(1), rest]);
+        assert_eq!(low.run(&boxes, &[]), [rest; 4]);
+        assert!(low.run(&[], &objects).is_empty());
     }
 }

@@ -7,7 +7,8 @@ impl<N, H> DetectorConfig<BackboneConfig, N, H> {
     /// detector of this recipe.
     ///
     /// Whole detectors are those of TensorFlow's model zoo, with names `extras.K.` and
-    /// `heads.M.{box,cls}.`; their boxes, written `ty, tx, th, tw`, are put into our order.
+    /// `heads.M.{box,cls}.`, whose boxes, written `ty, tx, th, tw`, are put into our order; and
+    /// torchvision's Faster R-CNN with FPN.
     ///
     /// # Errors
     /// If parts of a block are missing.
@@ -20,14 +21,30 @@ impl<N, H> DetectorConfig<BackboneConfig, N, H> {
                 weights.insert(name, x_first(array));
             }
         }
+        let weights = weights.rename(&torchvision_faster_rcnn()?)?;
         self.backbone.adapt(weights)?.rename(&[
             Rename::new(r"^extras\.(\d+)\.(squeeze|dw|expand)\.(weight|bias)$", "neck.extras.$1.$2.conv.$3")?,
             Rename::new(r"^heads\.(\d+)\.box\.", "heads.$1.boxes.")?,
             Rename::new(r"^heads\.(\d+\.(?:boxes|cls))\.dw\.(weight|bias)$", "head.heads.$1.dw.conv.$2")?,
             Rename::new(r"^heads\.(\d+\.(?:boxes|cls))\.(?:pw\.)?(weight|bias)$", "head.heads.$1.conv.$2")?,
             Rename::new(r"^(features|stem|stages|atrous)\.", "backbone.$1.")?,
+            Rename::new(r"^head\.roi\.bbox\.", "head.roi.boxes.")?,
         ])
     }
+}
+
+/// From torchvision's names; its FPN's had one number less until 0.15.
+fn torchvision_faster_rcnn() -> Result<[Rename; 8], WeightsError> {
+    Ok([
+        Rename::new(r"^backbone\.body\.", "")?,
+        Rename::new(r"^backbone\.fpn\.(inner|layer)_blocks\.(\d+)\.(?:0\.)?", "neck.$1.$2.")?,
+        Rename::new(r"^rpn\.head\.conv\.(?:(\d+)\.0\.)", "head.rpn.convs.$1.")?,
+        Rename::new(r"^rpn\.head\.conv\.", "head.rpn.convs.0.")?,
+        Rename::new(r"^rpn\.head\.cls_logits\.", "head.rpn.cls.")?,
+        Rename::new(r"^rpn\.head\.bbox_pred\.", "head.rpn.boxes.")?,
+        Rename::new(r"^roi_heads\.box_head\.", "head.roi.")?,
+        Rename::new(r"^roi_heads\.box_predictor\.(cls|bbox)_(?:score|pred)\.", "head.roi.$1.")?,
+    ])
 }
 
 /// Swaps the rows 0 and 1, and 2 and 3, of each four: an anchor's `y, x, h, w` to `x, y, w, h`.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use scarf_backbones::{Allow, Weights};
+use scarf_backbones::{Allow, ModuleWeights, Weights};
 use scarf_core::{BBox, Size};
 use scarf_heads::{AnyHead, BoxCoder, Detector, DetectorConfig, Predictions};
 use serde_json::json;

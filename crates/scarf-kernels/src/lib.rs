@@ -14,16 +14,18 @@ mod cpu;
 mod flex;
 mod geometry;
 mod memory;
+mod region;
 mod threads;
 
-use burn::tensor::Tensor;
 use burn::tensor::module::{
     batch_norm_train as burn_batch_norm_train, conv2d as burn_conv2d, max_pool2d as burn_max_pool2d,
 };
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions, PadMode};
+use burn::tensor::{Int, Tensor, TensorData};
 
 pub use geometry::{Activation, ConvGeometry};
 pub use memory::keep_freed_memory;
+pub use region::{Region, RoiAlign};
 pub use threads::on_workers;
 
 /// `activation(conv(x, weight) + bias)`.
@@ -133,6 +135,57 @@ pub fn max_pool2d(x: Tensor<4>, options: MaxPoolOptions<2>) -> Tensor<4> {
         return flex::max_pool2d(x, options);
     }
     burn_max_pool2d(x, options)
+}
+
+/// Each region of `x` `[batch, channels, height, width]` read in equal bins:
+/// `[regions, channels, rows, columns]`, in the order of the regions (He et al. 2017; torchvision's
+/// `roi_align` with `aligned=False`).
+///
+/// A bin's value is the mean of points spread evenly in it, each interpolated between its four cells.
+/// Differentiable in `x`. Without regions, an empty tensor.
+///
+/// # Panics
+///
+/// If a region's image is none of the batch's, or `size` or `samples` is 0.
+pub fn roi_align(x: Tensor<4>, regions: &[Region], options: RoiAlign) -> Tensor<4> {
+    let [images, channels, _, _] = x.dims();
+    assert!(regions.iter().all(|region| region.image < images), "a region of no image of {images}");
+    assert!(options.size.iter().all(|&bins| bins > 0) && options.samples > 0, "{options:?}");
+    if regions.is_empty() {
+        return Tensor::empty([0, channels, options.size[0], options.size[1]], &x.device());
+    }
+    #[cfg(feature = "flex")]
+    if flex::takes_regions(&x, regions) {
+        return flex::roi_align(x, regions, options);
+    }
+    roi_align_of_cells(x, regions, options)
+}
+
+/// [`roi_align`] by burn's operations: tap after tap, each cell's channels selected and weighted.
+fn roi_align_of_cells(x: Tensor<4>, regions: &[Region], options: RoiAlign) -> Tensor<4> {
+    let device = x.device();
+    let [images, channels, height, width] = x.dims();
+    let cells = x.permute([0, 2, 3, 1]).reshape([images * height * width, channels]);
+    let [rows, columns] = options.size;
+    let count = regions.len() * rows * columns;
+    let axes: Vec<_> = regions.iter().map(|region| options.axes(region, [height, width])).collect();
+    let each = 2 * options.samples;
+    let dtype = cells.dtype();
+    let mut sum = Tensor::<2>::zeros([count, channels], &device).cast(dtype);
+    for (down, across) in (0..each).flat_map(|down| (0..each).map(move |across| (down, across))) {
+        let (mut places, mut weights) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for (region, [vertical, horizontal]) in regions.iter().zip(&axes) {
+            for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
+                let ((y, down), (x, across)) = (vertical.bin(row)[down], horizontal.bin(column)[across]);
+                places.push(((region.image * height + y as usize) * width + x as usize) as i64);
+                weights.push(down * across);
+            }
+        }
+        let places = Tensor::<1, Int>::from_data(TensorData::new(places, [count]), &device);
+        let weights = Tensor::<2>::from_data(TensorData::new(weights, [count, 1]), &device);
+        sum = sum + cells.clone().select(0, places) * weights.cast(dtype);
+    }
+    sum.reshape([regions.len(), rows, columns, channels]).permute([0, 3, 1, 2])
 }
 
 /// The activation alone, elementwise.

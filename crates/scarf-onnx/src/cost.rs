@@ -47,6 +47,14 @@ impl Graph {
         &self.layers
     }
 
+    /// Adds a layer; one that was here before has its parameters no second time.
+    pub(crate) fn layer(&mut self, mut layer: Layer) {
+        if self.layers.iter().any(|before| before.name == layer.name) {
+            layer.cost.parameters = 0;
+        }
+        self.layers.push(layer);
+    }
+
     /// All layers together.
     pub fn cost(&self) -> Cost {
         self.layers.iter().fold(Cost::default(), |sum, layer| sum + layer.cost)

@@ -5,8 +5,7 @@ use scarf_core::Classes;
 use scarf_heads::{AnyHead, Detector, DetectorConfig, HeadConfig, Neck};
 use serde_json::json;
 
-use crate::graph::{Dim, Element};
-use crate::{ExportError, Graph, Trace, Traced, ssd, suppress};
+use crate::{ExportError, Graph, Trace, Traced, faster_rcnn, ssd, suppress};
 
 /// What an exported graph ends with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,7 +20,9 @@ pub struct ExportOptions {
 ///
 /// Its input is `images` `[batch, 3, size, size]`, RGB in `0..=255`. It gives
 /// - without suppression `scores` `[batch, anchors, classes]` in `0..=1`, background left out, and `boxes`
-///   `[batch, anchors, 4]`, xyxy in pixels of the input, not clipped;
+///   `[batch, anchors, 4]`, xyxy in pixels of the input, not clipped; of Faster R-CNN `scores`
+///   `[batch, proposals, classes]` and `boxes` `[batch, proposals, classes, 4]`, clipped, and zeros where there
+///   are fewer proposals;
 /// - with it `boxes` `[batch, detections, 4]`, `scores` and `labels` (classes from 0) `[batch, detections]`,
 ///   best first, and `count` `[batch]`: how many rows are detections of that image. The others are
 ///   padding: score 0, label -1. The list is that of [`Detector::detect`].
@@ -44,19 +45,32 @@ pub fn export(
     if let Some(level) = maps.iter().position(|map| map.dims().contains(&0)) {
         return Err(ExportError::Small { size: config.size, level });
     }
-    let AnyHead::Ssd(head) = &detector.head;
-    let HeadConfig::Ssd(settings) = &config.head;
-    let predicted = ssd::predict(&trace, head, settings, maps, classes.len(), config.image())?;
-    let mut graph = trace.finish();
-    if options.nms {
-        let postprocess = &settings.postprocess;
-        suppress::detections(&mut graph, &predicted, postprocess, classes.len(), config.image());
-    } else {
-        let [batch, anchors] = [Dim::Any("batch"), Dim::Is(predicted.anchors)];
-        let width = Dim::Is(classes.len());
-        graph.output("scores", &predicted.scores, Element::F32, &[batch, anchors, width]);
-        graph.output("boxes", &predicted.boxes, Element::F32, &[batch, anchors, Dim::Is(4)]);
-    }
+    let mut graph = match (&detector.head, &config.head) {
+        (AnyHead::Ssd(head), HeadConfig::Ssd(settings)) => {
+            let predicted = ssd::predict(&trace, head, settings, maps, classes.len(), config.image())?;
+            let mut graph = trace.finish();
+            if options.nms {
+                let settings = &settings.postprocess;
+                suppress::detections(&mut graph, &predicted, settings, classes.len(), config.image())
+                    .output(&mut graph);
+            } else {
+                predicted.output(&mut graph, classes.len());
+            }
+            graph
+        }
+        (AnyHead::FasterRcnn(head), HeadConfig::FasterRcnn(settings)) => {
+            let pyramid = (maps, &detector.neck.levels()[..]);
+            let judged = faster_rcnn::judge(&trace, head, settings, pyramid, classes.len(), config.image())?;
+            let mut graph = trace.finish();
+            if options.nms {
+                faster_rcnn::detections(&mut graph, &judged, &settings.roi, classes.len()).output(&mut graph);
+            } else {
+                judged.output(&mut graph, classes.len());
+            }
+            graph
+        }
+        _ => return Err(ExportError::Recipe { part: "head" }),
+    };
     graph.set_metadata("classes", json!(classes).to_string());
     graph.set_metadata("size", config.size.to_string());
     graph.set_metadata(

@@ -6,9 +6,11 @@
 //!
 //! Architecture invariant: files and pictures are for others; so is running a graph.
 
+mod boxes;
 mod cost;
 mod error;
 mod export;
+mod faster_rcnn;
 mod graph;
 mod proto;
 mod ssd;

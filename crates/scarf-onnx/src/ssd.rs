@@ -3,7 +3,8 @@
 use scarf_core::{BBox, Size};
 use scarf_heads::{BoxCoder, Head, Scores, SsdHead, SsdHeadConfig};
 
-use crate::graph::Attribute;
+use crate::boxes::{decode, flatten};
+use crate::graph::{Attribute, Dim, Element};
 use crate::{ExportError, Graph, Trace, Traced, Value};
 
 /// What is said of every anchor, before suppression.
@@ -14,6 +15,15 @@ pub(crate) struct Predicted {
     pub boxes: Value,
     /// Anchors of an image.
     pub anchors: usize,
+}
+
+impl Predicted {
+    /// Makes it the graph's outputs.
+    pub(crate) fn output(&self, graph: &mut Graph, classes: usize) {
+        let [batch, anchors] = [Dim::Any("batch"), Dim::Is(self.anchors)];
+        graph.output("scores", &self.scores, Element::F32, &[batch, anchors, Dim::Is(classes)]);
+        graph.output("boxes", &self.boxes, Element::F32, &[batch, anchors, Dim::Is(4)]);
+    }
 }
 
 /// What `head` says of these maps of an image.
@@ -47,14 +57,14 @@ pub(crate) fn predict(
         graph.set("Concat", &parts, &[("axis", Attribute::Int(1))])
     });
     let scores = scores(graph, config.scores, &logits, classes);
-    let boxes = decode(graph, &BoxCoder::SSD, &deltas, &anchors, "anchors");
+    let mut rows = |what: &str, row: &dyn Fn(&BBox<f32>) -> [f32; 2]| {
+        let values = anchors.iter().flat_map(row).collect();
+        graph.constant(&format!("anchors.{what}"), |_| (vec![1, anchors.len(), 2], values))
+    };
+    let centers = rows("centers", &|anchor| anchor.center().into());
+    let sizes = rows("sizes", &|anchor| [anchor.width(), anchor.height()]);
+    let boxes = decode(graph, &BoxCoder::SSD, &deltas, &centers, &sizes);
     Ok(Predicted { scores, boxes, anchors: anchors.len() })
-}
-
-/// `[batch, anchors * width, rows, columns]` to `[batch, rows * columns * anchors, width]`.
-fn flatten(graph: &mut Graph, map: &Value, width: usize) -> Value {
-    let map = graph.set("Transpose", &[map], &[("perm", Attribute::Ints(vec![0, 2, 3, 1]))]);
-    graph.reshape(&map, &[0, -1, width as i64])
 }
 
 /// `[batch, anchors, classes + 1]` logits, background first, to `[batch, anchors, classes]`.
@@ -70,48 +80,4 @@ fn scores(graph: &mut Graph, scores: Scores, logits: &Value, classes: usize) -> 
             graph.op("Sigmoid", &[&own])
         }
     }
-}
-
-/// [`BoxCoder::decode`] of `deltas` `[batch, anchors, 4]`.
-pub(crate) fn decode(
-    graph: &mut Graph,
-    coder: &BoxCoder,
-    deltas: &Value,
-    anchors: &[BBox<f32>],
-    name: &str,
-) -> Value {
-    let mut rows = |what: &str, row: &dyn Fn(&BBox<f32>) -> [f32; 2]| {
-        let values = anchors.iter().flat_map(row).collect();
-        graph.constant(&format!("{name}.{what}"), |_| (vec![1, anchors.len(), 2], values))
-    };
-    let centers = rows("centers", &|anchor| anchor.center().into());
-    let sizes = rows("sizes", &|anchor| [anchor.width(), anchor.height()]);
-    decode_from(graph, coder, deltas, &centers, &sizes)
-}
-
-/// [`decode`] from anchors whose centers and sizes are computed, `[batch or 1, anchors, 2]`.
-pub(crate) fn decode_from(
-    graph: &mut Graph,
-    coder: &BoxCoder,
-    deltas: &Value,
-    centers: &Value,
-    sizes: &Value,
-) -> Value {
-    let [wx, wy, ww, wh] = coder.weights;
-    let (moved, grown) = (graph.slice(deltas, 2, 0, 2), graph.slice(deltas, 2, 2, 4));
-    let weights = graph.constant(&format!("coder.{wx:?}.{wy:?}"), |_| (vec![2], vec![wx, wy]));
-    let moved = graph.op("Div", &[&moved, &weights]);
-    let moved = graph.op("Mul", &[&moved, sizes]);
-    let center = graph.op("Add", &[&moved, centers]);
-    let weights = graph.constant(&format!("coder.{ww:?}.{wh:?}"), |_| (vec![2], vec![ww, wh]));
-    let grown = graph.op("Div", &[&grown, &weights]);
-    let most = graph.number(BoxCoder::LARGEST);
-    let grown = graph.op("Min", &[&grown, &most]);
-    let grown = graph.op("Exp", &[&grown]);
-    let size = graph.op("Mul", &[&grown, sizes]);
-    let two = graph.number(2.0);
-    let half = graph.op("Div", &[&size, &two]);
-    let low = graph.op("Sub", &[&center, &half]);
-    let high = graph.op("Add", &[&center, &half]);
-    graph.set("Concat", &[&low, &high], &[("axis", Attribute::Int(2))])
 }

@@ -6,7 +6,9 @@ use std::rc::Rc;
 
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::Tensor;
-use scarf_backbones::layers::{Activation, Conv2d, ConvBlock, ConvGeometry, MaxPool2d};
+use scarf_backbones::layers::{
+    Activation, BatchNorm, Conv2d, ConvBlock, ConvGeometry, ConvTranspose2d, Linear, MaxPool2d,
+};
 use scarf_backbones::{FeatureMap, parameter_names};
 
 use crate::graph::{Attribute, Dim, Element};
@@ -78,6 +80,27 @@ impl Trace {
         Traced { graph: self.graph.clone(), names: self.names.clone(), value, dims }
     }
 
+    /// `x` `[rows, in]` through a layer, `[rows, out]`; `count` is how many rows it costs at most.
+    pub(crate) fn linear(&self, x: &Value, layer: &Linear, count: usize) -> Value {
+        let [output, input] = layer.weight.dims();
+        let weight = self.names.get(&layer.weight.id).cloned().unwrap_or_else(|| "weight".to_owned());
+        let name = weight.trim_end_matches(".weight").to_owned();
+        let graph = &mut self.graph();
+        graph.layer(Layer {
+            name: name.clone(),
+            kind: "Linear".into(),
+            output: vec![count, output],
+            cost: Cost {
+                parameters: ((input + 1) * output) as u64,
+                activations: (count * output) as u64,
+                multiply_adds: (count * input * output) as u64,
+            },
+        });
+        let weight = graph.kernel(&weight, |_| numbers(layer.weight.val()));
+        let bias = graph.constant(&format!("{name}.bias"), |_| numbers(layer.bias.val()));
+        graph.named(&name, "Gemm", &[x, &weight, &bias], &[("transB", Attribute::Int(1))])
+    }
+
     /// The graph, to be written on.
     pub(crate) fn graph(&self) -> std::cell::RefMut<'_, Graph> {
         self.graph.borrow_mut()
@@ -125,14 +148,13 @@ impl Traced {
         let kernel = self.name(layer.weight.id);
         let name = kernel.trim_end_matches(".weight").trim_end_matches(".conv").to_owned();
         self.becomes(dims, |graph, x| {
-            let again = graph.layers.iter().any(|layer| layer.name == name);
             let outputs = dims.iter().product::<usize>();
-            graph.layers.push(Layer {
+            graph.layer(Layer {
                 name: name.clone(),
                 kind: kind(&geometry, [high, wide]),
                 output: dims.to_vec(),
                 cost: Cost {
-                    parameters: if again { 0 } else { parameters as u64 },
+                    parameters: parameters as u64,
                     activations: outputs as u64,
                     multiply_adds: (outputs * per_group * high * wide) as u64,
                 },
@@ -206,6 +228,54 @@ impl FeatureMap for Traced {
         self.convolve(&layer.conv, parameters, || layer.folded()).activate(layer.activation)
     }
 
+    fn conv_transpose(self, layer: &ConvTranspose2d) -> Self {
+        let ([batch, input, rows, columns], [_, channels, _, _]) = (self.dims, layer.weight.dims());
+        let dims = [batch, channels, 2 * rows, 2 * columns];
+        let weight = self.name(layer.weight.id);
+        let name = weight.trim_end_matches(".weight").to_owned();
+        self.becomes(dims, |graph, x| {
+            graph.layer(Layer {
+                name: name.clone(),
+                kind: "ConvTranspose 3x3 /2".into(),
+                output: dims.to_vec(),
+                cost: Cost {
+                    parameters: (9 * input * channels + channels) as u64,
+                    activations: dims.iter().product::<usize>() as u64,
+                    multiply_adds: (batch * input * rows * columns * channels * 9) as u64,
+                },
+            });
+            let weight = graph.kernel(&weight, |_| numbers(layer.weight.val()));
+            let bias = graph.constant(&format!("{name}.bias"), |_| numbers(layer.bias.val()));
+            let attributes = [
+                ("kernel_shape", ints([3; 2])),
+                ("strides", ints([2; 2])),
+                ("pads", ints([1; 4])),
+                ("output_padding", ints([1; 2])),
+            ];
+            graph.named(&name, "ConvTranspose", &[x, &weight, &bias], &attributes)
+        })
+    }
+
+    fn norm(self, layer: &BatchNorm, activation: Activation) -> Self {
+        let (dims, weight) = (self.dims, self.name(layer.weight.id));
+        let name = weight.trim_end_matches(".weight").to_owned();
+        let normed = self.becomes(dims, |graph, x| {
+            graph.layer(Layer {
+                name: name.clone(),
+                kind: "Norm".into(),
+                output: dims.to_vec(),
+                cost: Cost { parameters: 2 * dims[1] as u64, ..Cost::default() },
+            });
+            let (scale, shift) = layer.fixed();
+            let row = |values: Tensor<1>| numbers(values.reshape([1, dims[1], 1, 1]));
+            let scale = graph.constant(&format!("{name}.scale"), |_| row(scale));
+            let shift = graph.constant(&format!("{name}.shift"), |_| row(shift));
+            let scaled = graph.op("Mul", &[x, &scale]);
+            graph.named(&name, "Add", &[&scaled, &shift], &[])
+        });
+        normed.activate(activation)
+    }
+
     fn max_pool(self, pool: MaxPool2d) -> Self {
         let [batch, channels, rows, columns] = self.dims;
         let ((down, bottom), (across, right)) = (windows(pool, rows), windows(pool, columns));
@@ -254,7 +324,7 @@ impl FeatureMap for Traced {
     fn unit_length(self, scale: &Param<Tensor<1>>) -> Self {
         let (dims, name, channels) = (self.dims, self.name(scale.id), scale.dims()[0]);
         self.becomes(dims, |graph, x| {
-            graph.layers.push(Layer {
+            graph.layer(Layer {
                 name: name.clone(),
                 kind: "Scale".into(),
                 output: dims.to_vec(),
@@ -286,6 +356,14 @@ impl FeatureMap for Traced {
                 ("nearest_mode", Attribute::Text("floor")),
             ];
             graph.set("Resize", &[x, &none, &none, &sizes], &how)
+        })
+    }
+
+    fn crop(self, [rows, columns]: [usize; 2]) -> Self {
+        let [batch, channels, _, _] = self.dims;
+        self.becomes([batch, channels, rows, columns], |graph, x| {
+            let x = graph.slice(x, 2, 0, rows as i64);
+            graph.slice(&x, 3, 0, columns as i64)
         })
     }
 

@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use common::{Jobs, detections, difference, numbers, python};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use scarf_backbones::{Allow, Backbone, Weights};
+use scarf_backbones::{Allow, Backbone, ModuleWeights, Weights};
 use scarf_core::{BBox, Classes, Detection};
 use scarf_heads::{AnyHead, BoxCoder, Detector, DetectorConfig, Neck, Predictions};
 use scarf_onnx::{ExportOptions, export};
@@ -45,7 +45,7 @@ fn classes() -> Classes {
 fn predictions(config: &DetectorConfig, detector: &Detector, pixels: Tensor<4>) -> [Vec<f32>; 2] {
     let images = config.backbone.normalization().apply(pixels);
     let features = detector.neck.forward(detector.backbone.forward(images));
-    let AnyHead::Ssd(head) = &detector.head;
+    let AnyHead::Ssd(head) = &detector.head else { panic!("another head") };
     let Predictions { logits, deltas, anchors } = head.predict(features, config.image());
     let boxes = numbers(deltas)
         .chunks_exact(4)

@@ -66,6 +66,12 @@ pub fn shuffled(indices: &[usize], seed: u64, epoch: usize) -> Vec<usize> {
     order
 }
 
+/// The generator of what a model chooses at random in a step of an epoch, counted from 0.
+pub(crate) fn generator_of_step(seed: u64, epoch: usize, step: usize) -> ChaCha8Rng {
+    // From the other end of the streams than those of the images.
+    generator(seed, epoch, u32::MAX as usize - 1 - step)
+}
+
 fn generator(seed: u64, epoch: usize, index: usize) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(((epoch as u64) << 32) | index as u64);

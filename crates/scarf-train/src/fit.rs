@@ -11,7 +11,7 @@ use scarf_core::Size;
 use scarf_heads::{Detector, Head, Neck};
 use scarf_metrics::CocoReport;
 
-use crate::batch::{Recipe, Samples, for_each_batch, shuffled};
+use crate::batch::{Recipe, Samples, for_each_batch, generator_of_step, shuffled};
 use crate::checkpoint::{self, State};
 use crate::clip::clip_norm;
 use crate::evaluate::{detect, score};
@@ -209,7 +209,8 @@ impl Fit<'_> {
         let mut step = 0;
         for_each_batch(self.train, recipe, &order, self.seed, state.epoch, |batch| {
             let now = model.take().expect("each step puts the model back");
-            let losses = now.loss(batch.images(&device), &batch.targets);
+            let mut rng = generator_of_step(self.seed, state.epoch, step);
+            let losses = now.loss(batch.images(&device), &batch.targets, &mut rng);
             let total = losses.total();
             step += 1;
             let loss = scalar(&total);

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use scarf_backbones::{Allow, Weights};
+use scarf_backbones::{Allow, ModuleWeights, Weights};
 use scarf_core::Classes;
 use scarf_heads::{Detector, DetectorConfig};
 use serde::{Deserialize, Serialize};

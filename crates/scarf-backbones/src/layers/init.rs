@@ -40,6 +40,12 @@ pub enum Initializer {
         /// The fan under the root.
         fan: Fan,
     },
+    /// Uniform in `±sqrt(6 / ((1 + slope²) fan in))`, for layers that a leaky ReLU of that slope
+    /// follows. PyTorch's own default is slope `sqrt(5)`, torchvision's for its FPN 1.
+    KaimingUniform {
+        /// Of the leaky ReLU.
+        slope: f64,
+    },
     /// Uniform in `±sqrt(6 / (fan in + fan out))`: Glorot and Bengio 2010. torchvision's SSD heads.
     XavierUniform,
     /// Normal around 0 with standard deviation `sqrt(2 / (fan in + fan out))`.
@@ -57,9 +63,9 @@ impl Initializer {
             Self::KaimingNormal { fan: Fan::In } => normal(count, (2.0 / fan_in).sqrt(), rng),
             Self::KaimingNormal { fan: Fan::Out } => normal(count, (2.0 / fan_out).sqrt(), rng),
             Self::XavierNormal => normal(count, (2.0 / (fan_in + fan_out)).sqrt(), rng),
-            Self::XavierUniform => {
-                let bound = (6.0 / (fan_in + fan_out)).sqrt();
-                (0..count).map(|_| ((2.0 * rng.random::<f64>() - 1.0) * bound) as f32).collect()
+            Self::XavierUniform => uniform(count, (6.0 / (fan_in + fan_out)).sqrt(), rng),
+            Self::KaimingUniform { slope } => {
+                uniform(count, (6.0 / ((1.0 + slope * slope) * fan_in)).sqrt(), rng)
             }
         }
     }
@@ -93,6 +99,11 @@ impl Initializer {
 /// A trainable vector of `length` equal numbers.
 pub(crate) fn constant(value: f32, length: usize, device: &Device) -> Param<Tensor<1>> {
     Param::from_data(TensorData::new(vec![value; length], [length]), device)
+}
+
+/// Evenly within `±bound`.
+fn uniform(count: usize, bound: f64, rng: &mut ChaCha8Rng) -> Vec<f32> {
+    (0..count).map(|_| ((2.0 * rng.random::<f64>() - 1.0) * bound) as f32).collect()
 }
 
 /// Normal variates by the method of Box and Muller (1958), both of each pair used.
@@ -130,6 +141,7 @@ mod tests {
             (Initializer::KaimingNormal { fan: Fan::Out }, (2.0f64 / 32.0).sqrt()),
             (Initializer::XavierNormal, 0.2),
             (Initializer::XavierUniform, 0.2),
+            (Initializer::KaimingUniform { slope: 1.0 }, (1.0f64 / 18.0).sqrt()),
         ];
         for (initializer, expected) in cases {
             let (mean, std) = moments(&initializer.sample(40_001, 18, 32, &mut rng));

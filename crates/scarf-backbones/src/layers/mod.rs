@@ -5,13 +5,17 @@
 
 mod block;
 mod conv;
+mod conv_transpose;
 mod init;
+mod linear;
 mod norm;
 mod pool;
 
 pub use block::{ConvBlock, ConvBlockConfig};
 pub use conv::{Conv2d, Conv2dConfig, Padding};
+pub use conv_transpose::ConvTranspose2d;
 pub use init::{Fan, Initializer};
+pub use linear::Linear;
 pub use norm::{BatchNorm, NormConfig};
 pub use pool::MaxPool2d;
 pub use scarf_kernels::{Activation, ConvGeometry};

@@ -1,19 +1,27 @@
 //! Heads: from a pyramid to losses, or to detections.
 
 mod any;
+mod faster_rcnn;
 mod multibox;
 mod postprocess;
+mod roi;
+mod rpn;
 mod ssd;
+mod terms;
 
 use burn::module::{Module, ModuleDisplay};
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use scarf_backbones::{Level, Pyramid};
 use scarf_core::{BBox, Detection, Size};
 
 pub use any::{AnyHead, HeadConfig};
+pub use faster_rcnn::{FasterRcnn, FasterRcnnConfig};
 pub use multibox::MultiboxLoss;
 pub use postprocess::Postprocess;
+pub use roi::{RoiConfig, RoiHead, Verdicts};
+pub use rpn::{Objectness, Proposals, Rpn, RpnConfig};
 pub use ssd::{LevelHead, Predictions, Predictor, Scores, SsdHead, SsdHeadConfig};
 
 use crate::{ConfigError, Losses, Targets};
@@ -21,8 +29,8 @@ use crate::{ConfigError, Losses, Targets};
 /// The last part of a detector.
 pub trait Head: Module + ModuleDisplay {
     /// What training minimises. `features` as the neck gives them, one [`Targets`] an image;
-    /// `image` is the size of the batch's images in pixels.
-    fn loss(&self, features: Pyramid, targets: &[Targets], image: Size) -> Losses;
+    /// `image` is the size of the batch's images in pixels; what is chosen at random is chosen by `rng`.
+    fn loss(&self, features: Pyramid, targets: &[Targets], image: Size, rng: &mut dyn Rng) -> Losses;
 
     /// What there is on each image, best score first, in pixels of the batch's images.
     fn detect(&self, features: Pyramid, image: Size) -> Vec<Vec<Detection>>;
@@ -48,4 +56,15 @@ pub trait InitHead {
         device: &Device,
         rng: &mut ChaCha8Rng,
     ) -> Result<Self::Head, ConfigError>;
+}
+
+/// `[batch, anchors * width, rows, columns]` to `[batch, rows * columns * anchors, width]`.
+fn flatten(map: Tensor<4>, width: usize) -> Tensor<3> {
+    let [batch, channels, rows, columns] = map.dims();
+    map.permute([0, 2, 3, 1]).reshape([batch, rows * columns * channels / width, width])
+}
+
+/// The numbers of a tensor on the host, row by row.
+fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.detach().into_data().convert::<f32>().try_into_vec().expect("the data was converted to f32")
 }

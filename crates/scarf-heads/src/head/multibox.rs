@@ -4,6 +4,8 @@ use burn::tensor::activation::{log_sigmoid, log_softmax};
 use burn::tensor::{Int, Tensor, TensorData};
 use scarf_core::BBox;
 
+use super::numbers;
+use super::terms::smooth_l1;
 use crate::{BoxCoder, Losses, Scores, Targets, matcher::match_anchors};
 
 /// SSD's loss: how predictions on anchors are compared with targets.
@@ -64,7 +66,7 @@ impl MultiboxLoss {
         let wanted = TensorData::new(assignment.deltas, [batch, count, 4]);
         let object: Vec<f32> = assignment.labels.iter().map(|&l| f32::from(u8::from(l > 0))).collect();
         let object = Tensor::<3>::from_data(TensorData::new(object, [batch, count, 1]), &device);
-        let distance = smooth_l1(deltas - Tensor::from_data(wanted, &device)) * object;
+        let distance = smooth_l1(deltas - Tensor::from_data(wanted, &device), 1.0) * object;
 
         let normal = 1.0 / assignment.positives.iter().sum::<usize>().max(1) as f32;
         Losses(vec![
@@ -93,8 +95,7 @@ impl MultiboxLoss {
     /// 1 for the anchors with an object and for the background of highest loss, 0 for the rest.
     fn mine(&self, entropy: &Tensor<2>, assignment: &Assignment) -> Vec<f32> {
         let [_, count] = entropy.dims();
-        let entropy = entropy.clone().detach().into_data().convert::<f32>();
-        let entropy = entropy.as_slice::<f32>().expect("the loss was converted to f32");
+        let entropy = numbers(entropy.clone());
         let mut weights: Vec<f32> =
             assignment.labels.iter().map(|&label| f32::from(u8::from(label > 0))).collect();
         for (image, &positives) in assignment.positives.iter().enumerate() {
@@ -109,14 +110,6 @@ impl MultiboxLoss {
         }
         weights
     }
-}
-
-/// Half the square below one, the distance less a half above (beta 1), elementwise.
-fn smooth_l1(difference: Tensor<3>) -> Tensor<3> {
-    let distance = difference.abs();
-    let near = distance.clone().clamp_max(1.0);
-    // near²/2 + (distance - near): one expression for both sides, so no branch enters the graph
-    (near.clone() * near.clone()).mul_scalar(0.5) + (distance - near)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use burn::module::Module;
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Device, Tensor};
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use scarf_backbones::layers::{
     Activation, Conv2d, Conv2dConfig, ConvBlock, ConvBlockConfig, Initializer, NormConfig, Padding,
@@ -10,7 +11,7 @@ use scarf_core::{BBox, Detection, Size};
 use serde::{Deserialize, Serialize};
 
 use super::multibox::MultiboxLoss;
-use super::{Head, InitHead, Postprocess};
+use super::{Head, InitHead, Postprocess, flatten, numbers};
 use crate::{AnchorConfig, BoxCoder, ConfigError, Losses, Targets, anchors};
 
 /// How a detector's logits become scores.
@@ -187,14 +188,8 @@ impl SsdHead {
     }
 }
 
-/// `[batch, anchors * width, rows, columns]` to `[batch, rows * columns * anchors, width]`.
-fn flatten(map: Tensor<4>, width: usize) -> Tensor<3> {
-    let [batch, channels, rows, columns] = map.dims();
-    map.permute([0, 2, 3, 1]).reshape([batch, rows * columns * channels / width, width])
-}
-
 impl Head for SsdHead {
-    fn loss(&self, features: Pyramid, targets: &[Targets], image: Size) -> Losses {
+    fn loss(&self, features: Pyramid, targets: &[Targets], image: Size, _rng: &mut dyn Rng) -> Losses {
         let Predictions { logits, deltas, anchors } = self.predict(features, image);
         let multibox = MultiboxLoss {
             threshold: self.config.match_iou,
@@ -217,12 +212,7 @@ impl Head for SsdHead {
             Scores::Sigmoid => sigmoid(logits),
         };
         let scores = scores.slice([0..batch, 0..count, 1..width]);
-        let scores = scores.into_data().convert::<f32>();
-        let deltas = deltas.into_data().convert::<f32>();
-        let (scores, deltas) = (
-            scores.as_slice::<f32>().expect("scores were converted to f32"),
-            deltas.as_slice::<f32>().expect("deltas were converted to f32"),
-        );
+        let (scores, deltas) = (numbers(scores), numbers(deltas));
         let classes = width - 1;
         scores
             .chunks_exact(count * classes)

@@ -1,6 +1,8 @@
 //! Necks: from a pyramid to the pyramid that a head looks at.
 
 mod any;
+mod fpn;
+mod mfn;
 mod ssd_extras;
 
 use burn::module::{Module, ModuleDisplay};
@@ -9,6 +11,8 @@ use rand_chacha::ChaCha8Rng;
 use scarf_backbones::{FeatureMap, Level, Pyramid};
 
 pub use any::{AnyNeck, NeckConfig};
+pub use fpn::{Fpn, FpnConfig};
+pub use mfn::{Mfn, MfnConfig, Rise};
 pub use ssd_extras::{Extra, SsdExtras, SsdExtrasConfig};
 
 use crate::ConfigError;

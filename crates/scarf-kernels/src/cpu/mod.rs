@@ -7,6 +7,7 @@ pub(crate) mod gemm;
 pub(crate) mod left;
 pub(crate) mod norm;
 pub(crate) mod pool;
+pub(crate) mod roi;
 pub(crate) mod scatter;
 pub(crate) mod scratch;
 pub(crate) mod shape;

@@ -1,5 +1,8 @@
 //! The kernels under autodiff: what they keep, and their gradients.
 
+use std::sync::Arc;
+
+use burn::backend::TensorMetadata;
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -13,6 +16,7 @@ use burn::tensor::ops::MaxPoolOptions;
 use super::{Kernels, run};
 use crate::cpu::shape::{PoolShape, Shape};
 use crate::geometry::{Activation, ConvGeometry};
+use crate::region::{Region, RoiAlign};
 
 impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
     fn scarf_conv2d(
@@ -142,6 +146,17 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
             OpsKind::UnTracked(prep) => prep.finish(run::max_pool2d(x.into_primitive(), &shape)),
         }
     }
+
+    fn scarf_roi_align(x: FloatTensor<Self>, regions: Arc<[Region]>, options: RoiAlign) -> FloatTensor<Self> {
+        match Regions.prepare::<C>([x.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let dims = x.primitive().shape().dims();
+                let output = run::roi_align(x.into_primitive(), &regions, &options);
+                prep.finish((dims, regions, options), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(run::roi_align(x.into_primitive(), &regions, &options)),
+        }
+    }
 }
 
 /// A convolution with its activation; the parents are input, weights and, with 3, the bias.
@@ -250,6 +265,22 @@ impl Backward<Flex, 1> for Pool {
         if let [Some(parent)] = ops.parents {
             let value = run::max_pool2d_backward(x, &output, gradient, &shape);
             grads.register::<Flex>(parent.id, value);
+        }
+    }
+}
+
+/// Regions read at one size; the parent is the map.
+#[derive(Debug)]
+struct Regions;
+
+impl Backward<Flex, 1> for Regions {
+    type State = ([usize; 4], Arc<[Region]>, RoiAlign);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let gradient = grads.consume::<Flex>(&ops.node);
+        let (dims, regions, options) = ops.state;
+        if let [Some(parent)] = ops.parents {
+            grads.register::<Flex>(parent.id, run::roi_align_backward(gradient, dims, &regions, &options));
         }
     }
 }

@@ -3,6 +3,8 @@
 mod autodiff;
 mod run;
 
+use std::sync::Arc;
+
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, DispatchDevice, Flex, backend_extension};
 use burn::tensor::ops::MaxPoolOptions;
@@ -10,6 +12,7 @@ use burn::tensor::{DType, Tensor};
 
 use crate::cpu::shape::{PoolShape, Shape};
 use crate::geometry::{Activation, ConvGeometry};
+use crate::region::{Region, RoiAlign};
 
 /// The operations that this crate adds to flex, and to autodiff over it.
 #[backend_extension(Flex, Autodiff)]
@@ -50,6 +53,9 @@ pub(crate) trait Kernels: Backend {
 
     /// The largest value of each window.
     fn scarf_max_pool2d(x: FloatTensor<Self>, options: MaxPoolOptions<2>) -> FloatTensor<Self>;
+
+    /// The bins of each region.
+    fn scarf_roi_align(x: FloatTensor<Self>, regions: Arc<[Region]>, options: RoiAlign) -> FloatTensor<Self>;
 }
 
 impl Kernels for Flex {
@@ -97,6 +103,10 @@ impl Kernels for Flex {
         let shape = run::pool_shape(&x, &options);
         run::max_pool2d(x, &shape)
     }
+
+    fn scarf_roi_align(x: FloatTensor<Self>, regions: Arc<[Region]>, options: RoiAlign) -> FloatTensor<Self> {
+        run::roi_align(x, &regions, &options)
+    }
 }
 
 /// Whether a tensor is one of flex's (or of autodiff over it), in `f32`, with values.
@@ -132,6 +142,16 @@ pub(crate) fn takes_pooling(x: &Tensor<4>, options: &MaxPoolOptions<2>) -> bool 
 /// [`crate::max_pool2d`] for what [`takes_pooling`].
 pub(crate) fn max_pool2d(x: Tensor<4>, options: MaxPoolOptions<2>) -> Tensor<4> {
     Tensor::from_dispatch(Dispatch::scarf_max_pool2d(x.into_dispatch(), options))
+}
+
+/// Whether [`roi_align`] can be called.
+pub(crate) fn takes_regions(x: &Tensor<4>, regions: &[Region]) -> bool {
+    takes(x) && !regions.is_empty()
+}
+
+/// [`crate::roi_align`] for what [`takes_regions`].
+pub(crate) fn roi_align(x: Tensor<4>, regions: &[Region], options: RoiAlign) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::scarf_roi_align(x.into_dispatch(), regions.into(), options))
 }
 
 /// [`crate::conv2d`] for what [`takes_convolution`].

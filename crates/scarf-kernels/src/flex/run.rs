@@ -7,8 +7,9 @@ use burn::tensor::ops::MaxPoolOptions;
 
 use crate::cpu::norm::{Affine, Batch, Normalized};
 use crate::cpu::shape::{PoolShape, Shape};
-use crate::cpu::{dense, depthwise, norm, pool};
+use crate::cpu::{dense, depthwise, norm, pool, roi};
 use crate::geometry::{Activation, ConvGeometry};
+use crate::region::{Region, RoiAlign};
 
 /// The tensor with its values in order, copied only if they are not.
 fn contiguous(tensor: FlexTensor) -> FlexTensor {
@@ -268,4 +269,22 @@ pub(super) fn max_pool2d_backward(
     let (x, gradient) = (contiguous(x), contiguous(gradient));
     let of_x = pool::max_pool_backward(values(&x), values(output), values(&gradient), shape);
     tensor(of_x, dims4(&x))
+}
+
+pub(super) fn roi_align(x: FlexTensor, regions: &[Region], options: &RoiAlign) -> FlexTensor {
+    let x = contiguous(x);
+    let dims = dims4(&x);
+    let output = roi::forward(values(&x), dims, regions, options);
+    tensor(output, [regions.len(), dims[1], options.size[0], options.size[1]])
+}
+
+/// The gradient of the input, which has those dimensions.
+pub(super) fn roi_align_backward(
+    gradient: FlexTensor,
+    dims: [usize; 4],
+    regions: &[Region],
+    options: &RoiAlign,
+) -> FlexTensor {
+    let gradient = contiguous(gradient);
+    tensor(roi::backward(values(&gradient), dims, regions, options), dims)
 }

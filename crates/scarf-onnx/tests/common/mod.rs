@@ -9,8 +9,9 @@ use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use scarf_backbones::{Allow, Weights};
-use scarf_core::{BBox, Detection};
+use scarf_backbones::{Allow, ModuleWeights, Weights};
+use scarf_core::{BBox, Classes, Detection};
+use scarf_heads::Detector;
 use scarf_onnx::Graph;
 use serde_json::{Value, json};
 
@@ -145,4 +146,43 @@ pub(crate) fn pixels(shape: [usize; 4], seed: u64) -> Tensor<4> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let values: Vec<f32> = (0..shape.iter().product()).map(|_| 255.0 * rng.random::<f32>()).collect();
     Tensor::from_data(TensorData::new(values, shape), &Default::default())
+}
+
+/// The standard deviation.
+pub(crate) fn spread<const D: usize>(x: Tensor<D>) -> f32 {
+    let count = x.dims().iter().product();
+    x.reshape([1, count]).var(1).sqrt().into_scalar()
+}
+
+/// The weights whose names match divided: scores that are all 1 have no order.
+pub(crate) fn weakened(detector: Detector, pattern: &str, by: f32) -> Detector {
+    let mut weights = Weights::of(&detector).matching(pattern).unwrap();
+    let names: Vec<String> = weights.names().map(str::to_owned).collect();
+    for name in names {
+        let mut array = weights.remove(&name).unwrap();
+        array.values.iter_mut().for_each(|value| *value /= by);
+        weights.insert(name, array);
+    }
+    weights.load_into(detector, &Allow::default().missing("").unwrap()).unwrap().0
+}
+
+pub(crate) fn classes() -> Classes {
+    Classes::new(["crazing", "inclusion", "patches"]).unwrap()
+}
+
+/// Fails unless the detections are the same; scores a last bit apart may change places.
+pub(crate) fn assert_same(theirs: &[Detection], ours: &[Detection], what: &str) {
+    let close = |a: &Detection, b: &Detection| {
+        let [a_box, b_box] = [a, b].map(|detection| detection.bbox.to_array());
+        a.class == b.class
+            && (a.score - b.score).abs() < 1e-4
+            && a_box.iter().zip(b_box).all(|(a, b)| (a - b).abs() < 2e-2)
+    };
+    assert_eq!(theirs.len(), ours.len(), "{what}");
+    assert!(theirs.windows(2).all(|pair| pair[0].score >= pair[1].score));
+    let mut left = theirs.to_vec();
+    for (row, ours) in ours.iter().enumerate() {
+        let at = left.iter().position(|theirs| close(theirs, ours));
+        left.remove(at.unwrap_or_else(|| panic!("row {row} of {what}: no {ours:?}")));
+    }
 }

@@ -1,26 +1,13 @@
 //! Batch normalisation multiplied into its convolution, and taken out again.
 //!
-//! Both know the names of a [`ConvBlock`](crate::layers::ConvBlock): `NAME.conv.{weight,bias}` and
+//! Both know blocks by their names: `NAME.conv.{weight,bias}` and
 //! `NAME.norm.{weight,bias,running_mean,running_var}`.
 
-use super::{Array, Weights, WeightsError};
-use crate::layers::NormConfig;
+use crate::{Array, Weights, WeightsError};
 
 impl Weights {
-    /// These weights for a network with `norm`: folded for none, unfolded for one.
-    /// `epsilon` is that of the norms that are here.
-    ///
-    /// # Errors
-    /// As [`fold_norms`](Self::fold_norms).
-    pub fn with_norm(self, norm: &NormConfig, epsilon: f64) -> Result<Self, WeightsError> {
-        match norm.epsilon() {
-            None => self.fold_norms(epsilon),
-            Some(own) => Ok(self.unfold_norms(own)),
-        }
-    }
-
     /// Every `NAME.norm` multiplied into `NAME.conv`, which gets a bias: the weights of the same
-    /// network with [`NormConfig::None`](crate::layers::NormConfig::None). Blocks without a norm stay.
+    /// network without normalisation. Blocks without a norm stay.
     ///
     /// # Errors
     /// If a part of a block is missing, or has a length other than the convolution's channels.

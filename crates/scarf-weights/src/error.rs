@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::LoadReport;
+use crate::{Format, LoadReport};
 
-/// Why weights could not be read, changed, loaded or written.
+/// Why weights could not be read, changed, fitted or written.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
     /// The file cannot be read or written.
@@ -15,23 +15,31 @@ pub enum WeightsError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// The file is no safetensors file.
-    #[error("{}: not a safetensors file: {source}", path.display())]
+    /// The file is damaged, or holds what cannot be read.
+    #[error("{}: {format}: {problem}", path.display())]
     Format {
         /// The file.
         path: PathBuf,
-        /// What the reader says.
-        source: safetensors::SafeTensorError,
+        /// Its format.
+        format: Format,
+        /// What is wrong, and with which tensor.
+        problem: String,
     },
-    /// A tensor has elements of a type that has no exact f32.
-    #[error("{}: {name} has elements of type {dtype}; F32, F16, BF16 and U8 can be read", path.display())]
-    Type {
+    /// The file is of no format that is known.
+    #[error("{}: {kind}; safetensors, PyTorch's .pth and MXNet's .params can be read", path.display())]
+    Unknown {
         /// The file.
         path: PathBuf,
+        /// What it seems to be.
+        kind: &'static str,
+    },
+    /// A number is too large for the precision of a file.
+    #[error("{name} has the value {value}, and half precision ends at 65504")]
+    Range {
         /// The tensor.
         name: String,
-        /// Its type.
-        dtype: String,
+        /// The number.
+        value: f32,
     },
     /// A pattern of names is no regular expression.
     #[error("the pattern `{pattern}`: {problem}")]
@@ -62,20 +70,4 @@ pub enum WeightsError {
     /// The weights are not the module's.
     #[error("the weights do not fit the model: {0}")]
     Mismatch(Box<LoadReport>),
-    /// A pattern of parameters to freeze matches none.
-    #[error("no parameter matches `{pattern}`; the model has {known}")]
-    NothingMatches {
-        /// The pattern.
-        pattern: String,
-        /// Some of the names that there are.
-        known: String,
-    },
-    /// More stages were to be frozen than there are.
-    #[error("{asked} stages cannot be frozen: the backbone has {there}")]
-    Stages {
-        /// How many were asked for.
-        asked: usize,
-        /// How many there are.
-        there: usize,
-    },
 }

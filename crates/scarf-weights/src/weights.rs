@@ -1,31 +1,10 @@
-//! Weights by name: files of them, changes to them, and their way into a module.
-//!
-//! ```no_run
-//! # use scarf_backbones::*;
-//! # fn load(detector: AnyBackbone) -> Result<AnyBackbone, WeightsError> {
-//! let weights = Weights::open("mobilenet_v1_imagenet.safetensors")?
-//!     .rename(&[Rename::new(r"^model\.", "")?])?;
-//! let (detector, report) = weights.load_into(detector, &Allow::default().unexpected(r"^classifier\.")?)?;
-//! println!("{report}");
-//! # Ok(detector)
-//! # }
-//! ```
-
-mod error;
-mod file;
-mod fold;
-mod load;
-mod path;
+//! Named arrays, and changes to their names.
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{DType, Tensor};
 use regex::Regex;
 
-pub use error::WeightsError;
-pub use load::{Allow, LoadReport, Misshapen};
-pub(crate) use path::ParameterPath;
+use crate::WeightsError;
 
 /// One tensor on the host, in row-major order.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,8 +18,8 @@ pub struct Array {
 /// Named tensors: the contents of a safetensors file, or the state of a module.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Weights {
-    arrays: BTreeMap<String, Array>,
-    metadata: BTreeMap<String, String>,
+    pub(crate) arrays: BTreeMap<String, Array>,
+    pub(crate) metadata: BTreeMap<String, String>,
 }
 
 /// A change of names: what a pattern matches becomes the replacement, `$1` its first group.
@@ -67,14 +46,6 @@ pub(crate) fn compile(pattern: &str) -> Result<Regex, WeightsError> {
 }
 
 impl Weights {
-    /// The floating-point parameters and running statistics of `module`, under their paths.
-    pub fn of<M: Module>(module: &M) -> Self {
-        let mut collector = Collector::default();
-        // The valid form has taken in the statistics of the last batch.
-        module.valid().visit(&mut collector);
-        collector.weights
-    }
-
     /// The names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.arrays.keys().map(String::as_str)
@@ -167,30 +138,6 @@ impl Weights {
             self.arrays.entry(name).or_insert(array);
         }
         self
-    }
-}
-
-/// Reads a module's state.
-#[derive(Default)]
-struct Collector {
-    path: ParameterPath,
-    weights: Weights,
-}
-
-impl ModuleVisitor for Collector {
-    fn enter_module(&mut self, name: &str, container_type: &str) {
-        self.path.enter(name, container_type);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.exit();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let data = param.val().into_data().convert_dtype(DType::F32);
-        let shape = data.shape().to_vec();
-        let values = data.try_into_vec().expect("the data was converted to f32 above");
-        self.weights.insert(self.path.name(), Array { shape, values });
     }
 }
 

@@ -1,0 +1,296 @@
+//! The second stage of Faster R-CNN (Girshick 2015; torchvision's `RoIHeads` with `TwoMLPHead`):
+//! each proposal read from the map of its size, classified and placed anew.
+
+use burn::module::Module;
+use burn::tensor::activation::{log_softmax, relu, softmax};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use scarf_backbones::layers::Linear;
+use scarf_backbones::{Level, Pyramid};
+use scarf_core::{BBox, Detection, Size, class_wise_nms};
+use scarf_kernels::{Region, RoiAlign, roi_align};
+use serde::{Deserialize, Serialize};
+
+use super::numbers;
+use super::rpn::BETA;
+use super::terms::{rows, smooth_l1};
+use crate::matcher::{Match, Matcher};
+use crate::sampling::Sampler;
+use crate::{BoxCoder, ConfigError, Targets};
+
+/// A proposal of this side, in pixels, is read from the level of stride 16 (Lin et al. 2017, equation 1).
+const CANONICAL: f32 = 224.0;
+
+/// The recipe of a [`RoiHead`]; the defaults are torchvision's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RoiConfig {
+    /// Levels that proposals are read from, finest first; fewer where the neck gives fewer.
+    pub levels: usize,
+    /// Rows and columns of bins that each proposal is read in.
+    pub bins: usize,
+    /// Points along each side of a bin.
+    pub points: usize,
+    /// Numbers between the two hidden layers, and after them.
+    pub hidden: usize,
+    /// IoU from which a proposal answers for an object; under it, it is background.
+    pub foreground: f32,
+    /// Proposals an image that teach.
+    pub samples: usize,
+    /// How many of those may answer for an object, as a part of all.
+    pub positive: f32,
+    /// Scores up to this one are dropped.
+    pub score: f32,
+    /// Pixels that each side of a detection has at least.
+    pub min_side: f32,
+    /// IoU above which the lesser of two detections of a class goes.
+    pub iou: f32,
+    /// Detections kept on an image.
+    pub detections: usize,
+}
+
+impl Default for RoiConfig {
+    fn default() -> Self {
+        Self {
+            levels: 4,
+            bins: 7,
+            points: 2,
+            hidden: 1024,
+            foreground: 0.5,
+            samples: 512,
+            positive: 0.25,
+            score: 0.05,
+            min_side: 1e-2,
+            iou: 0.5,
+            detections: 100,
+        }
+    }
+}
+
+impl RoiConfig {
+    /// The head for these levels and this many classes, its weights drawn from `rng`.
+    ///
+    /// # Errors
+    /// If a number is 0 that may not be.
+    pub(super) fn init(
+        &self,
+        levels: &[Level],
+        classes: usize,
+        device: &Device,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<RoiHead, ConfigError> {
+        let counts = [
+            ("head.faster_rcnn.roi.levels", self.levels),
+            ("head.faster_rcnn.roi.bins", self.bins),
+            ("head.faster_rcnn.roi.points", self.points),
+            ("head.faster_rcnn.roi.hidden", self.hidden),
+            ("head.faster_rcnn.roi.samples", self.samples),
+        ];
+        if let Some((key, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
+            return Err(ConfigError::Range { key, given: "0".into(), needed: "at least 1 is needed" });
+        }
+        let strides: Vec<usize> = levels.iter().take(self.levels).map(|level| level.stride).collect();
+        let channels = levels.first().map_or(0, |level| level.channels);
+        let mut linear = |input, output| Linear::new(input, output, device, rng);
+        Ok(RoiHead {
+            fc6: linear(channels * self.bins * self.bins, self.hidden),
+            fc7: linear(self.hidden, self.hidden),
+            cls: linear(self.hidden, classes + 1),
+            boxes: linear(self.hidden, 4 * (classes + 1)),
+            strides,
+            config: self.clone(),
+        })
+    }
+}
+
+/// Made by [`RoiConfig`].
+#[derive(Module, Debug)]
+pub struct RoiHead {
+    /// From the bins, channel by channel and row by row.
+    pub fc6: Linear,
+    /// Between.
+    pub fc7: Linear,
+    /// Background, and then each class.
+    pub cls: Linear,
+    /// Background and each class: `dx, dy, dw, dh`.
+    pub boxes: Linear,
+    strides: Vec<usize>,
+    #[module(skip)]
+    config: RoiConfig,
+}
+
+/// What the head says of proposals, in their order.
+#[derive(Clone, Debug)]
+pub struct Verdicts {
+    /// `[proposals, classes + 1]`, background first.
+    pub logits: Tensor<2>,
+    /// `[proposals, 4 (classes + 1)]`: of each class `dx, dy, dw, dh`, by [`BoxCoder::SSD`].
+    pub deltas: Tensor<2>,
+}
+
+/// What the proposals of a batch should have said, in the order of the regions.
+struct Lessons {
+    regions: Vec<Region>,
+    /// 0 for background, the class plus one for an object.
+    labels: Vec<usize>,
+    /// Of those with an object: which, and their encoded boxes.
+    answering: Vec<usize>,
+    wanted: Vec<f32>,
+}
+
+impl RoiHead {
+    /// What there is in each region of the batch, of which there is at least one.
+    pub fn judge(&self, features: &Pyramid, regions: &[Region]) -> Verdicts {
+        let bins = self.bins(features, regions);
+        let hidden = relu(self.fc7.forward(relu(self.fc6.forward(bins))));
+        Verdicts { logits: self.cls.forward(hidden.clone()), deltas: self.boxes.forward(hidden) }
+    }
+
+    /// The bins of each region, `[regions, channels * bins * bins]`.
+    fn bins(&self, features: &Pyramid, regions: &[Region]) -> Tensor<2> {
+        let bins = self.config.bins;
+        let (mut parts, mut order) = (Vec::new(), Vec::with_capacity(regions.len()));
+        for (level, (map, &stride)) in features.0.iter().zip(&self.strides).enumerate() {
+            let on_level: Vec<usize> =
+                (0..regions.len()).filter(|&at| self.level(&regions[at]) == level).collect();
+            if on_level.is_empty() {
+                continue;
+            }
+            let options =
+                RoiAlign { size: [bins; 2], scale: 1.0 / stride as f32, samples: self.config.points };
+            let own: Vec<Region> = on_level.iter().map(|&at| regions[at]).collect();
+            parts.push(roi_align(map.clone(), &own, options).flatten::<2>(1, 3));
+            order.extend(on_level);
+        }
+        let parts = Tensor::cat(parts, 0);
+        let mut places = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(row, &at)| places[at] = row);
+        if places.is_sorted() { parts } else { parts.clone().select(0, rows(&places, &parts)) }
+    }
+
+    /// The level that a region is read from: the larger, the coarser.
+    fn level(&self, region: &Region) -> usize {
+        let [x1, y1, x2, y2] = region.bbox;
+        let side = ((x2 - x1) * (y2 - y1)).max(0.0).sqrt();
+        let octave = (4.0 + (side / CANONICAL).log2() + 1e-6).floor();
+        let finest = self.strides[0].ilog2() as f32;
+        (octave.max(finest) - finest).min((self.strides.len() - 1) as f32) as usize
+    }
+
+    /// The cross entropy of the proposals that teach, and the distance of those that answer for an object;
+    /// each divided by the number of the former.
+    pub(super) fn losses(
+        &self,
+        features: &Pyramid,
+        proposals: &[Vec<Detection>],
+        targets: &[Targets],
+        rng: &mut dyn Rng,
+    ) -> [Tensor<1>; 2] {
+        let lessons = self.lessons(proposals, targets, rng);
+        let count = lessons.regions.len();
+        if count == 0 {
+            let nothing = || features.0[0].clone().sum().mul_scalar(0.0);
+            return [nothing(), nothing()];
+        }
+        let Verdicts { logits, deltas } = self.judge(features, &lessons.regions);
+        let device = logits.device();
+        let [_, width] = logits.dims();
+        let labels: Vec<i64> = lessons.labels.iter().map(|&label| label as i64).collect();
+        let labels = Tensor::<2, Int>::from_data(TensorData::new(labels, [count, 1]), &device);
+        let normal = 1.0 / count as f32;
+        let entropy = log_softmax(logits, 1).gather(1, labels).neg().sum().mul_scalar(normal);
+        if lessons.answering.is_empty() {
+            return [entropy, deltas.sum().mul_scalar(0.0)];
+        }
+        let own: Vec<usize> = lessons.answering.iter().map(|&at| at * width + lessons.labels[at]).collect();
+        let deltas = deltas.reshape([count * width, 4]);
+        let own = rows(&own, &deltas);
+        let wanted = TensorData::new(lessons.wanted, [lessons.answering.len(), 4]);
+        let distance = smooth_l1(deltas.select(0, own) - Tensor::from_data(wanted, &device), BETA);
+        [entropy, distance.sum().mul_scalar(normal)]
+    }
+
+    /// The proposals that teach, the objects themselves among them.
+    fn lessons(&self, proposals: &[Vec<Detection>], targets: &[Targets], rng: &mut dyn Rng) -> Lessons {
+        let sampler = Sampler { count: self.config.samples, positive: self.config.positive };
+        let iou = self.config.foreground;
+        let matcher = Matcher { foreground: iou, background: iou, low_quality: false };
+        let (regions, labels, answering, wanted) = Default::default();
+        let mut lessons = Lessons { regions, labels, answering, wanted };
+        for (image, (proposals, targets)) in proposals.iter().zip(targets).enumerate() {
+            let boxes: Vec<BBox<f32>> =
+                proposals.iter().map(|proposal| proposal.bbox).chain(targets.boxes.iter().copied()).collect();
+            let matches = matcher.run(&boxes, &targets.boxes);
+            for at in sampler.choose(&matches, rng) {
+                if let Match::Object(object) = matches[at] {
+                    lessons.answering.push(lessons.labels.len());
+                    lessons.wanted.extend(BoxCoder::SSD.encode(&targets.boxes[object], &boxes[at]));
+                    lessons.labels.push(targets.classes[object] + 1);
+                } else {
+                    lessons.labels.push(0);
+                }
+                lessons.regions.push(Region { image, bbox: boxes[at].to_array() });
+            }
+        }
+        lessons
+    }
+
+    /// What there is on each image, best first.
+    pub(super) fn detect(
+        &self,
+        features: &Pyramid,
+        proposals: &[Vec<Detection>],
+        image: Size,
+    ) -> Vec<Vec<Detection>> {
+        let regions: Vec<Region> = proposals
+            .iter()
+            .enumerate()
+            .flat_map(|(image, boxes)| {
+                boxes.iter().map(move |own| Region { image, bbox: own.bbox.to_array() })
+            })
+            .collect();
+        if regions.is_empty() {
+            return vec![Vec::new(); proposals.len()];
+        }
+        let Verdicts { logits, deltas } = self.judge(features, &regions);
+        let width = logits.dims()[1];
+        let (scores, deltas) = (numbers(softmax(logits, 1)), numbers(deltas));
+        let mut start = 0;
+        proposals
+            .iter()
+            .map(|boxes| {
+                let from = start;
+                start += boxes.len();
+                let scores = &scores[from * width..start * width];
+                self.of_image(scores, &deltas[4 * from * width..4 * start * width], boxes, image)
+            })
+            .collect()
+    }
+
+    fn of_image(
+        &self,
+        scores: &[f32],
+        deltas: &[f32],
+        proposals: &[Detection],
+        image: Size,
+    ) -> Vec<Detection> {
+        let frame = BBox::new(0.0, 0.0, image.width as f32, image.height as f32);
+        let width = scores.len() / proposals.len().max(1);
+        let mut found = Vec::new();
+        for (at, (&score, delta)) in scores.iter().zip(deltas.chunks_exact(4)).enumerate() {
+            let (proposal, label) = (at / width, at % width);
+            if label == 0 || score <= self.config.score {
+                continue;
+            }
+            let delta = [delta[0], delta[1], delta[2], delta[3]];
+            let bbox = BoxCoder::SSD.decode(delta, &proposals[proposal].bbox).clip(&frame);
+            if bbox.width() >= self.config.min_side && bbox.height() >= self.config.min_side {
+                found.push(Detection { bbox, class: label - 1, score });
+            }
+        }
+        let mut kept = class_wise_nms(&found, self.config.iou);
+        kept.truncate(self.config.detections);
+        kept
+    }
+}
