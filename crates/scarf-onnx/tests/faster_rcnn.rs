@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor};
 use common::{Jobs, assert_same, classes, detections, lived_in, numbers, pixels, python, spread, weakened};
 use rand::SeedableRng;
@@ -65,8 +67,11 @@ fn detector(recipe: &str, seed: u64) -> (DetectorConfig, Detector) {
     let detector = weakened(detector, r"^head\.rpn\.cls\.", spread(objectness.logits));
     let detector = weakened(detector, r"^head\.rpn\.boxes\.", 2.0 * spread(objectness.deltas));
     let anchors = detector.head.anchors(&objectness.maps, config.image());
-    let regions: Vec<Region> =
-        anchors.iter().map(|anchor| Region { image: 0, bbox: anchor.to_array() }).collect();
+    let regions: Vec<Region> = anchors
+        .iter()
+        .step_by(anchors.len().div_ceil(100))
+        .map(|anchor| Region { image: 0, bbox: anchor.to_array() })
+        .collect();
     let verdicts = head(&detector).roi.judge(&features, &regions);
     let detector = weakened(detector, r"^head\.roi\.cls\.", spread(verdicts.logits) / 2.0);
     (config, weakened(detector, r"^head\.roi\.boxes\.", spread(verdicts.deltas) / 2.0))
@@ -127,16 +132,18 @@ fn proposals_and_detections() {
             assert!(behind.iter().all(|&score| score == 0.0), "{recipe}");
             let their_boxes = &boxes[image * rows * width * 4..][..count * width * 4];
             let far = |a: &[f32], b: &[f32], by: f32| a.iter().zip(b).any(|(a, b)| (a - b).abs() > by);
+            let same = |ours: usize, theirs: usize| {
+                let [our, their] = [ours, theirs].map(|row| row * width..(row + 1) * width);
+                let corners = |own: &Range<usize>| 4 * own.start..4 * own.end;
+                !far(&their_scores[their.clone()], &our_scores[our.clone()], 1e-4)
+                    && !far(&their_boxes[corners(&their)], &our_boxes[corners(&our)], 2e-2)
+            };
             // Proposals of scores a last bit apart may change places.
-            let off = (0..count).filter(|row| {
-                let own = row * width..(row + 1) * width;
-                let corners = 4 * own.start..4 * own.end;
-                far(&their_scores[own.clone()], &our_scores[own], 1e-4)
-                    || far(&their_boxes[corners.clone()], &our_boxes[corners], 2e-2)
-            });
-            let off = off.count();
-            println!("{off} of {count} proposals differ in image {image} of {recipe:?}");
-            assert!(off <= count / 50, "{off} of {count} proposals differ in image {image} of {recipe}");
+            let off: Vec<usize> = (0..count).filter(|&row| !same(row, row)).collect();
+            assert!(off.len() <= count / 50, "{off:?} of {count} differ in image {image} of {recipe}");
+            for &row in &off {
+                assert!(off.iter().any(|&other| same(row, other)), "proposal {row} of {recipe} is not there");
+            }
             proposed.push(count);
         }
     }
