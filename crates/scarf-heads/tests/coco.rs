@@ -101,7 +101,7 @@ fn compare(config: &DetectorConfig, name: &str) -> Option<[(usize, f32); 2]> {
             1e-4,
         );
     }
-    let AnyHead::Ssd(head) = &detector.head;
+    let AnyHead::Ssd(head) = &detector.head else { panic!("another head") };
     let Predictions { logits, deltas, anchors } = head.predict(features, IMAGE);
     let [_, count, width] = logits.dims();
     let first = |all: Vec<f32>, width: usize| all[..count * width].to_vec();

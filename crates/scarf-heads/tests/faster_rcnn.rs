@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use common::{Fixture, Zeros, close, image, same_detections, values};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use scarf_backbones::{Allow, Weights};
+use scarf_backbones::{Allow, ModuleWeights, Weights};
 use scarf_core::Size;
 use scarf_heads::{Detector, DetectorConfig, Head, Targets};
 

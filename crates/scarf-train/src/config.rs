@@ -1,7 +1,7 @@
 use scarf_data::augment::Transform;
 use serde::{Deserialize, Serialize};
 
-use crate::{OptimizerConfig, ScheduleConfig};
+use crate::{FreezeConfig, OptimizerConfig, ScheduleConfig};
 
 /// How a detector is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub struct TrainConfig {
     /// Epochs from one scoring on the validation images to the next; the last is always scored.
     #[serde(default = "every")]
     pub validate_every: usize,
+    /// What is left as it was.
+    #[serde(default)]
+    pub freeze: FreezeConfig,
     /// Global norm that gradients are scaled down to, if they exceed it.
     #[serde(default)]
     pub clip_norm: Option<f32>,

@@ -42,6 +42,9 @@ pub enum TrainError {
     /// Labels or detections that cannot be scored.
     #[error(transparent)]
     Evaluation(#[from] scarf_metrics::EvalError),
+    /// A part that cannot be frozen.
+    #[error("train.freeze: {0}")]
+    Freeze(#[from] scarf_backbones::FreezeError),
     /// Weights that do not fit the model.
     #[error(transparent)]
     Weights(#[from] scarf_backbones::WeightsError),

@@ -125,6 +125,7 @@ pub fn fit<B: Backbone, N: Neck, H: Head>(
         Some(path) => checkpoint::load(&path, model, optimizer, fit.settings)?,
         None => (model, optimizer, fit.first_state()),
     };
+    model = fit.config.freeze.apply(model)?;
     while state.epoch < fit.config.epochs {
         let begun = Instant::now();
         let (trained, means) = fit.epoch(model, &mut optimizer, &mut state, observer)?;

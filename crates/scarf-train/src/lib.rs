@@ -10,6 +10,7 @@ mod config;
 mod error;
 mod evaluate;
 mod fit;
+mod freeze;
 mod optimizer;
 mod schedule;
 
@@ -18,5 +19,6 @@ pub use config::TrainConfig;
 pub use error::TrainError;
 pub use evaluate::{detect, score};
 pub use fit::{Epoch, Fit, Fitted, Flow, Observer, Step, fit};
+pub use freeze::FreezeConfig;
 pub use optimizer::OptimizerConfig;
 pub use schedule::ScheduleConfig;

@@ -23,7 +23,9 @@ pub(crate) fn check(settings: &Settings, device: &Device) -> Result<()> {
         init: settings.init.clone().filter(|init| matches!(init, crate::settings::Init::Weights(_))),
         ..settings.clone()
     };
-    model::begin(&begun, &classes, device).map(|_| ())
+    let (detector, _) = model::begin(&begun, &classes, device)?;
+    settings.recipe.train.freeze.apply(detector)?;
+    Ok(())
 }
 
 /// Trains, scores, and leaves the records in `out`.

@@ -1,0 +1,79 @@
+use scarf_backbones::{Backbone, freeze, freeze_stages};
+use scarf_heads::{Detector, Head, Neck};
+use serde::{Deserialize, Serialize};
+
+use crate::TrainError;
+
+/// What training leaves as it was: no gradient reaches it, and batch normalisation there goes by its
+/// running statistics.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FreezeConfig {
+    /// How many stages of the backbone, from the image on.
+    pub stages: usize,
+    /// Patterns of the `regex` crate; a parameter whose path one matches is frozen, as in
+    /// `^head\.rpn\.`.
+    pub matching: Vec<String>,
+}
+
+impl FreezeConfig {
+    /// `detector` with those parts frozen.
+    ///
+    /// # Errors
+    /// If there are fewer stages, or a pattern is none or matches nothing.
+    pub fn apply<B: Backbone, N: Neck, H: Head>(
+        &self,
+        mut detector: Detector<B, N, H>,
+    ) -> Result<Detector<B, N, H>, TrainError> {
+        detector.backbone = freeze_stages(detector.backbone, self.stages)?;
+        for pattern in &self.matching {
+            detector = freeze(detector, pattern)?;
+        }
+        Ok(detector)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::module::{Module, ModuleVisitor, Param};
+    use burn::tensor::{Device, Tensor};
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+    use scarf_heads::DetectorConfig;
+
+    use super::*;
+
+    /// Parameters that want a gradient.
+    #[derive(Default)]
+    struct Wanting(usize);
+
+    impl ModuleVisitor for Wanting {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0 += usize::from(param.is_require_grad());
+        }
+    }
+
+    fn wanting<M: Module>(module: &M) -> usize {
+        let mut counted = Wanting::default();
+        module.visit(&mut counted);
+        counted.0
+    }
+
+    #[test]
+    fn stages_and_patterns_want_no_gradient() {
+        let recipe = "size = 64\n[backbone.mobilenet_v1]\nwidth = 0.25\n[neck.ssd_extras]\n[head.ssd]\n";
+        let config: DetectorConfig = toml::from_str(recipe).unwrap();
+        let device = Device::flex().autodiff();
+        let detector = config.init(2, &device, &mut ChaCha8Rng::seed_from_u64(0)).unwrap();
+        let [all, neck, head] = [wanting(&detector), wanting(&detector.neck), wanting(&detector.head)];
+        let freeze = FreezeConfig { stages: 5, matching: vec![r"^neck\.".into()] };
+        let frozen = freeze.apply(detector.clone()).unwrap();
+        assert!(all > neck + head && neck > 0);
+        assert_eq!(wanting(&frozen), head);
+        let error = |freeze: FreezeConfig| freeze.apply(detector.clone()).unwrap_err().to_string();
+        let stages = error(FreezeConfig { stages: 6, matching: vec![] });
+        assert_eq!(stages, "train.freeze: 6 stages cannot be frozen: the backbone has 5");
+        let nothing = error(FreezeConfig { stages: 0, matching: vec!["^rpn".into()] });
+        assert!(nothing.starts_with("train.freeze: no parameter matches `^rpn`"), "{nothing}");
+    }
+}
