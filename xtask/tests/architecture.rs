@@ -16,6 +16,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("scarf-kernels", &[]),
     ("scarf-backbones", &["scarf-kernels", "scarf-weights"]),
     ("scarf-heads", &["scarf-backbones", "scarf-core", "scarf-kernels"]),
+    ("scarf-onnx", &["scarf-backbones", "scarf-core", "scarf-heads"]),
     ("scarf-train", &["scarf-backbones", "scarf-core", "scarf-data", "scarf-heads", "scarf-metrics"]),
     (
         "scarf",
@@ -27,6 +28,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
             "scarf-hpo",
             "scarf-kernels",
             "scarf-metrics",
+            "scarf-onnx",
             "scarf-study",
             "scarf-train",
             "scarf-weights",
@@ -124,7 +126,7 @@ fn burn_is_built_once() {
     };
     let below: BTreeSet<String> = features(&["normal,build", "--package", "burn"]).into_keys().collect();
     let all = features(&["normal,build,dev", "--workspace"]);
-    let users = ["scarf-kernels", "scarf-backbones", "scarf-heads", "scarf-train", "scarf"];
+    let users = ["scarf-kernels", "scarf-backbones", "scarf-heads", "scarf-onnx", "scarf-train", "scarf"];
     for user in users {
         for edges in ["normal,build", "normal,build,dev"] {
             let own = features(&[edges, "--package", user]);

@@ -1,8 +1,5 @@
 use scarf_core::BBox;
 
-/// The largest `dw`, `dh` that is decoded: sizes grow at most 1000/16 times.
-const LARGEST: f32 = 4.135_166_6; // ln(1000 / 16)
-
 /// Writes a box as an offset from an anchor and back (R-CNN's parametrisation; torchvision's
 /// `det_utils.BoxCoder`).
 ///
@@ -19,6 +16,8 @@ impl BoxCoder {
     pub const UNIT: Self = Self { weights: [1.0; 4] };
     /// SSD's, and that of Faster R-CNN's second stage.
     pub const SSD: Self = Self { weights: [10.0, 10.0, 5.0, 5.0] };
+    /// The largest `dw`, `dh` that is decoded: sizes grow at most 1000/16 times.
+    pub const LARGEST: f32 = 4.135_166_6; // ln(1000 / 16)
 
     /// `[dx, dy, dw, dh]` of the box from the anchor. Both must be valid boxes.
     pub fn encode(&self, bbox: &BBox<f32>, anchor: &BBox<f32>) -> [f32; 4] {
@@ -39,8 +38,8 @@ impl BoxCoder {
         let [wx, wy, ww, wh] = self.weights;
         let cx = delta[0] / wx * anchor.width() + ax;
         let cy = delta[1] / wy * anchor.height() + ay;
-        let w = (delta[2] / ww).min(LARGEST).exp() * anchor.width() / 2.0;
-        let h = (delta[3] / wh).min(LARGEST).exp() * anchor.height() / 2.0;
+        let w = (delta[2] / ww).min(Self::LARGEST).exp() * anchor.width() / 2.0;
+        let h = (delta[3] / wh).min(Self::LARGEST).exp() * anchor.height() / 2.0;
         BBox::new(cx - w, cy - h, cx + w, cy + h)
     }
 }

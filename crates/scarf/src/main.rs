@@ -5,6 +5,7 @@ mod data;
 mod device;
 mod draw;
 mod eval;
+mod export;
 mod model;
 mod predict;
 mod result;
@@ -54,6 +55,10 @@ enum Command {
     Anchors(anchors::Anchors),
     /// Scores detections against ground truth, as pycocotools and the VOC devkit do, and says where AP is lost.
     Eval(eval::Eval),
+    /// Writes a model as an ONNX file, which other programs run.
+    Export(export::Export),
+    /// What a model costs, layer by layer: parameters, activations, multiply-adds.
+    Cost(export::CostOf),
     /// Looks at a data set: counts, sizes, what is odd.
     Data(data::DataCommand),
 }
@@ -67,6 +72,8 @@ fn main() -> Result<()> {
         Command::Predict(predict) => predict.run(&cli.device.open()?),
         Command::Anchors(anchors) => anchors.run(&cli.device.open()?),
         Command::Eval(eval) => eval.run(),
+        Command::Export(export) => export.run(&cli.device.open()?),
+        Command::Cost(cost) => cost.run(&cli.device.open()?),
         Command::Data(data) => data.run(),
     })
 }

@@ -55,6 +55,20 @@ pub(crate) fn open(path: &Path, device: &Device) -> Result<(Detector, Card)> {
     Ok((detector, card))
 }
 
+/// Opens a published file of a whole detector for inference; the file may hold more.
+pub(crate) fn open_published(
+    path: &Path,
+    config: &DetectorConfig,
+    classes: &Classes,
+    device: &Device,
+) -> Result<Detector> {
+    let place = || path.display().to_string();
+    let detector = config.init(classes.len(), device, &mut ChaCha8Rng::seed_from_u64(0))?;
+    let weights = config.adapt(Weights::open(path)?).with_context(place)?;
+    let (detector, _) = weights.load_into(detector, &Allow::default().unexpected("")?).with_context(place)?;
+    Ok(detector)
+}
+
 /// The model that a run begins with, on a device with autodiff, and a line on where its weights come from.
 pub(crate) fn begin(settings: &Settings, classes: &Classes, device: &Device) -> Result<(Detector, String)> {
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);

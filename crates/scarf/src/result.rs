@@ -71,11 +71,17 @@ pub(crate) fn pictures(samples: Samples<'_>, detections: &[Vec<Detection>]) -> R
 
 /// Writes JSON, whole or not at all.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    let folder = path.parent().context("a file lies in a folder")?;
+    let mut bytes = serde_json::to_vec(value)?;
+    bytes.push(b'\n');
+    write_whole(path, &bytes)
+}
+
+/// Writes a file, whole or not at all, and the folders above it.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let mut file = tempfile::NamedTempFile::new_in(folder).with_context(|| folder.display().to_string())?;
-    serde_json::to_writer(&mut file, value)?;
-    file.write_all(b"\n")
+    file.write_all(bytes)
         .and_then(|()| file.as_file().sync_all())
         .with_context(|| path.display().to_string())?;
     file.persist(path).with_context(|| path.display().to_string())?;

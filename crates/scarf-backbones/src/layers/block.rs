@@ -1,6 +1,6 @@
 //! Convolution, normalisation and activation as one.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use scarf_kernels::Activation;
@@ -63,14 +63,22 @@ impl ConvBlock {
         if norm.trains_on(&x) {
             return norm.forward(self.conv.compute(x, Activation::None), self.activation);
         }
+        let (weight, bias) = self.folded();
+        self.conv.forward_with(x, weight, bias, self.activation)
+    }
+
+    /// The block out of training as one convolution: its kernel `[out, in / groups, kernel, kernel]` and
+    /// its bias `[out]`, the normalisation by running statistics multiplied in.
+    pub fn folded(&self) -> (Tensor<4>, Option<Tensor<1>>) {
+        let bias = self.conv.bias.as_ref().map(Param::val);
+        let Some(norm) = &self.norm else { return (self.conv.weight.val(), bias) };
         let (scale, shift) = norm.fixed();
-        let shift = match &self.conv.bias {
-            Some(bias) => shift + bias.val() * scale.clone(),
+        let shift = match bias {
+            Some(bias) => shift + bias * scale.clone(),
             None => shift,
         };
         let channels = scale.dims()[0];
-        let weight = self.conv.weight.val() * scale.reshape([channels, 1, 1, 1]);
-        self.conv.forward_with(x, weight, Some(shift), self.activation)
+        (self.conv.weight.val() * scale.reshape([channels, 1, 1, 1]), Some(shift))
     }
 
     /// Channels of the output.

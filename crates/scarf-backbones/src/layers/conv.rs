@@ -164,9 +164,14 @@ impl Conv2d {
         activation: Activation,
     ) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
-        let [_, _, kernel_height, kernel_width] = weight.dims();
+        scarf_kernels::conv2d(x, weight, bias, self.geometry([height, width]), activation)
+    }
+
+    /// What is done to an input of this height and width.
+    pub fn geometry(&self, [height, width]: [usize; 2]) -> ConvGeometry {
+        let [_, _, kernel_height, kernel_width] = self.weight.dims();
         let (stride, dilation) = (self.stride, self.dilation);
-        let geometry = ConvGeometry {
+        ConvGeometry {
             stride: [stride; 2],
             padding: [
                 self.padding.along(height, kernel_height, stride, dilation),
@@ -174,8 +179,7 @@ impl Conv2d {
             ],
             dilation: [dilation; 2],
             groups: self.groups,
-        };
-        scarf_kernels::conv2d(x, weight, bias, geometry, activation)
+        }
     }
 }
 

@@ -18,4 +18,4 @@ pub use init::{Fan, Initializer};
 pub use linear::Linear;
 pub use norm::{BatchNorm, NormConfig};
 pub use pool::MaxPool2d;
-pub use scarf_kernels::Activation;
+pub use scarf_kernels::{Activation, ConvGeometry};

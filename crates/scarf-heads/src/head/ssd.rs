@@ -150,7 +150,8 @@ pub struct Predictor {
 }
 
 impl Predictor {
-    fn forward<M: FeatureMap>(&self, x: M) -> M {
+    /// From a level's features to `[batch, anchors * outputs, rows, columns]`.
+    pub fn forward<M: FeatureMap>(&self, x: M) -> M {
         let x = match &self.dw {
             Some(dw) => dw.forward(x),
             None => x,

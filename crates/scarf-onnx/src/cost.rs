@@ -1,0 +1,98 @@
+//! What layers cost.
+
+use std::ops::Add;
+
+use crate::Graph;
+
+/// A layer that has parameters, once for each time it is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// Its path in the module, `backbone.features.0`.
+    pub name: String,
+    /// Kind and kernel, `Conv 3x3 /2`.
+    pub kind: String,
+    /// The shape of its output for one image.
+    pub output: Vec<usize>,
+    /// What it costs for one image.
+    pub cost: Cost,
+}
+
+/// Counts, for one image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Trained numbers; running statistics are none. A layer that is used twice has them once.
+    pub parameters: u64,
+    /// Numbers that convolutions and matrix products put out, as fvcore counts activations.
+    pub activations: u64,
+    /// Multiplications, each with its addition, of convolutions and matrix products; all else is
+    /// free. This is the count that torchvision publishes as GFLOPS (half of that of PyTorch's `FlopCounterMode`).
+    pub multiply_adds: u64,
+}
+
+impl Add for Cost {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            parameters: self.parameters + other.parameters,
+            activations: self.activations + other.activations,
+            multiply_adds: self.multiply_adds + other.multiply_adds,
+        }
+    }
+}
+
+impl Graph {
+    /// The layers with parameters, in the order of the computation.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// Adds a layer; one that was here before has its parameters no second time.
+    pub(crate) fn layer(&mut self, mut layer: Layer) {
+        if self.layers.iter().any(|before| before.name == layer.name) {
+            layer.cost.parameters = 0;
+        }
+        self.layers.push(layer);
+    }
+
+    /// All layers together.
+    pub fn cost(&self) -> Cost {
+        self.layers.iter().fold(Cost::default(), |sum, layer| sum + layer.cost)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+    use scarf_backbones::{Backbone, BackboneConfig};
+
+    use crate::{Cost, Trace};
+
+    fn cost(recipe: &str, side: usize) -> Cost {
+        let config: BackboneConfig = toml::from_str(recipe).unwrap();
+        let network = config.init(&Device::default(), &mut ChaCha8Rng::seed_from_u64(0)).unwrap();
+        let trace = Trace::new(&network);
+        network.forward(trace.input("images", [3, side, side]));
+        trace.finish().cost()
+    }
+
+    /// `meta["_ops"]` of torchvision 0.29's weights (`ResNet50_Weights.IMAGENET1K_V1`, ..) is GFLOPS at
+    /// 224 pixels with three decimals; the classifier, which our networks lack, counts inputs * outputs.
+    #[test]
+    fn multiply_adds_are_torchvisions() {
+        let cases = [
+            ("resnet = { depth = 18 }", 1.814, 512 * 1000),
+            ("resnet = { depth = 34 }", 3.664, 512 * 1000),
+            ("resnet = { depth = 50, variant = 'v1.5' }", 4.089, 2048 * 1000),
+            ("resnet = { depth = 101, variant = 'v1.5' }", 7.801, 2048 * 1000),
+            ("[mobilenet_v2]", 0.301, 1280 * 1000),
+            ("vgg = { form = { plain = [5] } }", 15.47, (512 * 49 + 4096 + 1000) * 4096),
+        ];
+        for (recipe, published, classifier) in cases {
+            let ours = (cost(recipe, 224).multiply_adds + classifier) as f64 / 1e9;
+            assert!((ours - published).abs() <= 6e-4, "{recipe}: {ours}, torchvision {published}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Faster R-CNN on FPN and MFN with random weights: onnxruntime's proposals and detections are ours.
+
+mod common;
+
+use std::ops::Range;
+
+use burn::tensor::{Device, Tensor};
+use common::{Jobs, assert_same, classes, detections, lived_in, numbers, pixels, python, spread, weakened};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use scarf_core::Size;
+use scarf_heads::{AnyHead, BoxCoder, Detector, DetectorConfig, FasterRcnn, Head};
+use scarf_kernels::Region;
+use scarf_onnx::{ExportOptions, export};
+
+const BATCH: usize = 2;
+const RECIPES: [&str; 5] = [
+    // Large enough for proposals of every level.
+    "size = 470
+    backbone.resnet = { depth = 18, variant = 'v1.5', outputs = [1, 2, 3, 4] }
+    neck.fpn = {}
+    head.faster_rcnn.roi = { hidden = 64 }
+    head.faster_rcnn.rpn.anchors.rcnn = { sizes = [[16], [40], [100], [230], [460]], ratios = [0.5, 1.0, 2.0] }",
+    "size = 351
+    backbone.resnet = { depth = 18, variant = 'v1.5', outputs = [2, 3, 4] }
+    neck.fpn = { channels = 32, pool = false }
+    head.faster_rcnn.roi = { hidden = 32, levels = 2, bins = 5, points = 3 }
+    [head.faster_rcnn.rpn]
+    test = { before = 90, after = 60 }
+    iou = 0.5
+    min_side = 6.0
+    anchors.rcnn = { sizes = [[16, 24], [32, 48], [240, 300]], ratios = [0.5, 2.0] }",
+    "size = 97
+    backbone.resnet = { depth = 18, outputs = [1, 2, 3, 4] }
+    neck.mfn = {}
+    head.faster_rcnn.roi = { hidden = 48, detections = 30 }
+    head.faster_rcnn.rpn.convolutions = 2
+    head.faster_rcnn.rpn.anchors.rcnn = { sizes = [[16, 32, 64]], ratios = [0.5, 1.0, 2.0] }",
+    // Nothing is found.
+    "size = 64
+    backbone.resnet = { depth = 18, outputs = [3, 4] }
+    neck.fpn = { channels = 16 }
+    head.faster_rcnn.roi = { hidden = 8, score = 0.9999 }
+    head.faster_rcnn.rpn.anchors.rcnn = { sizes = [[16], [32], [64]], ratios = [1.0] }",
+    // Nothing is proposed.
+    "size = 64
+    backbone.resnet = { depth = 18, outputs = [3, 4] }
+    neck.fpn = { channels = 16 }
+    head.faster_rcnn.roi = { hidden = 8 }
+    head.faster_rcnn.rpn.min_side = 1e9
+    head.faster_rcnn.rpn.anchors.rcnn = { sizes = [[16], [32], [64]], ratios = [1.0] }",
+];
+
+fn head(detector: &Detector) -> &FasterRcnn {
+    let AnyHead::FasterRcnn(head) = &detector.head else { panic!("another head") };
+    head
+}
+
+fn detector(recipe: &str, seed: u64) -> (DetectorConfig, Detector) {
+    let config: DetectorConfig = toml::from_str(recipe).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let detector = config.init(classes().len(), &Device::default(), &mut rng).unwrap();
+    let detector = lived_in(detector, seed);
+    let side = config.size as usize;
+    let features = detector.features(pixels([1, 3, side, side], 77));
+    let objectness = head(&detector).rpn.predict(&features);
+    let detector = weakened(detector, r"^head\.rpn\.cls\.", spread(objectness.logits));
+    let detector = weakened(detector, r"^head\.rpn\.boxes\.", 2.0 * spread(objectness.deltas));
+    let anchors = detector.head.anchors(&objectness.maps, config.image());
+    let regions: Vec<Region> = anchors
+        .iter()
+        .step_by(anchors.len().div_ceil(100))
+        .map(|anchor| Region { image: 0, bbox: anchor.to_array() })
+        .collect();
+    let verdicts = head(&detector).roi.judge(&features, &regions);
+    let detector = weakened(detector, r"^head\.roi\.cls\.", spread(verdicts.logits) / 2.0);
+    (config, weakened(detector, r"^head\.roi\.boxes\.", spread(verdicts.deltas) / 2.0))
+}
+
+/// Of each proposal of an image its box, and those of the classes, clipped, and their scores.
+fn judged(config: &DetectorConfig, detector: &Detector, images: &Tensor<4>) -> Vec<(Vec<f32>, Vec<f32>)> {
+    let features = detector.features(images.clone());
+    let proposals = head(detector).proposals(&features, config.image());
+    let Size { width, height } = config.image();
+    let frame = scarf_core::BBox::new(0.0, 0.0, width as f32, height as f32);
+    let of_image = |(image, proposals): (usize, &Vec<scarf_core::Detection>)| {
+        let regions: Vec<Region> =
+            proposals.iter().map(|own| Region { image, bbox: own.bbox.to_array() }).collect();
+        if regions.is_empty() {
+            return (vec![], vec![]);
+        }
+        let verdicts = head(detector).roi.judge(&features, &regions);
+        let scores = burn::tensor::activation::softmax(verdicts.logits, 1);
+        let width = classes().len() + 1;
+        let scores = scores.slice([0..regions.len(), 1..width]);
+        let deltas = numbers(verdicts.deltas);
+        let boxes =
+            deltas.chunks_exact(4).enumerate().filter(|(at, _)| at % width > 0).flat_map(|(at, d)| {
+                let own = &proposals[at / width].bbox;
+                BoxCoder::SSD.decode([d[0], d[1], d[2], d[3]], own).clip(&frame).to_array()
+            });
+        (numbers(scores), boxes.collect())
+    };
+    proposals.iter().enumerate().map(of_image).collect()
+}
+
+#[test]
+fn proposals_and_detections() {
+    let Some(python) = python() else { return };
+    let (mut raw, mut whole) = (Jobs::new(), Jobs::new());
+    let mut made = Vec::new();
+    for (recipe, seed) in RECIPES.iter().zip(0..) {
+        let (config, detector) = detector(recipe, seed);
+        let side = config.size as usize;
+        let images = pixels([BATCH, 3, side, side], seed);
+        let graph = |nms| {
+            export(&detector, &config, &classes(), &ExportOptions { nms, ..Default::default() }).unwrap()
+        };
+        raw.add(&graph(false), &images);
+        whole.add(&graph(true), &images);
+        made.push((recipe, config, detector, images));
+    }
+    let mut proposed = Vec::new();
+    for (answer, (recipe, config, detector, images)) in raw.run(&python).iter().zip(&made) {
+        let (rows, width) = (answer.shape("scores")[1], classes().len());
+        assert_eq!(answer.shape("boxes"), [BATCH, rows, width, 4]);
+        let (scores, boxes) = (answer.floats("scores"), answer.floats("boxes"));
+        for (image, (our_scores, our_boxes)) in judged(config, detector, images).iter().enumerate() {
+            let count = our_scores.len() / width;
+            let (their_scores, behind) =
+                scores[image * rows * width..][..rows * width].split_at(count * width);
+            assert!(behind.iter().all(|&score| score == 0.0), "{recipe}");
+            let their_boxes = &boxes[image * rows * width * 4..][..count * width * 4];
+            let far = |a: &[f32], b: &[f32], by: f32| a.iter().zip(b).any(|(a, b)| (a - b).abs() > by);
+            let same = |ours: usize, theirs: usize| {
+                let [our, their] = [ours, theirs].map(|row| row * width..(row + 1) * width);
+                let corners = |own: &Range<usize>| 4 * own.start..4 * own.end;
+                !far(&their_scores[their.clone()], &our_scores[our.clone()], 1e-4)
+                    && !far(&their_boxes[corners(&their)], &our_boxes[corners(&our)], 2e-2)
+            };
+            // Proposals of scores a last bit apart may change places.
+            let off: Vec<usize> = (0..count).filter(|&row| !same(row, row)).collect();
+            assert!(off.len() <= count / 50, "{off:?} of {count} differ in image {image} of {recipe}");
+            for &row in &off {
+                assert!(off.iter().any(|&other| same(row, other)), "proposal {row} of {recipe} is not there");
+            }
+            proposed.push(count);
+        }
+    }
+    let mut total = Vec::new();
+    for (answer, (recipe, _, detector, images)) in whole.run(&python).iter().zip(&made) {
+        let found = detections(answer);
+        for (image, (theirs, ours)) in found.iter().zip(detector.detect(images.clone())).enumerate() {
+            assert_same(theirs, &ours, &format!("image {image} of {recipe}"));
+        }
+        total.push(found.iter().map(Vec::len).sum::<usize>());
+    }
+    println!("proposals: {proposed:?}, detections: {total:?}");
+    assert!(total[..3].iter().all(|&count| count > 10) && total[3..] == [0, 0] && proposed[8..] == [0, 0]);
+}

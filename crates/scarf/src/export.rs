@@ -1,0 +1,137 @@
+//! `scarf export` and `scarf cost`: a model as an ONNX file, and what its layers cost.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use burn::tensor::Device;
+use clap::Args;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use scarf_core::Classes;
+use scarf_heads::{Detector, DetectorConfig};
+use scarf_onnx::{Cost, ExportOptions, Graph};
+
+use crate::model;
+use crate::result::write_whole;
+
+/// What `scarf export` is told.
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// A model that scarf trained (the best.safetensors of a run), or published weights with --recipe.
+    model: PathBuf,
+    /// The ONNX file to write.
+    out: PathBuf,
+    /// Suppress in the graph: detections come out, not the scores and boxes of every anchor.
+    #[arg(long)]
+    nms: bool,
+    /// Keep kernels in half precision: half the file, computed in single precision.
+    #[arg(long)]
+    half: bool,
+    /// The recipe of published weights (TOML or JSON with size, backbone, neck and head).
+    #[arg(long, requires = "classes", value_name = "FILE")]
+    recipe: Option<PathBuf>,
+    /// The names of the classes of published weights, one a line, background left out.
+    #[arg(long, requires = "recipe", value_name = "FILE")]
+    classes: Option<PathBuf>,
+}
+
+impl Export {
+    /// Writes the file, and says what is in it.
+    pub(crate) fn run(&self, device: &Device) -> Result<()> {
+        let (detector, config, classes) = self.open(device)?;
+        let options = ExportOptions { nms: self.nms, half: self.half };
+        let graph = scarf_onnx::export(&detector, &config, &classes, &options)
+            .with_context(|| self.model.display().to_string())?;
+        let bytes = graph.to_bytes();
+        write_whole(&self.out, &bytes)?;
+        let megabytes = bytes.len() as f64 / 1e6;
+        println!("{}: {megabytes:.1} MB, {}", self.out.display(), describe(&graph.cost()));
+        let side = config.size;
+        println!("in   images [batch, 3, {side}, {side}], RGB 0..=255");
+        for line in graph.outputs() {
+            println!("out  {line}");
+        }
+        Ok(())
+    }
+
+    fn open(&self, device: &Device) -> Result<(Detector, DetectorConfig, Classes)> {
+        let (Some(recipe), Some(names)) = (&self.recipe, &self.classes) else {
+            let hint = "only a model that scarf trained needs no --recipe and --classes";
+            let (detector, card) = model::open(&self.model, device).context(hint)?;
+            return Ok((detector, card.model, card.classes));
+        };
+        let config = read_recipe(recipe)?;
+        let text = fs::read_to_string(names).with_context(|| names.display().to_string())?;
+        let classes =
+            Classes::new(text.lines().map(str::trim)).with_context(|| names.display().to_string())?;
+        let detector = model::open_published(&self.model, &config, &classes, device)?;
+        Ok((detector, config, classes))
+    }
+}
+
+/// What `scarf cost` is told.
+#[derive(Debug, Args)]
+pub(crate) struct CostOf {
+    /// A model that scarf trained, or a recipe (TOML or JSON with size, backbone, neck and head).
+    model: PathBuf,
+    /// How many classes a recipe's detector tells apart.
+    #[arg(long, value_name = "NUMBER")]
+    classes: Option<usize>,
+}
+
+impl CostOf {
+    /// Prints a line a layer, and the sum.
+    pub(crate) fn run(&self, device: &Device) -> Result<()> {
+        let is_recipe = self.model.extension().is_some_and(|end| end == "toml" || end == "json");
+        let (detector, config, classes) = if is_recipe {
+            let Some(count) = self.classes.filter(|&count| count > 0) else {
+                bail!("a recipe does not say how many classes there are: add --classes NUMBER");
+            };
+            let config = read_recipe(&self.model)?;
+            let detector = config.init(count, device, &mut ChaCha8Rng::seed_from_u64(0))?;
+            (detector, config, Classes::new((0..count).map(|class| class.to_string()))?)
+        } else {
+            let (detector, card) = model::open(&self.model, device)?;
+            (detector, card.model, card.classes)
+        };
+        let graph = scarf_onnx::export(&detector, &config, &classes, &ExportOptions::default())?;
+        print!("{}", table(&graph));
+        Ok(())
+    }
+}
+
+/// A recipe of its own file.
+fn read_recipe(path: &Path) -> Result<DetectorConfig> {
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    if path.extension().is_some_and(|end| end == "json") {
+        return serde_json::from_str(&text).with_context(|| path.display().to_string());
+    }
+    toml::from_str(&text).map_err(|error| anyhow!("{}: {error}", path.display()))
+}
+
+fn describe(cost: &Cost) -> String {
+    let [parameters, adds] = [cost.parameters, cost.multiply_adds].map(|count| count as f64);
+    format!("{:.2} M parameters, {:.3} G multiply-adds an image", parameters / 1e6, adds / 1e9)
+}
+
+fn table(graph: &Graph) -> String {
+    let shape = |shape: &[usize]| shape[1..].iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
+    let name = graph.layers().iter().map(|layer| layer.name.len()).max().unwrap_or(0);
+    let kind = graph.layers().iter().map(|layer| layer.kind.len()).max().unwrap_or(0);
+    let row = |what: &str, how: &str, shape: &str, cost: &Cost| {
+        let million = cost.multiply_adds as f64 / 1e6;
+        let Cost { parameters, activations, .. } = cost;
+        format!(
+            "{what:name$}  {how:kind$}  {shape:>16}  {parameters:>10}  {activations:>11}  {million:>10.3}\n"
+        )
+    };
+    let head = format!(
+        "{:name$}  {:kind$}  {:>16}  {:>10}  {:>11}  {:>10}\n",
+        "layer", "kind", "output", "parameters", "activations", "M mult-adds"
+    );
+    let rows =
+        graph.layers().iter().map(|layer| row(&layer.name, &layer.kind, &shape(&layer.output), &layer.cost));
+    let sum = graph.cost();
+    head + &rows.collect::<String>() + &row("all", "", "", &sum) + &describe(&sum) + "\n"
+}
