@@ -11,6 +11,7 @@ mod result;
 mod run;
 mod settings;
 mod watch;
+mod weights;
 
 use std::path::PathBuf;
 
@@ -56,6 +57,8 @@ enum Command {
     Eval(eval::Eval),
     /// Looks at a data set: counts, sizes, what is odd.
     Data(data::DataCommand),
+    /// Published weights: list, fetch and check them, look into files, write safetensors.
+    Weights(weights::WeightsCommand),
 }
 
 fn main() -> Result<()> {
@@ -68,5 +71,6 @@ fn main() -> Result<()> {
         Command::Anchors(anchors) => anchors.run(&cli.device.open()?),
         Command::Eval(eval) => eval.run(),
         Command::Data(data) => data.run(),
+        Command::Weights(weights) => weights.run(),
     })
 }
