@@ -147,7 +147,7 @@ impl Place {
 }
 
 fn content() -> Vec<u8> {
-    (0..100_000u32).map(|index| (index * index >> 3) as u8).collect()
+    (0..100_000u32).map(|index| (index.wrapping_mul(index) >> 3) as u8).collect()
 }
 
 fn sha256(content: &[u8]) -> String {

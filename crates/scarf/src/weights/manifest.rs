@@ -174,6 +174,8 @@ mod tests {
         assert_eq!(entry("sha256 = 'ab'", url), Err("a: `ab` is no such digest".into()));
         assert_eq!(entry(good, "https://a.b/.."), Err("a: `..` is no name of a file".into()));
         assert!(entry("", url).is_err());
+        assert!(entry(&format!("{good}\nlicense = ''"), url).is_err());
+        assert!(entry(&format!("{good}\nsha256_prefix = 'aaaaaaaa'"), url).is_err());
     }
 
     #[test]
