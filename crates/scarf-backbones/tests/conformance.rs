@@ -21,6 +21,9 @@ conforms! {
     mobilenet_v2_tensorflow: "mobilenet_v2 = { width = 0.35, flavor = 'tensorflow', \
         outputs = [{ block = 3 }, { block = 6 }, { expansion = 14 }], norm = { frozen = { epsilon = 1e-3 } } }",
         [(8, 4), (16, 8), (192, 16)];
+    mobilenet_v3: "[mobilenet_v3]", [(672, 16), (960, 32)];
+    mobilenet_v3_reduced: "mobilenet_v3 = { reduced_tail = true, outputs = [{ block = 6 }, { block = 12 }, { block = 15 }, \
+        { block = 16 }] }", [(40, 8), (112, 16), (80, 32), (480, 32)];
     resnet_18: "resnet = { depth = 18, outputs = [1, 2, 3, 4] }", [(64, 4), (128, 8), (256, 16), (512, 32)];
     resnet_34: "resnet = { depth = 34, outputs = [2] }", [(128, 8)];
     resnet_50: "[resnet]", [(1024, 16), (2048, 32)];
@@ -149,6 +152,7 @@ fn parameters_are_as_many_as_the_references() {
     let cases = [
         ("[mobilenet_v1]", 3_206_976),
         ("[mobilenet_v2]", 2_223_872),
+        ("[mobilenet_v3]", 2_971_952),
         ("resnet = { depth = 18 }", 11_176_512),
         ("resnet = { depth = 34 }", 21_284_672),
         ("resnet = { depth = 50 }", 23_508_032),
@@ -173,6 +177,7 @@ fn what_describes_no_network_is_refused_with_its_field() {
         ("mobilenet_v1 = { outputs = [11, 14] }", "[11, 14] is not an increasing, non-empty list of 0..=13"),
         ("mobilenet_v2 = { outputs = [{ block = 3 }, { expansion = 3 }] }", "backbone.mobilenet_v2.outputs"),
         ("mobilenet_v2 = { outputs = [{ expansion = 1 }] }", "expansions 2..=17"),
+        ("mobilenet_v3 = { outputs = [{ block = 17 }] }", "blocks 0..=16 and expansions 2..=15"),
         ("resnet = { depth = 152 }", "backbone.resnet.depth: 152 is none of 18, 34, 50 and 101"),
         ("resnet = { outputs = [0, 1] }", "backbone.resnet.outputs"),
         ("resnet = { norm = { frozen = { epsilon = -1.0 } } }", "backbone.resnet.norm: epsilon -1"),
