@@ -4,7 +4,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Distribution, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use scarf_backbones::{AnyBackbone, Backbone, BackboneConfig, Weights, freeze, freeze_stages};
+use scarf_backbones::{AnyBackbone, Backbone, BackboneConfig, Extent, Weights, freeze, freeze_stages};
 
 macro_rules! conforms {
     ($($name:ident: $recipe:literal, $levels:expr;)*) => {
@@ -17,6 +17,8 @@ conforms! {
     mobilenet_v1: "[mobilenet_v1]", [(512, 16), (1024, 32)];
     mobilenet_v1_narrow: "mobilenet_v1 = { width = 0.25, outputs = [3, 5, 11], norm = 'none' }",
         [(32, 4), (64, 8), (128, 16)];
+    mobilenet_v1_gluoncv: "mobilenet_v1 = { flavor = 'gluoncv', norm = { batch = { epsilon = 1e-5, momentum = 0.1 } } }",
+        [(512, 16), (1024, 32)];
     mobilenet_v2: "[mobilenet_v2]", [(576, 16), (1280, 32)];
     mobilenet_v2_tensorflow: "mobilenet_v2 = { width = 0.35, flavor = 'tensorflow', \
         outputs = [{ block = 3 }, { block = 6 }, { expansion = 14 }], norm = { frozen = { epsilon = 1e-3 } } }",
@@ -61,6 +63,11 @@ fn levels_are_true(backbone: &AnyBackbone, device: &Device) {
     for [batch, height, width] in [[1usize, 1, 1], [2, 33, 50], [3, 64, 31]] {
         let images = Tensor::random([batch, 3, height, width], Distribution::Normal(0.0, 1.0), device);
         let maps = backbone.forward(images).0;
+        let extents = backbone.forward(Extent([batch, 3, height, width])).0;
+        assert_eq!(
+            maps.iter().map(Tensor::dims).collect::<Vec<_>>(),
+            extents.iter().map(|map| map.0).collect::<Vec<_>>()
+        );
         assert_eq!(maps.len(), backbone.levels().len());
         for (map, level) in maps.iter().zip(backbone.levels()) {
             let rows = height.div_ceil(level.stride);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ConfigError;
 
-/// Which anchor shapes each level has. Shapes are fractions of the image's sides, `[width, height]`.
+/// Which anchor shapes each level has, and where they lie on its cells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum AnchorConfig {
@@ -34,6 +34,27 @@ pub enum AnchorConfig {
         ratios: Vec<Vec<f32>>,
         /// One scale a level and one more.
         scales: Vec<f32>,
+        /// Pixels between centres, a number a level; the image over the cells where left out.
+        #[serde(default)]
+        steps: Option<Vec<f32>>,
+    },
+    /// GluonCV's `SSDAnchorGenerator`: a level has a square of its size, one of the geometric mean with
+    /// the next size, and each further ratio at its size. In pixels, whatever the image; not clipped.
+    Gluoncv {
+        /// Sides in pixels, one a level and one more.
+        sizes: Vec<f32>,
+        /// For each level width over height, the first for the squares (1, whatever is written).
+        ratios: Vec<Vec<f32>>,
+        /// Pixels between centres, a number a level.
+        steps: Vec<f32>,
+    },
+    /// MXNet's `MultiBoxPrior`, of the SSD in its examples: a level has a square of each of its sizes,
+    /// then each further ratio at the first. A side of a square is a fraction of the image's height.
+    Mxnet {
+        /// For each level its sizes.
+        sizes: Vec<Vec<f32>>,
+        /// For each level width over height, the first for the squares (1, whatever is written).
+        ratios: Vec<Vec<f32>>,
         /// Pixels between centres, a number a level; the image over the cells where left out.
         #[serde(default)]
         steps: Option<Vec<f32>>,
@@ -80,29 +101,41 @@ impl AnchorConfig {
         }
     }
 
-    /// The shapes for this number of levels.
+    /// The shapes for this number of levels, `[width, height]`: fractions of the image's sides, but
+    /// pixels where the settings are.
     ///
     /// # Errors
     /// Where the settings are for another number of levels, or a scale or ratio is not positive.
     pub fn shapes(&self, levels: usize) -> Result<Vec<Vec<[f32; 2]>>, ConfigError> {
+        let one_a_level = |key, given| match given == levels {
+            true => Ok(()),
+            false => Err(ConfigError::Levels { key, given, levels }),
+        };
+        if let Some(steps) = self.steps() {
+            one_a_level("anchors.*.steps", steps.len())?;
+        }
         let shapes = match self {
             Self::Tensorflow { min_scale, max_scale, ratios, reduce_first } => {
                 tensorflow_shapes(levels, *min_scale, *max_scale, ratios, *reduce_first)
             }
             Self::Torchvision { ratios, scales, .. } => {
-                if ratios.len() != levels || scales.len() != levels + 1 {
-                    return Err(ConfigError::Levels {
-                        key: "anchors.torchvision",
-                        given: ratios.len(),
-                        levels,
-                    });
-                }
+                one_a_level("anchors.torchvision.ratios", ratios.len())?;
+                one_a_level("anchors.torchvision.scales, less one,", scales.len().saturating_sub(1))?;
                 torchvision_shapes(ratios, scales)
             }
+            Self::Gluoncv { sizes, ratios, .. } => {
+                one_a_level("anchors.gluoncv.ratios", ratios.len())?;
+                one_a_level("anchors.gluoncv.sizes, less one,", sizes.len().saturating_sub(1))?;
+                let pairs = sizes.windows(2).map(|pair| vec![pair[0], (pair[0] * pair[1]).sqrt()]);
+                prior_shapes(pairs, ratios)
+            }
+            Self::Mxnet { sizes, ratios, .. } => {
+                one_a_level("anchors.mxnet.sizes", sizes.len())?;
+                one_a_level("anchors.mxnet.ratios", ratios.len())?;
+                prior_shapes(sizes.iter().cloned(), ratios)
+            }
             Self::Shapes(shapes) => {
-                if shapes.len() != levels {
-                    return Err(ConfigError::Levels { key: "anchors.shapes", given: shapes.len(), levels });
-                }
+                one_a_level("anchors.shapes", shapes.len())?;
                 shapes.clone()
             }
         };
@@ -115,8 +148,19 @@ impl AnchorConfig {
 
     fn steps(&self) -> Option<&[f32]> {
         match self {
-            Self::Torchvision { steps, .. } => steps.as_deref(),
-            _ => None,
+            Self::Torchvision { steps, .. } | Self::Mxnet { steps, .. } => steps.as_deref(),
+            Self::Gluoncv { steps, .. } => Some(steps),
+            Self::Tensorflow { .. } | Self::Shapes(_) => None,
+        }
+    }
+
+    /// What a width and a height of 1 are in pixels.
+    fn unit(&self, image: Size) -> [f32; 2] {
+        let (width, height) = (image.width as f32, image.height as f32);
+        match self {
+            Self::Gluoncv { .. } => [1.0, 1.0],
+            Self::Mxnet { .. } => [height, height],
+            _ => [width, height],
         }
     }
 
@@ -159,6 +203,16 @@ fn torchvision_shapes(ratios: &[Vec<f32>], scales: &[f32]) -> Vec<Vec<[f32; 2]>>
         .collect()
 }
 
+/// A square of each of a level's sizes, then each ratio but the first at the first size.
+fn prior_shapes(sizes: impl Iterator<Item = Vec<f32>>, ratios: &[Vec<f32>]) -> Vec<Vec<[f32; 2]>> {
+    let level = |(sizes, ratios): (Vec<f32>, &Vec<f32>)| {
+        let first = sizes.first().copied().unwrap_or(f32::NAN);
+        let further = ratios.iter().skip(1).map(|ratio| [first * ratio.sqrt(), first / ratio.sqrt()]);
+        sizes.iter().map(|&size| [size; 2]).chain(further).collect()
+    };
+    sizes.zip(ratios).map(level).collect()
+}
+
 /// Lays the shapes over maps of `[rows, columns]` cells, finest first: rows, columns, shapes in
 /// that order of nesting, which is the order of the head's predictions. Boxes in pixels of the image.
 ///
@@ -171,17 +225,11 @@ pub fn anchors(
 ) -> Result<Vec<BBox<f32>>, ConfigError> {
     let shapes = config.shapes(maps.len())?;
     let (width, height) = (image.width as f32, image.height as f32);
+    let unit = config.unit(image);
     let mut boxes = Vec::new();
     for (level, (&[rows, columns], shapes)) in maps.iter().zip(&shapes).enumerate() {
         let step = match config.steps() {
-            Some(steps) => {
-                let step = *steps.get(level).ok_or(ConfigError::Levels {
-                    key: "anchors.torchvision.steps",
-                    given: steps.len(),
-                    levels: maps.len(),
-                })?;
-                [step, step]
-            }
+            Some(steps) => [steps[level]; 2],
             None => [width / columns as f32, height / rows as f32],
         };
         for row in 0..rows {
@@ -190,7 +238,7 @@ pub fn anchors(
                 for &[w, h] in shapes {
                     // torchvision clips the shape, not the box: a wide anchor may still stick out.
                     let (w, h) = if config.clips() { (w.min(1.0), h.min(1.0)) } else { (w, h) };
-                    let (w, h) = (w * width / 2.0, h * height / 2.0);
+                    let (w, h) = (w * unit[0] / 2.0, h * unit[1] / 2.0);
                     boxes.push(BBox::new(cx - w, cy - h, cx + w, cy + h));
                 }
             }

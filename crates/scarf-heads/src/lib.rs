@@ -11,6 +11,7 @@ mod detector;
 mod error;
 mod head;
 mod matcher;
+pub mod models;
 mod neck;
 mod targets;
 mod weights;
@@ -24,6 +25,6 @@ pub use head::{
     AnyHead, Head, HeadConfig, InitHead, LevelHead, MultiboxLoss, Postprocess, Predictions, Predictor,
     Scores, SsdHead, SsdHeadConfig,
 };
-pub use matcher::match_anchors;
-pub use neck::{AnyNeck, Extra, InitNeck, Neck, NeckConfig, SsdExtras, SsdExtrasConfig};
+pub use matcher::{Matching, match_anchors};
+pub use neck::{AnyNeck, Extra, InitNeck, Neck, NeckConfig, Rectifier, SsdExtras, SsdExtrasConfig, Step};
 pub use targets::{Losses, Targets};

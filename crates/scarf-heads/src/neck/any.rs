@@ -44,4 +44,10 @@ impl InitNeck for NeckConfig {
             Self::SsdExtras(config) => config.init(levels, device, rng).map(AnyNeck::SsdExtras),
         }
     }
+
+    fn check_size(&self, levels: &[Level], size: usize) -> Result<(), ConfigError> {
+        match self {
+            Self::SsdExtras(config) => config.check_size(levels, size),
+        }
+    }
 }

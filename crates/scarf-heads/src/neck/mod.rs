@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use scarf_backbones::{FeatureMap, Level, Pyramid};
 
 pub use any::{AnyNeck, NeckConfig};
-pub use ssd_extras::{Extra, SsdExtras, SsdExtrasConfig};
+pub use ssd_extras::{Extra, Rectifier, SsdExtras, SsdExtrasConfig, Step};
 
 use crate::ConfigError;
 
@@ -37,4 +37,12 @@ pub trait InitNeck {
         device: &Device,
         rng: &mut ChaCha8Rng,
     ) -> Result<Self::Neck, ConfigError>;
+
+    /// Refuses images, `size` pixels a side, that are too small for it behind these levels.
+    ///
+    /// # Errors
+    /// Names the setting.
+    fn check_size(&self, _levels: &[Level], _size: usize) -> Result<(), ConfigError> {
+        Ok(())
+    }
 }
