@@ -10,6 +10,7 @@ use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid};
 use crate::feature_map::FeatureMap;
 use crate::mobilenet_v1::{MobileNetV1, MobileNetV1Config};
 use crate::mobilenet_v2::{MobileNetV2, MobileNetV2Config};
+use crate::mobilenet_v3::{MobileNetV3, MobileNetV3Config};
 use crate::resnet::{ResNet, ResNetConfig};
 use crate::vgg::{Vgg, VggConfig};
 use crate::weights::ModuleWeights;
@@ -87,6 +88,7 @@ macro_rules! backbones {
 backbones! {
     MobilenetV1(MobileNetV1Config => MobileNetV1),
     MobilenetV2(MobileNetV2Config => MobileNetV2),
+    MobilenetV3(MobileNetV3Config => MobileNetV3),
     Resnet(ResNetConfig => ResNet),
     Vgg(VggConfig => Vgg),
 }

@@ -5,11 +5,13 @@
 
 mod any;
 mod backbone;
+mod extent;
 mod feature_map;
 mod freeze;
 pub mod layers;
 mod mobilenet_v1;
 mod mobilenet_v2;
+mod mobilenet_v3;
 mod names;
 mod path;
 mod resnet;
@@ -18,10 +20,12 @@ mod weights;
 
 pub use any::{AnyBackbone, BackboneConfig};
 pub use backbone::{Backbone, ConfigError, Level, Normalization, Pyramid};
+pub use extent::Extent;
 pub use feature_map::FeatureMap;
 pub use freeze::{FreezeError, freeze, freeze_stages};
-pub use mobilenet_v1::{MobileNetV1, MobileNetV1Config};
+pub use mobilenet_v1::{MobileNetV1, MobileNetV1Config, MobileNetV1Flavor};
 pub use mobilenet_v2::{Flavor, MobileNetV2, MobileNetV2Config, Tap};
+pub use mobilenet_v3::{MobileNetV3, MobileNetV3Config};
 pub use names::parameter_names;
 pub use resnet::{ResNet, ResNetConfig, ResNetVariant};
 pub use scarf_weights::{Allow, Array, LoadReport, Misshapen, Rename, Weights, WeightsError};

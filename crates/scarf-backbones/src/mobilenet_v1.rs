@@ -1,4 +1,4 @@
-//! MobileNet v1 (Howard et al. 2017), as TF-slim has it.
+//! MobileNet v1 (Howard et al. 2017), in TF-slim's form and in GluonCV's.
 
 use burn::module::Module;
 use burn::tensor::Device;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_norm, check_outputs};
 use crate::feature_map::FeatureMap;
 use crate::layers::{Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, NormConfig, Padding};
-use crate::weights::ModuleWeights;
+use crate::weights::{ModuleWeights, gluon_norms};
 
 const NAME: &str = "mobilenet_v1";
 /// Channels and stride of the stem, then of each separable block, at width 1.
@@ -30,7 +30,27 @@ const BLOCKS: [(usize, usize); 14] = [
     (1024, 1),
 ];
 
-/// The recipe of a [`MobileNetV1`]; TensorFlow's padding, ReLU6.
+/// Whose MobileNet v1: the same channels, other zeros around the pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MobileNetV1Flavor {
+    /// SAME padding, ReLU6, pixels to -1..=1: TF-slim and the detectors of TensorFlow's model zoo.
+    #[default]
+    Tensorflow,
+    /// One zero on each side, ReLU, pixels by ImageNet's mean and spread (and norms of epsilon 1e-5).
+    Gluoncv,
+}
+
+impl MobileNetV1Flavor {
+    fn form(self) -> (Padding, Activation) {
+        match self {
+            Self::Tensorflow => (Padding::Same, Activation::Relu6),
+            Self::Gluoncv => (Padding::Symmetric(1), Activation::Relu),
+        }
+    }
+}
+
+/// The recipe of a [`MobileNetV1`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MobileNetV1Config {
@@ -38,15 +58,17 @@ pub struct MobileNetV1Config {
     pub width: f64,
     /// The blocks 0..=13 whose outputs are levels, increasing; those past the last are not built.
     pub outputs: Vec<usize>,
+    /// Whose.
+    pub flavor: MobileNetV1Flavor,
     /// What follows each convolution.
     pub norm: NormConfig,
 }
 
 impl Default for MobileNetV1Config {
-    /// Width 1, the maps of SSD (blocks 11 and 13), batch normalisation with epsilon 1e-3.
+    /// Width 1, the maps of SSD (blocks 11 and 13), TF-slim's flavor, batch normalisation with epsilon 1e-3.
     fn default() -> Self {
         let norm = NormConfig::Batch { epsilon: 1e-3, momentum: 0.1 };
-        Self { width: 1.0, outputs: vec![11, 13], norm }
+        Self { width: 1.0, outputs: vec![11, 13], flavor: MobileNetV1Flavor::Tensorflow, norm }
     }
 }
 
@@ -70,8 +92,10 @@ impl MobileNetV1Config {
     /// As [`check`](Self::check).
     pub fn init(&self, device: &Device, rng: &mut ChaCha8Rng) -> Result<MobileNetV1, ConfigError> {
         self.check()?;
+        let (padding, activation) = self.flavor.form();
         let block = |conv: Conv2dConfig| {
-            ConvBlockConfig::new(conv.with_padding(Padding::Same), self.norm, Activation::Relu6)
+            let conv = if conv.kernel > 1 { conv.with_padding(padding) } else { conv };
+            ConvBlockConfig::new(conv, self.norm, activation)
         };
         let last = self.outputs.last().copied().unwrap_or(0);
         let (mut input, mut total) = (3, 1);
@@ -100,25 +124,45 @@ impl MobileNetV1Config {
         ((base as f64 * self.width) as usize).max(8)
     }
 
-    /// TensorFlow's, as the published weights want it.
+    /// As the flavor's published weights want it.
     pub fn normalization(&self) -> Normalization {
-        Normalization::TENSORFLOW
+        match self.flavor {
+            MobileNetV1Flavor::Tensorflow => Normalization::TENSORFLOW,
+            MobileNetV1Flavor::Gluoncv => Normalization::TORCHVISION,
+        }
     }
 
     /// `weights` of a published file under the names of a [`MobileNetV1`] of this recipe.
     ///
     /// Takes both kinds of file: with batch normalisation (`features.1.dw_bn.weight`), or with it
-    /// folded into biases (`features.1.dw.bias`), and folds or unfolds it as `norm` asks.
+    /// folded into biases (`features.1.dw.bias`), and folds or unfolds it as `norm` asks. Gluon's
+    /// (`mobilenet0_conv1_weight`) too.
     ///
     /// # Errors
     /// If parts of a block are missing.
     pub fn adapt(&self, weights: Weights) -> Result<Weights, WeightsError> {
-        let weights = weights.rename(&[
+        let mut renames = vec![
             Rename::new(r"^features\.0\.bn\.", "features.0.norm.")?,
             Rename::new(r"^(features\.\d+\.[dp]w)\.(weight|bias)$", "$1.conv.$2")?,
             Rename::new(r"^(features\.\d+\.[dp]w)_bn\.", "$1.norm.")?,
-        ])?;
-        weights.with_norm(&self.norm, 1e-3)
+        ];
+        if weights.names().any(|name| name.starts_with("mobilenet")) {
+            // Gluon counts all convolutions together.
+            for layer in 0..2 * BLOCKS.len() - 1 {
+                let block = layer.div_ceil(2);
+                let part = ["", ".dw", ".pw"][if layer == 0 { 0 } else { 2 - layer % 2 }];
+                let name = |kind| format!(r"^mobilenet\d+_{kind}{layer}_");
+                renames.push(Rename::new(&name("conv"), &format!("features.{block}{part}.conv."))?);
+                renames.push(Rename::new(&name("batchnorm"), &format!("features.{block}{part}.norm."))?);
+            }
+        }
+        renames.extend(gluon_norms()?);
+        let weights = weights.rename(&renames)?;
+        let epsilon = match self.flavor {
+            MobileNetV1Flavor::Tensorflow => 1e-3,
+            MobileNetV1Flavor::Gluoncv => 1e-5,
+        };
+        weights.with_norm(&self.norm, epsilon)
     }
 
     /// Nothing of a published file is dispensable.

@@ -37,24 +37,24 @@ pub enum Flavor {
     Tensorflow,
 }
 
-/// A place in a [`MobileNetV2`] that a level can be taken from.
+/// A place in a [`MobileNetV2`], or in a [`MobileNetV3`](crate::MobileNetV3), that a level can be taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tap {
-    /// After the expansion in block 2..=17, before its depthwise convolution.
+    /// After the expansion in a block from 2 on (to 17; 15 in v3), before its depthwise convolution.
     Expansion(usize),
-    /// After block 0..=18.
+    /// After a block from 0 on (to 18; 16 in v3).
     Block(usize),
 }
 
 impl Tap {
-    fn block(self) -> usize {
+    pub(crate) fn block(self) -> usize {
         match self {
             Self::Expansion(block) | Self::Block(block) => block,
         }
     }
 
-    fn position(self) -> usize {
+    pub(crate) fn position(self) -> usize {
         2 * self.block() + usize::from(matches!(self, Self::Block(_)))
     }
 
@@ -232,7 +232,7 @@ struct Shape {
 }
 
 /// The nearest multiple of 8, at least 8, and never less than nine tenths of `channels`.
-fn round_to_eights(channels: f64) -> usize {
+pub(crate) fn round_to_eights(channels: f64) -> usize {
     let rounded = (((channels + 4.0) / 8.0) as usize * 8).max(8);
     if (rounded as f64) < 0.9 * channels { rounded + 8 } else { rounded }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_norm, check_outputs};
 use crate::feature_map::FeatureMap;
 use crate::layers::{Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, MaxPool2d, NormConfig};
-use crate::weights::ModuleWeights;
+use crate::weights::{ModuleWeights, gluon_norms};
 
 const NAME: &str = "resnet";
 /// The pooling after the stem.
@@ -131,8 +131,8 @@ impl ResNetConfig {
         }
     }
 
-    /// `weights` of a file with torchvision's names under those of a [`ResNet`] of this recipe,
-    /// batch normalisation folded if `norm` asks.
+    /// `weights` of a file with torchvision's names, or with Gluon's (`resnetv10_stage1_conv0_weight`),
+    /// under those of a [`ResNet`] of this recipe, batch normalisation folded if `norm` asks.
     ///
     /// # Errors
     /// If parts of a block are missing.
@@ -145,10 +145,39 @@ impl ResNetConfig {
             Rename::new(r"^(layer\d\.\d+\.downsample)\.0\.", "$1.conv.")?,
             Rename::new(r"^(layer\d\.\d+\.downsample)\.1\.", "$1.norm.")?,
         ];
+        if weights.names().any(|name| name.starts_with("resnetv1")) {
+            renames.extend(self.gluon()?);
+        }
         for stage in 0..4 {
             renames.push(Rename::new(&format!(r"^layer{}\.", stage + 1), &format!("stages.{stage}."))?);
         }
         weights.rename(&renames)?.with_norm(&self.norm, 1e-5)
+    }
+
+    /// Gluon's names to ours: it counts a stage's convolutions together, the shortcut after the first block's.
+    fn gluon(&self) -> Result<Vec<Rename>, WeightsError> {
+        let mut renames = vec![
+            Rename::new(r"^resnetv1\d+_conv0_", "stem.conv.")?,
+            Rename::new(r"^resnetv1\d+_batchnorm0_", "stem.norm.")?,
+        ];
+        let (blocks, bottleneck) = self.plan().unwrap_or_default();
+        for (stage, &count) in blocks.iter().enumerate() {
+            let mut layer = 0;
+            for block in 0..count {
+                let downsample = (block == 0 && (stage > 0 || bottleneck)).then_some("downsample");
+                let third = bottleneck.then_some("conv3");
+                for part in ["conv1", "conv2"].into_iter().chain(third).chain(downsample) {
+                    for (kind, ours) in [("conv", "conv"), ("batchnorm", "norm")] {
+                        let theirs = format!(r"^resnetv1\d+_stage{}_{kind}{layer}_", stage + 1);
+                        renames
+                            .push(Rename::new(&theirs, &format!("stages.{stage}.{block}.{part}.{ours}."))?);
+                    }
+                    layer += 1;
+                }
+            }
+        }
+        renames.extend(gluon_norms()?);
+        Ok(renames)
     }
 
     /// Nothing of a published file is dispensable.

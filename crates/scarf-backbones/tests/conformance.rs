@@ -4,7 +4,9 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Distribution, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use scarf_backbones::{AnyBackbone, Backbone, BackboneConfig, ModuleWeights, Weights, freeze, freeze_stages};
+use scarf_backbones::{
+    AnyBackbone, Backbone, BackboneConfig, Extent, ModuleWeights, Weights, freeze, freeze_stages,
+};
 
 macro_rules! conforms {
     ($($name:ident: $recipe:literal, $levels:expr;)*) => {
@@ -17,10 +19,15 @@ conforms! {
     mobilenet_v1: "[mobilenet_v1]", [(512, 16), (1024, 32)];
     mobilenet_v1_narrow: "mobilenet_v1 = { width = 0.25, outputs = [3, 5, 11], norm = 'none' }",
         [(32, 4), (64, 8), (128, 16)];
+    mobilenet_v1_gluoncv: "mobilenet_v1 = { flavor = 'gluoncv', norm = { batch = { epsilon = 1e-5, momentum = 0.1 } } }",
+        [(512, 16), (1024, 32)];
     mobilenet_v2: "[mobilenet_v2]", [(576, 16), (1280, 32)];
     mobilenet_v2_tensorflow: "mobilenet_v2 = { width = 0.35, flavor = 'tensorflow', \
         outputs = [{ block = 3 }, { block = 6 }, { expansion = 14 }], norm = { frozen = { epsilon = 1e-3 } } }",
         [(8, 4), (16, 8), (192, 16)];
+    mobilenet_v3: "[mobilenet_v3]", [(672, 16), (960, 32)];
+    mobilenet_v3_reduced: "mobilenet_v3 = { reduced_tail = true, outputs = [{ block = 6 }, { block = 12 }, { block = 15 }, \
+        { block = 16 }] }", [(40, 8), (112, 16), (80, 32), (480, 32)];
     resnet_18: "resnet = { depth = 18, outputs = [1, 2, 3, 4] }", [(64, 4), (128, 8), (256, 16), (512, 32)];
     resnet_34: "resnet = { depth = 34, outputs = [2] }", [(128, 8)];
     resnet_50: "[resnet]", [(1024, 16), (2048, 32)];
@@ -58,6 +65,11 @@ fn levels_are_true(backbone: &AnyBackbone, device: &Device) {
     for [batch, height, width] in [[1usize, 1, 1], [2, 33, 50], [3, 64, 31]] {
         let images = Tensor::random([batch, 3, height, width], Distribution::Normal(0.0, 1.0), device);
         let maps = backbone.forward(images).0;
+        let extents = backbone.forward(Extent([batch, 3, height, width])).0;
+        assert_eq!(
+            maps.iter().map(Tensor::dims).collect::<Vec<_>>(),
+            extents.iter().map(|map| map.0).collect::<Vec<_>>()
+        );
         assert_eq!(maps.len(), backbone.levels().len());
         for (map, level) in maps.iter().zip(backbone.levels()) {
             let rows = height.div_ceil(level.stride);
@@ -149,6 +161,7 @@ fn parameters_are_as_many_as_the_references() {
     let cases = [
         ("[mobilenet_v1]", 3_206_976),
         ("[mobilenet_v2]", 2_223_872),
+        ("[mobilenet_v3]", 2_971_952),
         ("resnet = { depth = 18 }", 11_176_512),
         ("resnet = { depth = 34 }", 21_284_672),
         ("resnet = { depth = 50 }", 23_508_032),
@@ -173,6 +186,7 @@ fn what_describes_no_network_is_refused_with_its_field() {
         ("mobilenet_v1 = { outputs = [11, 14] }", "[11, 14] is not an increasing, non-empty list of 0..=13"),
         ("mobilenet_v2 = { outputs = [{ block = 3 }, { expansion = 3 }] }", "backbone.mobilenet_v2.outputs"),
         ("mobilenet_v2 = { outputs = [{ expansion = 1 }] }", "expansions 2..=17"),
+        ("mobilenet_v3 = { outputs = [{ block = 17 }] }", "blocks 0..=16 and expansions 2..=15"),
         ("resnet = { depth = 152 }", "backbone.resnet.depth: 152 is none of 18, 34, 50 and 101"),
         ("resnet = { outputs = [0, 1] }", "backbone.resnet.outputs"),
         ("resnet = { norm = { frozen = { epsilon = -1.0 } } }", "backbone.resnet.norm: epsilon -1"),

@@ -56,7 +56,7 @@ fn coco_features_of_two_widths() {
     for (name, width, outputs) in cases {
         let reference = reference(&folder, name);
         for norm in NORMS {
-            let config = MobileNetV1Config { width, outputs: outputs.clone(), norm };
+            let config = MobileNetV1Config { width, outputs: outputs.clone(), norm, ..Default::default() };
             let config = BackboneConfig::MobilenetV1(config);
             let (backbone, _) = config.load(fresh(&config), [weights(&folder, name)]).unwrap();
             let maps = backbone.forward(images(&reference, config.normalization())).0;

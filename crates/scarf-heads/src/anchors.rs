@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ConfigError;
 
-/// Which anchor shapes each level has. Shapes are fractions of the image's sides, `[width, height]`.
+/// Which anchor shapes each level has, and where they lie on its cells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum AnchorConfig {
@@ -45,6 +45,27 @@ pub enum AnchorConfig {
         sizes: Vec<Vec<f32>>,
         /// Height over width, in order.
         ratios: Vec<f32>,
+    },
+    /// GluonCV's `SSDAnchorGenerator`: a level has a square of its size, one of the geometric mean with
+    /// the next size, and each further ratio at its size. In pixels, whatever the image; not clipped.
+    Gluoncv {
+        /// Sides in pixels, one a level and one more.
+        sizes: Vec<f32>,
+        /// For each level width over height, the first for the squares (1, whatever is written).
+        ratios: Vec<Vec<f32>>,
+        /// Pixels between centres, a number a level.
+        steps: Vec<f32>,
+    },
+    /// MXNet's `MultiBoxPrior`, of the SSD in its examples: a level has a square of each of its sizes,
+    /// then each further ratio at the first. A side of a square is a fraction of the image's height.
+    Mxnet {
+        /// For each level its sizes.
+        sizes: Vec<Vec<f32>>,
+        /// For each level width over height, the first for the squares (1, whatever is written).
+        ratios: Vec<Vec<f32>>,
+        /// Pixels between centres, a number a level; the image over the cells where left out.
+        #[serde(default)]
+        steps: Option<Vec<f32>>,
     },
     /// Shapes written out, a list a level (as fitted to a data set).
     Shapes(Vec<Vec<[f32; 2]>>),
@@ -94,39 +115,45 @@ impl AnchorConfig {
         Self::Rcnn { sizes, ratios: vec![0.5, 1.0, 2.0] }
     }
 
-    /// The shapes for this number of levels: fractions of the image's sides, but pixels for `rcnn`.
+    /// The shapes for this number of levels, `[width, height]`: fractions of the image's sides, but
+    /// pixels where the settings are.
     ///
     /// # Errors
     /// Where the settings are for another number of levels, or a scale or ratio is not positive.
     pub fn shapes(&self, levels: usize) -> Result<Vec<Vec<[f32; 2]>>, ConfigError> {
+        let one_a_level = |key, given| match given == levels {
+            true => Ok(()),
+            false => Err(ConfigError::Levels { key, given, levels }),
+        };
+        if let Some(steps) = self.steps() {
+            one_a_level("anchors.*.steps", steps.len())?;
+        }
         let shapes = match self {
             Self::Tensorflow { min_scale, max_scale, ratios, reduce_first } => {
                 tensorflow_shapes(levels, *min_scale, *max_scale, ratios, *reduce_first)
             }
             Self::Torchvision { ratios, scales, .. } => {
-                if ratios.len() != levels || scales.len() != levels + 1 {
-                    return Err(ConfigError::Levels {
-                        key: "anchors.torchvision",
-                        given: ratios.len(),
-                        levels,
-                    });
-                }
+                one_a_level("anchors.torchvision.ratios", ratios.len())?;
+                one_a_level("anchors.torchvision.scales, less one,", scales.len().saturating_sub(1))?;
                 torchvision_shapes(ratios, scales)
             }
             Self::Rcnn { sizes, ratios } => {
-                if sizes.len() != levels {
-                    return Err(ConfigError::Levels {
-                        key: "anchors.rcnn.sizes",
-                        given: sizes.len(),
-                        levels,
-                    });
-                }
+                one_a_level("anchors.rcnn.sizes", sizes.len())?;
                 rcnn_shapes(sizes, ratios)
             }
+            Self::Gluoncv { sizes, ratios, .. } => {
+                one_a_level("anchors.gluoncv.ratios", ratios.len())?;
+                one_a_level("anchors.gluoncv.sizes, less one,", sizes.len().saturating_sub(1))?;
+                let pairs = sizes.windows(2).map(|pair| vec![pair[0], (pair[0] * pair[1]).sqrt()]);
+                prior_shapes(pairs, ratios)
+            }
+            Self::Mxnet { sizes, ratios, .. } => {
+                one_a_level("anchors.mxnet.sizes", sizes.len())?;
+                one_a_level("anchors.mxnet.ratios", ratios.len())?;
+                prior_shapes(sizes.iter().cloned(), ratios)
+            }
             Self::Shapes(shapes) => {
-                if shapes.len() != levels {
-                    return Err(ConfigError::Levels { key: "anchors.shapes", given: shapes.len(), levels });
-                }
+                one_a_level("anchors.shapes", shapes.len())?;
                 shapes.clone()
             }
         };
@@ -139,36 +166,36 @@ impl AnchorConfig {
 
     fn steps(&self) -> Option<&[f32]> {
         match self {
-            Self::Torchvision { steps, .. } => steps.as_deref(),
-            _ => None,
+            Self::Torchvision { steps, .. } | Self::Mxnet { steps, .. } => steps.as_deref(),
+            Self::Gluoncv { steps, .. } => Some(steps),
+            Self::Tensorflow { .. } | Self::Rcnn { .. } | Self::Shapes(_) => None,
         }
     }
 
     /// Half of each extent in pixels, as it lies on an image.
-    fn half(&self, [w, h]: [f32; 2], [width, height]: [f32; 2]) -> [f32; 2] {
+    fn half(&self, [w, h]: [f32; 2], image: Size) -> [f32; 2] {
+        let (width, height) = (image.width as f32, image.height as f32);
         match self {
             Self::Rcnn { .. } => [(w / 2.0).round_ties_even(), (h / 2.0).round_ties_even()],
+            Self::Gluoncv { .. } => [w / 2.0, h / 2.0],
+            Self::Mxnet { .. } => [w * height / 2.0, h * height / 2.0],
             // torchvision clips the shape, not the box: a wide anchor may still stick out.
             Self::Torchvision { .. } => [w.min(1.0) * width / 2.0, h.min(1.0) * height / 2.0],
-            _ => [w * width / 2.0, h * height / 2.0],
+            Self::Tensorflow { .. } | Self::Shapes(_) => [w * width / 2.0, h * height / 2.0],
         }
     }
 
     /// Pixels from one centre of a level to the next, across and down.
-    fn step(&self, level: usize, [rows, columns]: [usize; 2], image: Size) -> Result<[f32; 2], ConfigError> {
-        if matches!(self, Self::Rcnn { .. }) {
-            return Ok([image.width as usize / columns.max(1), image.height as usize / rows.max(1)]
-                .map(|step| step as f32));
+    fn step(&self, level: usize, [rows, columns]: [usize; 2], image: Size) -> [f32; 2] {
+        if let Some(steps) = self.steps() {
+            return [steps[level]; 2];
         }
-        let Some(steps) = self.steps() else {
-            return Ok([image.width as f32 / columns as f32, image.height as f32 / rows as f32]);
-        };
-        let wrong =
-            ConfigError::Levels { key: "anchors.torchvision.steps", given: steps.len(), levels: level + 1 };
-        steps.get(level).map(|&step| [step; 2]).ok_or(wrong)
+        let (width, height) = (image.width as f32, image.height as f32);
+        let step = [width / columns as f32, height / rows as f32];
+        if matches!(self, Self::Rcnn { .. }) { step.map(f32::floor) } else { step }
     }
 
-    /// Where in its cell the centre is, in cells.
+    /// Where in its cell a centre is, in cells.
     fn offset(&self) -> f32 {
         if matches!(self, Self::Rcnn { .. }) { 0.0 } else { 0.5 }
     }
@@ -216,6 +243,16 @@ fn rcnn_shapes(sizes: &[Vec<f32>], ratios: &[f32]) -> Vec<Vec<[f32; 2]>> {
     sizes.iter().map(level).collect()
 }
 
+/// A square of each of a level's sizes, then each ratio but the first at the first size.
+fn prior_shapes(sizes: impl Iterator<Item = Vec<f32>>, ratios: &[Vec<f32>]) -> Vec<Vec<[f32; 2]>> {
+    let level = |(sizes, ratios): (Vec<f32>, &Vec<f32>)| {
+        let first = sizes.first().copied().unwrap_or(f32::NAN);
+        let further = ratios.iter().skip(1).map(|ratio| [first * ratio.sqrt(), first / ratio.sqrt()]);
+        sizes.iter().map(|&size| [size; 2]).chain(further).collect()
+    };
+    sizes.zip(ratios).map(level).collect()
+}
+
 /// Lays the shapes over maps of `[rows, columns]` cells, finest first: rows, columns, shapes in
 /// that order of nesting, which is the order of the head's predictions. Boxes in pixels of the image.
 ///
@@ -227,11 +264,11 @@ pub fn anchors(
     image: Size,
 ) -> Result<Vec<BBox<f32>>, ConfigError> {
     let shapes = config.shapes(maps.len())?;
-    let (width, height, offset) = (image.width as f32, image.height as f32, config.offset());
+    let offset = config.offset();
     let mut boxes = Vec::new();
     for (level, (&[rows, columns], shapes)) in maps.iter().zip(&shapes).enumerate() {
-        let [across, down] = config.step(level, [rows, columns], image)?;
-        let halves: Vec<[f32; 2]> = shapes.iter().map(|&shape| config.half(shape, [width, height])).collect();
+        let [across, down] = config.step(level, [rows, columns], image);
+        let halves: Vec<[f32; 2]> = shapes.iter().map(|&shape| config.half(shape, image)).collect();
         for row in 0..rows {
             for column in 0..columns {
                 let (cx, cy) = ((column as f32 + offset) * across, (row as f32 + offset) * down);

@@ -2,7 +2,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
-use scarf_backbones::{AnyBackbone, Backbone, BackboneConfig, Normalization};
+use scarf_backbones::{AnyBackbone, Backbone, BackboneConfig, Extent, Normalization};
 use scarf_core::{Detection, Size};
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,9 @@ impl InitBackbone for BackboneConfig {
 pub struct DetectorConfig<B = BackboneConfig, N = NeckConfig, H = HeadConfig> {
     /// Side of the square, in pixels, that every image is resized to.
     pub size: u32,
+    /// What is done to the pixels; where left out, what the backbone's published weights want.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalization: Option<Normalization>,
     /// Pixels to features.
     pub backbone: B,
     /// Features to features.
@@ -71,10 +74,20 @@ impl<B: InitBackbone, N: InitNeck, H: InitHead> DetectorConfig<B, N, H> {
                 needed: "images of 16 to 4096 pixels a side are needed",
             });
         }
+        let normalization = self.normalization.unwrap_or_else(|| self.backbone.normalization());
+        let finite = normalization.mean.iter().chain(&normalization.std).all(|value| value.is_finite());
+        if !finite || normalization.std.iter().any(|&std| std <= 0.0) {
+            return Err(ConfigError::Range {
+                key: "model.normalization",
+                given: format!("{normalization:?}"),
+                needed: "finite means, and spreads above 0, are needed",
+            });
+        }
         let backbone = self.backbone.init(device, rng)?;
+        self.neck.check_size(&backbone.levels(), self.size as usize)?;
         let neck = self.neck.init(&backbone.levels(), device, rng)?;
         let head = self.head.init(&neck.levels(), classes, device, rng)?;
-        Ok(Detector { backbone, neck, head, normalization: self.backbone.normalization() })
+        Ok(Detector { backbone, neck, head, normalization })
     }
 
     /// The size of the images that it is fed.
@@ -116,13 +129,10 @@ impl<B: Backbone, N: Neck, H: Head> Detector<B, N, H> {
     }
 
     /// Rows and columns of each level that the head sees, finest first, for an image of that size.
-    pub fn maps(&self, image: Size, device: &Device) -> Vec<[usize; 2]> {
-        let blank = Tensor::zeros([1, 3, image.height as usize, image.width as usize], device);
-        let size = |feature: &Tensor<4>| {
-            let [_, _, rows, columns] = feature.dims();
-            [rows, columns]
-        };
-        self.features(blank).0.iter().map(size).collect()
+    pub fn maps(&self, image: Size) -> Vec<[usize; 2]> {
+        let image = Extent([1, 3, image.height as usize, image.width as usize]);
+        let maps = self.neck.forward(self.backbone.forward(image)).0;
+        maps.iter().map(|&Extent([_, _, rows, columns])| [rows, columns]).collect()
     }
 
     /// What the head sees of `images`, as for [`loss`](Self::loss).

@@ -11,6 +11,7 @@ mod detector;
 mod error;
 mod head;
 mod matcher;
+pub mod models;
 mod neck;
 mod sampling;
 mod targets;
@@ -26,9 +27,9 @@ pub use head::{
     Postprocess, Predictions, Predictor, Proposals, RoiConfig, RoiHead, Rpn, RpnConfig, Scores, SsdHead,
     SsdHeadConfig, Verdicts,
 };
-pub use matcher::{Match, Matcher, match_anchors};
+pub use matcher::{Match, Matcher, Matching, match_anchors};
 pub use neck::{
-    AnyNeck, Extra, Fpn, FpnConfig, InitNeck, Mfn, MfnConfig, Neck, NeckConfig, Rise, SsdExtras,
-    SsdExtrasConfig,
+    AnyNeck, Extra, Fpn, FpnConfig, InitNeck, Mfn, MfnConfig, Neck, NeckConfig, Rectifier, Rise, SsdExtras,
+    SsdExtrasConfig, Step,
 };
 pub use targets::{Losses, Targets};

@@ -1,4 +1,64 @@
 use scarf_core::BBox;
+use serde::{Deserialize, Serialize};
+
+/// Which anchor an object has for certain, whatever their IoU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Matching {
+    /// The one that overlaps it most; where two objects want one, the later has it (torchvision's `SSDMatcher`).
+    #[default]
+    Forced,
+    /// Object and anchor of the largest IoU of all, then the next two that are both free, and so on:
+    /// every object that overlaps an anchor has one of its own (GluonCV's `BipartiteMatcher`).
+    Bipartite,
+}
+
+impl Matching {
+    /// For each anchor the object it answers for, `None` for background.
+    ///
+    /// Beside the certain ones, an anchor takes the object that it overlaps most if their IoU is at
+    /// least `threshold`. Ties go to the earlier anchor or object.
+    pub fn run(self, anchors: &[BBox<f32>], objects: &[BBox<f32>], threshold: f32) -> Vec<Option<usize>> {
+        match self {
+            Self::Forced => match_anchors(anchors, objects, threshold),
+            Self::Bipartite => bipartite(anchors, objects, threshold),
+        }
+    }
+}
+
+fn bipartite(anchors: &[BBox<f32>], objects: &[BBox<f32>], threshold: f32) -> Vec<Option<usize>> {
+    /// IoUs below it are none.
+    const LEAST: f32 = 1e-12;
+    let mut pairs: Vec<(f32, usize, usize)> = Vec::new();
+    let mut best = vec![(0.0f32, 0); anchors.len()];
+    let mut largest = vec![LEAST; objects.len()];
+    for (at, anchor) in anchors.iter().enumerate() {
+        for (index, object) in objects.iter().enumerate() {
+            let iou = anchor.iou(object);
+            if iou > best[at].0 {
+                best[at] = (iou, index);
+            }
+            if iou > LEAST {
+                largest[index] = largest[index].max(iou);
+                pairs.push((iou, at, index));
+            }
+        }
+    }
+    // An anchor that overlaps an object as much as any does answers for it too, whoever has it.
+    let mut matched: Vec<Option<usize>> = best
+        .iter()
+        .map(|&(iou, index)| (iou > 0.0 && (iou >= threshold || iou >= largest[index])).then_some(index))
+        .collect();
+    pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let (mut anchor_free, mut object_free) = (vec![true; anchors.len()], vec![true; objects.len()]);
+    for (_, at, index) in pairs {
+        if anchor_free[at] && object_free[index] {
+            (anchor_free[at], object_free[index]) = (false, false);
+            matched[at] = Some(index);
+        }
+    }
+    matched
+}
 
 /// SSD's matcher (torchvision's `SSDMatcher`): for each anchor the object it answers for.
 ///
@@ -129,5 +189,21 @@ mod tests {
         assert_eq!(low.run(&boxes, &objects), [object, Match::Between, Match::Object(1), rest]);
         assert_eq!(low.run(&boxes, &[]), [rest; 4]);
         assert!(low.run(&[], &objects).is_empty());
+    }
+
+    #[test]
+    fn two_objects_of_one_anchor_have_one_each() {
+        let anchors = [
+            BBox::new(0.0, 0.0, 10.0, 10.0),
+            BBox::new(0.0, 5.0, 10.0, 20.0),
+            BBox::new(80.0, 80.0, 90.0, 90.0),
+        ];
+        let (whole, lower) = (BBox::new(0.0, 0.0, 10.0, 10.0), BBox::new(0.0, 1.0, 10.0, 10.0));
+        // Both overlap the first most: IoU 1 and .9; `lower` gets the second, at .26.
+        let found = Matching::Bipartite.run(&anchors, &[lower, whole], 0.5);
+        assert_eq!(found, [Some(1), Some(0), None]);
+        assert_eq!(Matching::Forced.run(&anchors, &[lower, whole], 0.5), [Some(1), None, None]);
+        assert_eq!(Matching::Bipartite.run(&anchors, &[], 0.5), [None; 3]);
+        assert!(Matching::Bipartite.run(&[], &[whole], 0.5).is_empty());
     }
 }

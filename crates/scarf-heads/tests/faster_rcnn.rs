@@ -1,11 +1,11 @@
 //! Faster R-CNN with FPN against torchvision's, with weights by formula; the numbers are made by
 //! `python crates/scarf-heads/tests/data/faster_rcnn_torchvision.py`.
 
-mod common;
+mod formula;
 
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, Tensor};
-use common::{Fixture, Zeros, close, image, same_detections, values};
+use formula::{Fixture, Zeros, close, image, same_detections, values};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use scarf_backbones::{Allow, ModuleWeights, Weights};

@@ -5,13 +5,21 @@ use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::SafeTensors;
 use scarf_core::{BBox, Size};
 use scarf_heads::{
-    AnchorConfig, BoxCoder, MultiboxLoss, Postprocess, Scores, Targets, anchors, match_anchors,
+    AnchorConfig, BoxCoder, Matching, MultiboxLoss, Postprocess, Scores, Targets, anchors, match_anchors,
 };
 
 const FIXTURE: &[u8] = include_bytes!("data/ssd_torchvision.safetensors");
 const SIDE: Size = Size::new(300, 300);
 const MAPS: [[usize; 2]; 4] = [[10, 10], [5, 5], [3, 3], [1, 1]];
 const CLASSES: usize = 6;
+
+const LOSS: MultiboxLoss = MultiboxLoss {
+    threshold: 0.5,
+    matching: Matching::Forced,
+    negatives: 3.0,
+    scores: Scores::Softmax,
+    coder: BoxCoder::SSD,
+};
 
 struct Fixture(SafeTensors<'static>);
 
@@ -101,9 +109,8 @@ fn losses_and_their_gradients_are_torchvisions() {
     let device = Device::flex().autodiff();
     let logits = fixture.tensor("logits", &device).require_grad();
     let deltas = fixture.tensor("deltas", &device).require_grad();
-    let loss = MultiboxLoss { threshold: 0.5, negatives: 3.0, scores: Scores::Softmax, coder: BoxCoder::SSD };
     let targets = [fixture.targets(0), fixture.targets(1)];
-    let losses = loss.losses(logits.clone(), deltas.clone(), &fixture.boxes("anchors"), &targets);
+    let losses = LOSS.losses(logits.clone(), deltas.clone(), &fixture.boxes("anchors"), &targets);
     let named: Vec<_> = losses.0.iter().map(|(name, _)| *name).collect();
     assert_eq!(named, ["classification", "localization"]);
     let ours: Vec<f32> = losses.0.iter().flat_map(|(_, loss)| values(loss.clone())).collect();
@@ -118,9 +125,8 @@ fn an_image_without_objects_is_legal() {
     let fixture = Fixture::open();
     let device = Device::flex().autodiff();
     let logits = fixture.tensor("logits", &device).require_grad();
-    let loss = MultiboxLoss { threshold: 0.5, negatives: 3.0, scores: Scores::Softmax, coder: BoxCoder::SSD };
     let empty = [Targets::default(), Targets::default()];
-    let losses = loss.losses(logits, fixture.tensor("deltas", &device), &fixture.boxes("anchors"), &empty);
+    let losses = LOSS.losses(logits, fixture.tensor("deltas", &device), &fixture.boxes("anchors"), &empty);
     assert_eq!(values(losses.total()), [0.0]);
 }
 

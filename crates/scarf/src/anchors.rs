@@ -34,7 +34,7 @@ impl Anchors {
         let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
         let config = &settings.recipe.model;
         let detector = config.init(classes.len(), device, &mut rng)?;
-        let (image, maps) = (config.image(), detector.maps(config.image(), device));
+        let (image, maps) = (config.image(), detector.maps(config.image()));
 
         let train: Vec<(usize, BBox<f32>)> = opened
             .split

@@ -155,6 +155,18 @@ impl Conv2d {
         self.forward_with(x, self.weight.val(), bias, activation)
     }
 
+    /// What is done to an input of so many rows and columns.
+    pub fn geometry(&self, size: [usize; 2]) -> ConvGeometry {
+        let [_, _, kernel_height, kernel_width] = self.weight.dims();
+        let along = |size, kernel| self.padding.along(size, kernel, self.stride, self.dilation);
+        ConvGeometry {
+            stride: [self.stride; 2],
+            padding: [along(size[0], kernel_height), along(size[1], kernel_width)],
+            dilation: [self.dilation; 2],
+            groups: self.groups,
+        }
+    }
+
     /// The same convolution with other numbers in its kernel and bias.
     pub(crate) fn forward_with(
         &self,
@@ -164,22 +176,8 @@ impl Conv2d {
         activation: Activation,
     ) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
-        scarf_kernels::conv2d(x, weight, bias, self.geometry([height, width]), activation)
-    }
-
-    /// What is done to an input of this height and width.
-    pub fn geometry(&self, [height, width]: [usize; 2]) -> ConvGeometry {
-        let [_, _, kernel_height, kernel_width] = self.weight.dims();
-        let (stride, dilation) = (self.stride, self.dilation);
-        ConvGeometry {
-            stride: [stride; 2],
-            padding: [
-                self.padding.along(height, kernel_height, stride, dilation),
-                self.padding.along(width, kernel_width, stride, dilation),
-            ],
-            dilation: [dilation; 2],
-            groups: self.groups,
-        }
+        let geometry = self.geometry([height, width]);
+        scarf_kernels::conv2d(x, weight, bias, geometry, activation)
     }
 }
 

@@ -25,6 +25,17 @@ impl MaxPool2d {
             .with_ceil_mode(self.ceil);
         scarf_kernels::max_pool2d(x, options)
     }
+
+    /// Rows or columns of the output over so many; PyTorch's rule. 0 where the window does not fit.
+    pub(crate) fn output_len(self, size: usize) -> usize {
+        let Some(room) = (size + 2 * self.padding).checked_sub(self.kernel) else { return 0 };
+        if !self.ceil {
+            return room / self.stride + 1;
+        }
+        // A last window must begin inside the input or the padding before it.
+        let windows = room.div_ceil(self.stride) + 1;
+        if (windows - 1) * self.stride >= size + self.padding { windows - 1 } else { windows }
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use scarf_core::{BBox, Detection, Size};
 
 use super::rpn::{Objectness, RpnConfig};
 use super::{MultiboxLoss, RoiConfig, Scores};
-use crate::{AnchorConfig, BoxCoder, Targets, anchors};
+use crate::{AnchorConfig, BoxCoder, Matching, Targets, anchors};
 
 const SIDE: Size = Size::new(64, 64);
 const MAPS: [[usize; 2]; 2] = [[4, 4], [2, 2]];
@@ -62,7 +62,9 @@ fn multibox() {
     let (logits, deltas) = (numbers(2 * count * 4, 1, 2.0), numbers(2 * count * 4, 2, 2.0));
     for scores in [Scores::Softmax, Scores::Sigmoid] {
         // All background counts: which is hardest may not change with the step.
-        let multibox = MultiboxLoss { threshold: 0.5, negatives: 1e6, scores, coder: BoxCoder::SSD };
+        let matching = Matching::Forced;
+        let multibox =
+            MultiboxLoss { threshold: 0.5, matching, negatives: 1e6, scores, coder: BoxCoder::SSD };
         let loss = |logits, deltas| multibox.losses(logits, deltas, &anchors, &targets()).total();
         check("logits", &logits, [2, count, 4], |x| loss(x, fixed(deltas.clone(), 4)));
         check("deltas", &deltas, [2, count, 4], |x| loss(fixed(logits.clone(), 4), x));

@@ -6,13 +6,15 @@ use scarf_core::BBox;
 
 use super::numbers;
 use super::terms::smooth_l1;
-use crate::{BoxCoder, Losses, Scores, Targets, matcher::match_anchors};
+use crate::{BoxCoder, Losses, Matching, Scores, Targets};
 
 /// SSD's loss: how predictions on anchors are compared with targets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MultiboxLoss {
     /// IoU from which an anchor answers for an object.
     pub threshold: f32,
+    /// Which anchor an object has whatever the IoU.
+    pub matching: Matching,
     /// Background anchors that count, for each anchor that answers for an object.
     pub negatives: f32,
     /// Which cross entropy: over all classes together, or over each by itself.
@@ -80,7 +82,7 @@ impl MultiboxLoss {
         let mut deltas = Vec::with_capacity(targets.len() * anchors.len() * 4);
         let mut positives = Vec::with_capacity(targets.len());
         for image in targets {
-            let matched = match_anchors(anchors, &image.boxes, self.threshold);
+            let matched = self.matching.run(anchors, &image.boxes, self.threshold);
             positives.push(matched.iter().flatten().count());
             for (anchor, object) in anchors.iter().zip(matched) {
                 labels.push(object.map_or(0, |object| image.classes[object] as i64 + 1));
@@ -125,8 +127,13 @@ mod tests {
         let anchors = [BBox::new(0.0, 0.0, 10.0, 10.0), BBox::new(50.0, 50.0, 60.0, 60.0)];
         let targets = [Targets { boxes: vec![anchors[0]], classes: vec![1] }];
         let logits = [[0.5f32, -1.0, 2.0], [1.5, 0.3, -0.7]];
-        let multibox =
-            MultiboxLoss { threshold: 0.5, negatives: 3.0, scores: Scores::Sigmoid, coder: BoxCoder::SSD };
+        let multibox = MultiboxLoss {
+            threshold: 0.5,
+            matching: Matching::Forced,
+            negatives: 3.0,
+            scores: Scores::Sigmoid,
+            coder: BoxCoder::SSD,
+        };
         let losses = multibox.losses(
             Tensor::from_data([logits], &device),
             Tensor::zeros([1, 2, 4], &device),

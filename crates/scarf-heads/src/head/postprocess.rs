@@ -7,8 +7,12 @@ use serde::{Deserialize, Serialize};
 pub struct Postprocess {
     /// Scores up to this one are dropped, in `0..1`.
     pub score: f32,
-    /// The best candidates kept for each class before suppression.
+    /// The best candidates kept before suppression: for each class, or of all (see `pooled`).
     pub candidates: usize,
+    /// Candidates are the best of all classes together, as in GluonCV.
+    pub pooled: bool,
+    /// Boxes are cut at the image's edge before suppression; GluonCV's are not at all.
+    pub clip: bool,
     /// IoU above which the lesser of two boxes of a class goes.
     pub iou: f32,
     /// Detections kept on an image.
@@ -17,13 +21,13 @@ pub struct Postprocess {
 
 impl Default for Postprocess {
     fn default() -> Self {
-        Self { score: 0.01, candidates: 400, iou: 0.45, detections: 200 }
+        Self { score: 0.01, candidates: 400, pooled: false, clip: true, iou: 0.45, detections: 200 }
     }
 }
 
 impl Postprocess {
     /// The detections of one image, best first. `scores` is `[anchors, classes]` row by row, without background;
-    /// `boxes` one an anchor, clipped here to the image.
+    /// `boxes` one an anchor.
     pub fn run(&self, scores: &[f32], classes: usize, boxes: &[BBox<f32>], image: Size) -> Vec<Detection> {
         let frame = BBox::new(0.0, 0.0, image.width as f32, image.height as f32);
         let mut found = Vec::new();
@@ -38,9 +42,13 @@ impl Postprocess {
                 .collect();
             best.sort_by(|a, b| b.1.total_cmp(&a.1));
             found.extend(best.into_iter().take(self.candidates).filter_map(|(anchor, score)| {
-                let bbox = boxes[anchor].clip(&frame);
+                let bbox = if self.clip { boxes[anchor].clip(&frame) } else { boxes[anchor] };
                 bbox.is_valid().then_some(Detection { bbox, class, score })
             }));
+        }
+        if self.pooled {
+            found.sort_by(|a, b| b.score.total_cmp(&a.score));
+            found.truncate(self.candidates);
         }
         let mut kept = class_wise_nms(&found, self.iou);
         kept.truncate(self.detections);

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::multibox::MultiboxLoss;
 use super::{Head, InitHead, Postprocess, flatten, numbers};
-use crate::{AnchorConfig, BoxCoder, ConfigError, Losses, Targets, anchors};
+use crate::{AnchorConfig, BoxCoder, ConfigError, Losses, Matching, Targets, anchors};
 
 /// How a detector's logits become scores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,8 +38,12 @@ pub struct SsdHeadConfig {
     pub norm: NormConfig,
     /// How logits become scores, and which cross entropy trains them.
     pub scores: Scores,
+    /// Where the initial weights of the convolutions come from; their biases are 0.
+    pub initializer: Initializer,
     /// Where the anchors lie.
     pub anchors: AnchorConfig,
+    /// Which anchor an object has whatever the IoU.
+    pub matching: Matching,
     /// IoU from which an anchor answers for an object, in `0..=1`.
     pub match_iou: f32,
     /// Background anchors in the loss for each that answers for an object.
@@ -55,7 +59,9 @@ impl Default for SsdHeadConfig {
             lite: false,
             norm: NormConfig::BATCH,
             scores: Scores::Softmax,
+            initializer: Initializer::XavierUniform,
             anchors: AnchorConfig::default(),
+            matching: Matching::Forced,
             match_iou: 0.5,
             negatives: 3.0,
             postprocess: Postprocess::default(),
@@ -110,7 +116,7 @@ impl InitHead for SsdHeadConfig {
                         conv: Conv2dConfig::new(level.channels, outputs * shapes.len(), self.kernel)
                             .with_padding(Padding::Symmetric(self.kernel / 2))
                             .with_bias(true)
-                            .with_initializer(Initializer::XavierUniform)
+                            .with_initializer(self.initializer)
                             .init(device, rng),
                     }
                 };
@@ -193,6 +199,7 @@ impl Head for SsdHead {
         let Predictions { logits, deltas, anchors } = self.predict(features, image);
         let multibox = MultiboxLoss {
             threshold: self.config.match_iou,
+            matching: self.config.matching,
             negatives: self.config.negatives,
             scores: self.config.scores,
             coder: BoxCoder::SSD,

@@ -45,6 +45,10 @@ macro_rules! necks {
             ) -> Result<AnyNeck, ConfigError> {
                 match self { $(Self::$variant(config) => config.init(levels, device, rng).map(AnyNeck::$variant),)* }
             }
+
+            fn check_size(&self, levels: &[Level], size: usize) -> Result<(), ConfigError> {
+                match self { $(Self::$variant(config) => config.check_size(levels, size),)* }
+            }
         }
     };
 }

@@ -13,7 +13,7 @@ use scarf_backbones::{FeatureMap, Level, Pyramid};
 pub use any::{AnyNeck, NeckConfig};
 pub use fpn::{Fpn, FpnConfig};
 pub use mfn::{Mfn, MfnConfig, Rise};
-pub use ssd_extras::{Extra, SsdExtras, SsdExtrasConfig};
+pub use ssd_extras::{Extra, Rectifier, SsdExtras, SsdExtrasConfig, Step};
 
 use crate::ConfigError;
 
@@ -41,4 +41,12 @@ pub trait InitNeck {
         device: &Device,
         rng: &mut ChaCha8Rng,
     ) -> Result<Self::Neck, ConfigError>;
+
+    /// Refuses images, `size` pixels a side, that are too small for it behind these levels.
+    ///
+    /// # Errors
+    /// Names the setting.
+    fn check_size(&self, _levels: &[Level], _size: usize) -> Result<(), ConfigError> {
+        Ok(())
+    }
 }

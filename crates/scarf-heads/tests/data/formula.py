@@ -1,4 +1,4 @@
-"""Weights by a formula, the same here and in `tests/common/mod.rs`: fixtures need not carry them."""
+"""Weights by a formula, the same here and in `tests/formula/mod.rs`: fixtures need not carry them."""
 
 import numpy as np
 import torch
