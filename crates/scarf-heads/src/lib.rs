@@ -19,7 +19,7 @@ mod weights;
 pub use anchors::{AnchorConfig, anchors};
 pub use coder::BoxCoder;
 pub use coverage::{Coverage, coverage, fit_anchors};
-pub use detector::{Detector, DetectorConfig, DetectorOf, InitBackbone};
+pub use detector::{Detector, DetectorConfig, DetectorOf, InitBackbone, maps};
 pub use error::ConfigError;
 pub use head::{
     AnyHead, Head, HeadConfig, InitHead, LevelHead, MultiboxLoss, Postprocess, Predictions, Predictor,

@@ -6,6 +6,7 @@ mod device;
 mod draw;
 mod eval;
 mod model;
+mod models;
 mod predict;
 mod result;
 mod run;
@@ -54,6 +55,8 @@ enum Command {
     Anchors(anchors::Anchors),
     /// Scores detections against ground truth, as pycocotools and the VOC devkit do, and says where AP is lost.
     Eval(eval::Eval),
+    /// Published detectors by name, with their sizes; or one's recipe, as a study file has it.
+    Models(models::Models),
     /// Looks at a data set: counts, sizes, what is odd.
     Data(data::DataCommand),
 }
@@ -67,6 +70,7 @@ fn main() -> Result<()> {
         Command::Predict(predict) => predict.run(&cli.device.open()?),
         Command::Anchors(anchors) => anchors.run(&cli.device.open()?),
         Command::Eval(eval) => eval.run(),
+        Command::Models(models) => models.run(&cli.device.open()?),
         Command::Data(data) => data.run(),
     })
 }
