@@ -4,7 +4,7 @@ use burn::module::Param;
 use burn::tensor::Tensor;
 
 use crate::feature_map::FeatureMap;
-use crate::layers::{Activation, Conv2d, ConvBlock, MaxPool2d};
+use crate::layers::{Activation, BatchNorm, Conv2d, ConvBlock, MaxPool2d};
 
 /// `[batch, channels, rows, columns]` of a map and nothing else: what flows through a network that is
 /// asked for the sizes of its maps. A kernel that does not fit leaves 0 rows.
@@ -26,6 +26,10 @@ impl FeatureMap for Extent {
 
     fn conv_block(self, layer: &ConvBlock) -> Self {
         self.conv(&layer.conv, layer.activation)
+    }
+
+    fn norm(self, _layer: &BatchNorm, _activation: Activation) -> Self {
+        self
     }
 
     fn max_pool(self, pool: MaxPool2d) -> Self {

@@ -6,7 +6,7 @@ use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use scarf_kernels::{Activation, activate};
 
-use crate::layers::{Conv2d, ConvBlock, MaxPool2d};
+use crate::layers::{BatchNorm, Conv2d, ConvBlock, MaxPool2d};
 
 /// What flows through a network: `[batch, channels, rows, columns]` numbers.
 ///
@@ -21,6 +21,9 @@ pub trait FeatureMap: Clone {
 
     /// A convolution with what follows it.
     fn conv_block(self, layer: &ConvBlock) -> Self;
+
+    /// A normalisation that no convolution stands before, then an activation.
+    fn norm(self, layer: &BatchNorm, activation: Activation) -> Self;
 
     /// The largest of each window, per channel.
     fn max_pool(self, pool: MaxPool2d) -> Self;
@@ -58,6 +61,10 @@ impl FeatureMap for Tensor<4> {
 
     fn conv_block(self, layer: &ConvBlock) -> Self {
         layer.compute(self)
+    }
+
+    fn norm(self, layer: &BatchNorm, activation: Activation) -> Self {
+        layer.forward(self, activation)
     }
 
     fn max_pool(self, pool: MaxPool2d) -> Self {

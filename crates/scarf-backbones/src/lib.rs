@@ -13,6 +13,7 @@ mod mobilenet_v1;
 mod mobilenet_v2;
 mod mobilenet_v3;
 mod resnet;
+mod resnet_v2;
 mod vgg;
 mod weights;
 
@@ -25,5 +26,6 @@ pub use mobilenet_v1::{MobileNetV1, MobileNetV1Config, MobileNetV1Flavor};
 pub use mobilenet_v2::{Flavor, MobileNetV2, MobileNetV2Config, Tap};
 pub use mobilenet_v3::{MobileNetV3, MobileNetV3Config};
 pub use resnet::{ResNet, ResNetConfig, ResNetVariant};
+pub use resnet_v2::{ResNetV2, ResNetV2Config};
 pub use vgg::{Vgg, VggConfig, VggForm};
 pub use weights::{Allow, Array, LoadReport, Misshapen, Rename, Weights, WeightsError};

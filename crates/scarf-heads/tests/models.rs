@@ -9,8 +9,7 @@ use scarf_heads::{Head, models};
 
 /// Name, classes without background, parameters, anchors.
 ///
-/// Parameters of torchvision's are its own count. Those of GluonCV's and MXNet's are the sizes of what their networks
-/// train, less the biases before norms in GluonCV's ResNet, which do nothing and which ours have not (15,168).
+/// Parameters of torchvision's are its own count, those of MXNet's the sizes of the arguments of its symbols.
 const COUNTS: &[(&str, usize, usize, usize)] = &[
     ("ssd300_vgg16", 90, 35_641_826, 8_732),
     ("ssd300_vgg16", 6, 24_414_218, 8_732),
@@ -18,6 +17,8 @@ const COUNTS: &[(&str, usize, usize, usize)] = &[
     ("ssdlite320_mobilenet_v3_large", 6, 2_275_820, 3_234),
     ("mxnet-ssd-300-vgg16", 20, 26_285_486, 8_732),
     ("mxnet-ssd-512-vgg16", 20, 26_959_300, 24_576),
+    ("mxnet-ssd-300-resnet50", 20, 31_140_020, 2_268),
+    ("mxnet-ssd-512-resnet50", 20, 31_140_020, 6_132),
 ];
 
 /// Anchors of those whose parameters nobody tells.
