@@ -12,6 +12,7 @@ use crate::mobilenet_v1::{MobileNetV1, MobileNetV1Config};
 use crate::mobilenet_v2::{MobileNetV2, MobileNetV2Config};
 use crate::mobilenet_v3::{MobileNetV3, MobileNetV3Config};
 use crate::resnet::{ResNet, ResNetConfig};
+use crate::resnet_v2::{ResNetV2, ResNetV2Config};
 use crate::vgg::{Vgg, VggConfig};
 use crate::weights::ModuleWeights;
 
@@ -90,6 +91,7 @@ backbones! {
     MobilenetV2(MobileNetV2Config => MobileNetV2),
     MobilenetV3(MobileNetV3Config => MobileNetV3),
     Resnet(ResNetConfig => ResNet),
+    ResnetV2(ResNetV2Config => ResNetV2),
     Vgg(VggConfig => Vgg),
 }
 

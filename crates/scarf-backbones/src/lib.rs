@@ -15,6 +15,7 @@ mod mobilenet_v3;
 mod names;
 mod path;
 mod resnet;
+mod resnet_v2;
 mod vgg;
 mod weights;
 
@@ -28,6 +29,7 @@ pub use mobilenet_v2::{Flavor, MobileNetV2, MobileNetV2Config, Tap};
 pub use mobilenet_v3::{MobileNetV3, MobileNetV3Config};
 pub use names::parameter_names;
 pub use resnet::{ResNet, ResNetConfig, ResNetVariant};
+pub use resnet_v2::{ResNetV2, ResNetV2Config};
 pub use scarf_weights::{Allow, Array, LoadReport, Misshapen, Rename, Weights, WeightsError};
 pub use vgg::{Vgg, VggConfig, VggForm};
 pub use weights::ModuleWeights;

@@ -13,7 +13,7 @@ use crate::weights::{ModuleWeights, gluon_norms};
 
 const NAME: &str = "resnet";
 /// The pooling after the stem.
-const POOL: MaxPool2d = MaxPool2d { kernel: 3, stride: 2, padding: 1, ceil: false };
+pub(crate) const POOL: MaxPool2d = MaxPool2d { kernel: 3, stride: 2, padding: 1, ceil: false };
 
 /// Where a bottleneck of stride 2 strides, and which published weights are meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,24 +49,24 @@ impl Default for ResNetConfig {
     }
 }
 
-impl ResNetConfig {
-    /// Blocks of each stage, and whether they are bottlenecks.
-    fn plan(&self) -> Option<([usize; 4], bool)> {
-        match self.depth {
-            18 => Some(([2, 2, 2, 2], false)),
-            34 => Some(([3, 4, 6, 3], false)),
-            50 => Some(([3, 4, 6, 3], true)),
-            101 => Some(([3, 4, 23, 3], true)),
-            _ => None,
-        }
+/// Blocks of each stage, and whether they are bottlenecks.
+pub(crate) fn plan(depth: usize) -> Option<([usize; 4], bool)> {
+    match depth {
+        18 => Some(([2, 2, 2, 2], false)),
+        34 => Some(([3, 4, 6, 3], false)),
+        50 => Some(([3, 4, 6, 3], true)),
+        101 => Some(([3, 4, 23, 3], true)),
+        _ => None,
     }
+}
 
+impl ResNetConfig {
     /// Refuses an unknown depth, and outputs that are no stages.
     ///
     /// # Errors
     /// Names the field.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if self.plan().is_none() {
+        if plan(self.depth).is_none() {
             let problem = format!("{} is none of 18, 34, 50 and 101", self.depth);
             return Err(ConfigError::new(NAME, "depth", problem));
         }
@@ -80,7 +80,7 @@ impl ResNetConfig {
     /// As [`check`](Self::check).
     pub fn init(&self, device: &Device, rng: &mut ChaCha8Rng) -> Result<ResNet, ConfigError> {
         self.check()?;
-        let Some((blocks, bottleneck)) = self.plan() else { unreachable!("checked above") };
+        let Some((blocks, bottleneck)) = plan(self.depth) else { unreachable!("checked above") };
         let stem =
             ConvBlockConfig::new(Conv2dConfig::new(3, 64, 7).with_stride(2), self.norm, Activation::Relu);
         let stem = stem.init(device, rng);
@@ -160,7 +160,7 @@ impl ResNetConfig {
             Rename::new(r"^resnetv1\d+_conv0_", "stem.conv.")?,
             Rename::new(r"^resnetv1\d+_batchnorm0_", "stem.norm.")?,
         ];
-        let (blocks, bottleneck) = self.plan().unwrap_or_default();
+        let (blocks, bottleneck) = plan(self.depth).unwrap_or_default();
         for (stage, &count) in blocks.iter().enumerate() {
             let mut layer = 0;
             for block in 0..count {

@@ -32,6 +32,8 @@ conforms! {
     resnet_34: "resnet = { depth = 34, outputs = [2] }", [(128, 8)];
     resnet_50: "[resnet]", [(1024, 16), (2048, 32)];
     resnet_101: "resnet = { depth = 101, variant = 'v1.5', outputs = [1, 3] }", [(256, 4), (1024, 16)];
+    resnet_50_v2: "[resnet_v2]", [(1024, 16), (2048, 32)];
+    resnet_18_v2: "resnet_v2 = { depth = 18, outputs = [1, 2, 4] }", [(64, 4), (128, 8), (512, 32)];
     vgg_16: "vgg = { form = { plain = [1, 3, 5] } }", [(64, 1), (256, 4), (512, 16)];
     vgg_16_bn: "vgg = { form = { plain = [4] }, norm = { batch = { epsilon = 1e-5, momentum = 0.1 } } }",
         [(512, 8)];
@@ -190,6 +192,7 @@ fn what_describes_no_network_is_refused_with_its_field() {
         ("resnet = { depth = 152 }", "backbone.resnet.depth: 152 is none of 18, 34, 50 and 101"),
         ("resnet = { outputs = [0, 1] }", "backbone.resnet.outputs"),
         ("resnet = { norm = { frozen = { epsilon = -1.0 } } }", "backbone.resnet.norm: epsilon -1"),
+        ("resnet_v2 = { norm = 'none' }", "backbone.resnet_v2.norm: none: a norm before"),
         ("vgg = { form = { plain = [] } }", "backbone.vgg.form.plain"),
         ("vgg = { norm = { batch = { epsilon = 0.0, momentum = 2.0 } } }", "momentum 2 is not in 0..=1"),
     ];

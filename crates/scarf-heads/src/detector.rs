@@ -130,9 +130,7 @@ impl<B: Backbone, N: Neck, H: Head> Detector<B, N, H> {
 
     /// Rows and columns of each level that the head sees, finest first, for an image of that size.
     pub fn maps(&self, image: Size) -> Vec<[usize; 2]> {
-        let image = Extent([1, 3, image.height as usize, image.width as usize]);
-        let maps = self.neck.forward(self.backbone.forward(image)).0;
-        maps.iter().map(|&Extent([_, _, rows, columns])| [rows, columns]).collect()
+        maps(&self.backbone, &self.neck, image)
     }
 
     /// What the head sees of `images`, as for [`loss`](Self::loss).
@@ -144,4 +142,11 @@ impl<B: Backbone, N: Neck, H: Head> Detector<B, N, H> {
 fn size_of(images: &Tensor<4>) -> Size {
     let [_, _, height, width] = images.dims();
     Size::new(width as u32, height as u32)
+}
+
+/// [`Detector::maps`] of its two parts, in no time: nothing is computed but sizes.
+pub fn maps(backbone: &impl Backbone, neck: &impl Neck, image: Size) -> Vec<[usize; 2]> {
+    let image = Extent([1, 3, image.height as usize, image.width as usize]);
+    let maps = neck.forward(backbone.forward(image)).0;
+    maps.iter().map(|&Extent([_, _, rows, columns])| [rows, columns]).collect()
 }

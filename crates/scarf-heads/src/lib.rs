@@ -20,7 +20,7 @@ mod weights;
 pub use anchors::{AnchorConfig, anchors};
 pub use coder::BoxCoder;
 pub use coverage::{Coverage, coverage, fit_anchors};
-pub use detector::{Detector, DetectorConfig, DetectorOf, InitBackbone};
+pub use detector::{Detector, DetectorConfig, DetectorOf, InitBackbone, maps};
 pub use error::ConfigError;
 pub use head::{
     AnyHead, FasterRcnn, FasterRcnnConfig, Head, HeadConfig, InitHead, LevelHead, MultiboxLoss, Objectness,

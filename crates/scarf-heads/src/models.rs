@@ -36,6 +36,8 @@ const FILES: &[(&str, &str)] = files! {
     "ssd-512-mobilenet1.0-coco"
     "mxnet-ssd-300-vgg16"
     "mxnet-ssd-512-vgg16"
+    "mxnet-ssd-300-resnet50"
+    "mxnet-ssd-512-resnet50"
     "ssd300_vgg16"
     "ssdlite320_mobilenet_v3_large"
     "fasterrcnn_resnet50_fpn"

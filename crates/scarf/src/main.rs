@@ -7,6 +7,7 @@ mod draw;
 mod eval;
 mod export;
 mod model;
+mod models;
 mod predict;
 mod result;
 mod run;
@@ -60,6 +61,8 @@ enum Command {
     Export(export::Export),
     /// What a model costs, layer by layer: parameters, activations, multiply-adds.
     Cost(export::CostOf),
+    /// Published detectors by name, with their sizes; or one's recipe, as a study file has it.
+    Models(models::Models),
     /// Looks at a data set: counts, sizes, what is odd.
     Data(data::DataCommand),
     /// Published weights: list, fetch and check them, look into files, write safetensors.
@@ -77,6 +80,7 @@ fn main() -> Result<()> {
         Command::Eval(eval) => eval.run(),
         Command::Export(export) => export.run(&cli.device.open()?),
         Command::Cost(cost) => cost.run(&cli.device.open()?),
+        Command::Models(models) => models.run(&cli.device.open()?),
         Command::Data(data) => data.run(),
         Command::Weights(weights) => weights.run(),
     })

@@ -28,13 +28,12 @@ impl MaxPool2d {
 
     /// Rows or columns of the output over so many; PyTorch's rule. 0 where the window does not fit.
     pub(crate) fn output_len(self, size: usize) -> usize {
-        let Some(room) = (size + 2 * self.padding).checked_sub(self.kernel) else { return 0 };
-        if !self.ceil {
-            return room / self.stride + 1;
-        }
+        let padded = size + 2 * self.padding + if self.ceil { self.stride - 1 } else { 0 };
+        let Some(room) = padded.checked_sub(self.kernel) else { return 0 };
+        let windows = room / self.stride + 1;
         // A last window must begin inside the input or the padding before it.
-        let windows = room.div_ceil(self.stride) + 1;
-        if (windows - 1) * self.stride >= size + self.padding { windows - 1 } else { windows }
+        let outside = self.ceil && (windows - 1) * self.stride >= size + self.padding;
+        windows - usize::from(outside)
     }
 }
 

@@ -29,13 +29,13 @@ folder = Path(sys.argv[1])
 
 
 def draw(net, rng):
-    """Weights that keep a signal's size; predictors whose scores differ."""
+    """Weights that keep a signal's size."""
     for name, parameter in net._collect_params_with_prefix().items():
         shape = parameter.shape
         if "anchor_generators" in name or name.endswith(("init_scale", "norm4.scale")):
             continue
         if len(shape) == 4:
-            value = rng.normal(0, np.sqrt((0.3 if "predictor" in name else 2) / np.prod(shape[1:])), shape)
+            value = rng.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
         elif name.endswith(("gamma", "running_var", "moving_var")):
             value = rng.uniform(0.7, 1.3, shape)
         else:
@@ -54,6 +54,15 @@ def take_statistics(net, x):
         if parameter.name.endswith("_var"):
             value = parameter.data()
             parameter.set_data(value * 1.1 + 0.1 * value.mean())
+
+
+def spread(net, x):
+    """Predictors that answer every level with numbers around 1: scores that differ, boxes that can be."""
+    for predictors in (net.class_predictors, net.box_predictors):
+        for predictor, feature in zip(predictors, net.features(x)):
+            weight = predictor.predictor.weight
+            scale = 0.8 / float(np.std(predictor(feature).asnumpy()))
+            weight.set_data(weight.data() * scale)
 
 
 def pictures(rng, side):
@@ -89,6 +98,7 @@ def compare(name, rng):
     net(x)
     draw(net, rng)
     take_statistics(net, x)
+    spread(net, x)
     logits, deltas, anchors = outputs(net, x)
     generate = SSDTargetGenerator(negative_mining_ratio=-1)
     labels, targets, _ = generate(anchors, None, mx.nd.array(boxes), mx.nd.array(ids))

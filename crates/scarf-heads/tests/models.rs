@@ -1,0 +1,93 @@
+//! Every model by name: it can be built, and is as large as its authors' own.
+
+mod common;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor};
+use common::build;
+use scarf_heads::{Head, models};
+
+/// Name, classes without background, parameters, anchors.
+///
+/// Parameters of torchvision's are its own count, those of MXNet's the sizes of the arguments of its symbols,
+/// Faster R-CNN's with its norms frozen (torchvision tells 41,377,906 for six classes with 53,120 in norms);
+/// DDN's those of `sagemaker-defect-detection` without the classifier that its ResNet keeps (513,000).
+const COUNTS: &[(&str, usize, usize, usize)] = &[
+    ("ssd300_vgg16", 90, 35_641_826, 8_732),
+    ("ssd300_vgg16", 6, 24_414_218, 8_732),
+    ("ssdlite320_mobilenet_v3_large", 90, 3_440_060, 3_234),
+    ("ssdlite320_mobilenet_v3_large", 6, 2_275_820, 3_234),
+    ("fasterrcnn_resnet50_fpn", 90, 41_755_286, 159_882),
+    ("fasterrcnn_resnet50_fpn", 6, 41_324_786, 159_882),
+    ("faster-rcnn-resnet50-fpn", 90, 41_755_286, 159_882),
+    ("ddn-resnet34", 6, 52_994_463, 30_000),
+    ("mxnet-ssd-300-vgg16", 20, 26_285_486, 8_732),
+    ("mxnet-ssd-512-vgg16", 20, 26_959_300, 24_576),
+    ("mxnet-ssd-300-resnet50", 20, 31_140_020, 2_268),
+    ("mxnet-ssd-512-resnet50", 20, 31_140_020, 6_132),
+];
+
+/// Anchors of those whose parameters nobody tells.
+const ANCHORS: &[(&str, usize)] = &[
+    ("ssd-300-vgg16-atrous-voc", 8_732),
+    ("ssd-300-vgg16-atrous-coco", 8_732),
+    ("ssd-512-vgg16-atrous-voc", 24_564),
+    ("ssd-512-vgg16-atrous-coco", 24_564),
+    ("ssd-512-resnet50-v1-voc", 6_132),
+    ("ssd-512-resnet50-v1-coco", 6_132),
+    ("ssd-512-mobilenet1.0-voc", 6_132),
+    ("ssd-512-mobilenet1.0-coco", 6_132),
+    ("ddn-resnet50", 30_000),
+    ("ssdlite300_mobilenet_v2_coco", 1_917),
+    ("ssd300_mobilenet_v1_coco", 1_917),
+];
+
+/// Numbers that training moves.
+struct Trained(usize);
+
+impl ModuleVisitor for Trained {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0 += if param.is_require_grad() { param.shape().num_elements() } else { 0 };
+    }
+}
+
+#[test]
+fn models_are_as_large_as_the_references() {
+    for &(name, classes, parameters, anchors) in COUNTS {
+        let model = models::get(name).unwrap().model;
+        let detector = build(&model, classes, &Device::flex().autodiff());
+        let mut trained = Trained(0);
+        detector.visit(&mut trained);
+        assert_eq!(trained.0, parameters, "{name}");
+        assert_eq!(
+            detector.head.anchors(&detector.maps(model.image()), model.image()).len(),
+            anchors,
+            "{name}"
+        );
+    }
+    for (name, own) in models::names().map(|name| (name, models::get(name).unwrap())) {
+        let counted = COUNTS.iter().find(|count| count.0 == name && count.1 == own.classes);
+        assert_eq!(own.published, counted.map(|count| count.2).filter(|_| own.published.is_some()), "{name}");
+    }
+}
+
+#[test]
+fn models_have_the_references_anchors() {
+    for name in models::names() {
+        let model = models::get(name).unwrap().model;
+        let known = ANCHORS.iter().copied().chain(COUNTS.iter().map(|count| (count.0, count.3)));
+        let expected = known.filter(|(known, _)| *known == name).map(|(_, anchors)| anchors).next();
+        let detector = build(&model, 1, &Device::flex());
+        let anchors = detector.head.anchors(&detector.maps(model.image()), model.image());
+        assert_eq!(Some(anchors.len()), expected, "{name}");
+    }
+}
+
+#[test]
+fn images_too_small_for_the_extra_layers_are_refused() {
+    let mut model = models::get("ssd300_vgg16").unwrap().model;
+    model.size = 128;
+    let mut rng = rand_chacha::rand_core::SeedableRng::seed_from_u64(0);
+    let error = model.init(6, &Device::flex(), &mut rng).unwrap_err().to_string();
+    assert!(error.contains("`model.size` is 128; an extra layer's kernel does not fit"), "{error}");
+}

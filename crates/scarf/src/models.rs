@@ -1,0 +1,125 @@
+//! `scarf models`: the published detectors that a recipe can begin from.
+
+use anyhow::{Context, Result};
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor};
+use clap::Args;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use scarf_heads::models::{self, Model};
+use scarf_heads::{Detector, Head, InitHead, Neck};
+use serde::Serialize;
+
+/// Classes that every model's parameters are counted with beside its own: those of NEU-DET.
+const CLASSES: usize = 6;
+
+/// What `scarf models` is told.
+#[derive(Debug, Args)]
+pub(crate) struct Models {
+    /// Print this model's recipe as TOML, ready for a study, and nothing else.
+    name: Option<String>,
+    /// One JSON array instead of a table.
+    #[arg(long, conflicts_with = "name")]
+    json: bool,
+}
+
+/// A row of the table.
+#[derive(Debug, Serialize)]
+struct Row {
+    name: &'static str,
+    title: String,
+    /// Pixels a side.
+    image: u32,
+    anchors: usize,
+    /// Classes of the published weights, without background.
+    classes: usize,
+    /// Trained numbers with those.
+    parameters: usize,
+    /// And with six.
+    parameters_with_six_classes: usize,
+    weights: String,
+}
+
+impl Models {
+    /// Prints the table, or one recipe.
+    pub(crate) fn run(&self, device: &Device) -> Result<()> {
+        if let Some(name) = &self.name {
+            let recipe = models::recipe(name).with_context(|| {
+                format!(
+                    "there is no model `{name}`; the names are {}",
+                    models::names().collect::<Vec<_>>().join(", ")
+                )
+            })?;
+            print!("{recipe}");
+            return Ok(());
+        }
+        let rows = models::names().map(|name| row(name, &device.clone().autodiff())).collect::<Result<Vec<_>>>()?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&rows)?);
+        } else {
+            table(&rows);
+        }
+        Ok(())
+    }
+}
+
+fn row(name: &'static str, device: &Device) -> Result<Row> {
+    let Model { title, classes, weights, model, .. } = models::get(name).context("a model without a file")?;
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let Detector { backbone, neck, head, .. } = model.init(classes, device, &mut rng)?;
+    let six = model.head.init(&neck.levels(), CLASSES, device, &mut rng)?;
+    let before = trained(&backbone) + trained(&neck);
+    let maps = scarf_heads::maps(&backbone, &neck, model.image());
+    Ok(Row {
+        name,
+        title,
+        image: model.size,
+        anchors: head.anchors(&maps, model.image()).len(),
+        classes,
+        parameters: before + trained(&head),
+        parameters_with_six_classes: before + trained(&six),
+        weights,
+    })
+}
+
+/// The numbers that training moves, which running statistics and frozen norms are not.
+fn trained<M: Module>(module: &M) -> usize {
+    let mut trained = Trained(0);
+    module.visit(&mut trained);
+    trained.0
+}
+
+struct Trained(usize);
+
+impl ModuleVisitor for Trained {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0 += if param.is_require_grad() { param.shape().num_elements() } else { 0 };
+    }
+}
+
+fn table(rows: &[Row]) {
+    let wide = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
+    println!("{:<wide$}  image  anchors  classes  parameters  with {CLASSES} classes  weights", "model");
+    for row in rows {
+        let Row { name, image, anchors, classes, .. } = row;
+        println!(
+            "{name:<wide$}  {image:>5}  {anchors:>7}  {classes:>7}  {:>10}  {:>14}  {}",
+            grouped(row.parameters),
+            grouped(row.parameters_with_six_classes),
+            row.weights
+        );
+    }
+}
+
+/// With a comma between thousands.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
