@@ -68,7 +68,7 @@ fn a_small_file_cannot_ask_for_much() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
     fn changed_bytes_never_panic(

@@ -41,6 +41,7 @@ pub(super) fn fetch(entry: &Published, url: Option<&str>, folder: &Path) -> Resu
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let url = url.unwrap_or(&entry.url);
     let partial = Partial::open(folder.join(format!("{}.part", entry.file())))?;
+    ensure!(!path.exists(), "{}: another download has just put it there", path.display());
     if let Err(error) = partial.fill(url, entry.bytes) {
         if partial.length()? == 0 {
             fs::remove_file(&partial.path)?;
