@@ -1,5 +1,5 @@
 //! ResNet v2 with weights and running statistics drawn from a seed, against the maps that Gluon makes
-//! (`tests/data/gluon_resnet_v2.py`, run by the Python 3.8 of SCARF_PYTHON38, with mxnet 1.9.1).
+//! (`tests/data/gluon_resnet_v2.py`, run by the Python 3.8 of SCARF_MXNET, with mxnet 1.9.1).
 
 mod common;
 
@@ -11,8 +11,8 @@ use scarf_backbones::{Backbone, BackboneConfig, Weights};
 
 #[test]
 fn resnet_v2_is_gluons() {
-    let Some(python) = std::env::var_os("SCARF_PYTHON38").map(PathBuf::from) else {
-        println!("not run: SCARF_PYTHON38 names no Python with mxnet");
+    let Some(python) = std::env::var_os("SCARF_MXNET").map(PathBuf::from) else {
+        println!("not run: SCARF_MXNET names no Python with mxnet");
         return;
     };
     let folder = tempfile::tempdir().unwrap();

@@ -74,7 +74,7 @@ impl<B: InitBackbone, N: InitNeck, H: InitHead> DetectorConfig<B, N, H> {
                 needed: "images of 16 to 4096 pixels a side are needed",
             });
         }
-        let normalization = self.normalization.unwrap_or_else(|| self.backbone.normalization());
+        let normalization = self.normalization();
         let finite = normalization.mean.iter().chain(&normalization.std).all(|value| value.is_finite());
         if !finite || normalization.std.iter().any(|&std| std <= 0.0) {
             return Err(ConfigError::Range {
@@ -88,6 +88,11 @@ impl<B: InitBackbone, N: InitNeck, H: InitHead> DetectorConfig<B, N, H> {
         let neck = self.neck.init(&backbone.levels(), device, rng)?;
         let head = self.head.init(&neck.levels(), classes, device, rng)?;
         Ok(Detector { backbone, neck, head, normalization })
+    }
+
+    /// What is done to its images' pixels: the recipe's own, or the backbone's.
+    pub fn normalization(&self) -> Normalization {
+        self.normalization.unwrap_or_else(|| self.backbone.normalization())
     }
 
     /// The size of the images that it is fed.

@@ -1,5 +1,5 @@
 //! GluonCV's SSD whole, with weights drawn from a seed: anchors, raw outputs, training targets, losses and boxes
-//! (`tests/data/gluoncv_models.py`, run by the Python 3.8 of SCARF_PYTHON38, with mxnet 1.9.1).
+//! (`tests/data/gluoncv_models.py`, run by the Python 3.8 of SCARF_MXNET, with mxnet 1.9.1).
 
 mod common;
 
@@ -13,8 +13,8 @@ use scarf_core::BBox;
 use scarf_heads::{BoxCoder, Head, Targets, models};
 
 fn compare(name: &str) {
-    let Some(python) = std::env::var_os("SCARF_PYTHON38").map(PathBuf::from) else {
-        println!("not run: SCARF_PYTHON38 names no Python with mxnet and gluoncv");
+    let Some(python) = std::env::var_os("SCARF_MXNET").map(PathBuf::from) else {
+        println!("not run: SCARF_MXNET names no Python with mxnet and gluoncv");
         return;
     };
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
 //! The SSD of MXNet's examples: maps as its symbols have them (version 1.4.1), and anchors that equal
-//! `MultiBoxPrior`'s (`tests/data/mxnet_priors.py`, run by the Python 3.8 of SCARF_PYTHON38, with mxnet 1.9.1).
+//! `MultiBoxPrior`'s (`tests/data/mxnet_priors.py`, run by the Python 3.8 of SCARF_MXNET, with mxnet 1.9.1).
 
 mod common;
 
@@ -20,7 +20,7 @@ const MAPS: [(&str, &[(usize, usize)]); 4] = [
 
 #[test]
 fn maps_are_those_of_the_symbols_and_anchors_multibox_priors() {
-    let python = std::env::var_os("SCARF_PYTHON38").map(PathBuf::from);
+    let python = std::env::var_os("SCARF_MXNET").map(PathBuf::from);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("priors.safetensors");
     let priors = python.map(|python| {
@@ -28,7 +28,7 @@ fn maps_are_those_of_the_symbols_and_anchors_multibox_priors() {
         Weights::open(&path).unwrap()
     });
     if priors.is_none() {
-        println!("anchors not compared: SCARF_PYTHON38 names no Python with mxnet");
+        println!("anchors not compared: SCARF_MXNET names no Python with mxnet");
     }
     for (name, levels) in MAPS {
         let model = models::get(name).unwrap().model;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use scarf_weights::{Element, Format, Listing, Weights};
+use scarf_weights::{Element, Format, Listing, Precision, Weights};
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
@@ -97,19 +97,27 @@ fn other_files_are_told_by_their_contents() {
     }
 }
 
-/// A detector of torchvision, both forms, by the interpreter that `SCARF_PYTHON` names.
+/// A detector of torchvision, read in both forms and given back, by the interpreter that
+/// `SCARF_PYTHON` names.
 #[test]
-fn a_detector_of_torchvision() {
+fn a_detector_of_torchvision_comes_and_goes() {
     let Some(python) = std::env::var_os("SCARF_PYTHON") else {
-        println!("not run: SCARF_PYTHON names no Python with torchvision");
+        println!("not run: SCARF_PYTHON names no Python with torchvision and safetensors");
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let status = Command::new(python).arg(data("pytorch.py")).arg(folder.path()).arg("--detector").status();
-    assert!(status.unwrap().success());
+    let script = |what: &str| {
+        let mut command = Command::new(&python);
+        assert!(command.arg(data("pytorch.py")).arg(folder.path()).arg(what).status().unwrap().success());
+    };
+    script("--detector");
     let open = |name: &str| Weights::open(folder.path().join(name)).unwrap();
     let expected = open("detector.safetensors");
     assert!(expected.len() > 400);
     equal(&open("detector.zip.pth"), &expected);
-    equal(&open("detector.legacy.pth"), &expected);
+    let weights = open("detector.legacy.pth");
+    equal(&weights, &expected);
+    weights.save(folder.path().join("single.safetensors")).unwrap();
+    weights.save_as(folder.path().join("half.safetensors"), Precision::F16).unwrap();
+    script("--check");
 }

@@ -53,7 +53,8 @@ impl Models {
             print!("{recipe}");
             return Ok(());
         }
-        let rows = models::names().map(|name| row(name, &device.clone().autodiff())).collect::<Result<Vec<_>>>()?;
+        let rows =
+            models::names().map(|name| row(name, &device.clone().autodiff())).collect::<Result<Vec<_>>>()?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&rows)?);
         } else {

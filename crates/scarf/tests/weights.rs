@@ -263,7 +263,8 @@ fn a_file_that_has_moved_is_said_with_what_to_do() {
 fn nobody_there_is_an_error_that_names_the_place() {
     let place = Place::new("http://127.0.0.1:9/file.pth", &sha256(&content()));
     let error = place.failure();
-    assert!(error.contains("http://127.0.0.1:9/file.pth"), "{error}");
+    assert!(error.contains("http://127.0.0.1:9/file.pth") && error.contains("https_proxy"), "{error}");
+    assert!(place.files().is_empty());
 }
 
 fn data(name: &str) -> PathBuf {

@@ -54,8 +54,7 @@ pub(crate) fn scaled(file: &Weights, name: &str, device: &Device) -> Tensor<4> {
 
 /// What the head sees of images, and their size.
 pub(crate) fn forward(config: &DetectorConfig, detector: &Detector, images: Tensor<4>) -> (Pyramid, Size) {
-    let normalization = config.normalization.unwrap_or_else(|| config.backbone.normalization());
-    (detector.neck.forward(detector.backbone.forward(normalization.apply(images))), config.image())
+    (detector.features(images), config.image())
 }
 
 pub(crate) fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {

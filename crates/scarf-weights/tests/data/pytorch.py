@@ -2,6 +2,7 @@
 
     python pytorch.py FOLDER            a small state dict in both forms, and checkpoints
     python pytorch.py FOLDER --detector torchvision's SSDlite with random weights, in both forms
+    python pytorch.py FOLDER --check    whether torchvision takes single.safetensors and half.safetensors
 
 The small files beside this script were made so by PyTorch 2.15. The same script under Python 2.7
 and PyTorch 1.0 (which knows neither bfloat16, bool nor safetensors) wrote python2.pth, and
@@ -69,6 +70,22 @@ def expect(state, folder, name):
     save_file(tensors, os.path.join(folder, name + ".safetensors"))
 
 
+def check(folder):
+    """Loads our files of the detector, and compares every number with PyTorch's own."""
+    import torchvision
+    from safetensors.torch import load_file
+    state = torch.load(os.path.join(folder, "detector.zip.pth"))
+    for name in ("single", "half"):
+        ours = load_file(os.path.join(folder, name + ".safetensors"))
+        model = torchvision.models.detection.ssdlite320_mobilenet_v3_large(
+            weights=None, weights_backbone=None)
+        model.load_state_dict(ours)
+        for key, value in model.state_dict().items():
+            halved = name == "half" and state[key].dim() >= 2
+            expected = state[key].half().float() if halved else state[key]
+            assert torch.equal(value, expected), (name, key)
+
+
 def main(folder, detector):
     torch.manual_seed(0)
     if sys.version_info[0] == 2:
@@ -94,4 +111,7 @@ def main(folder, detector):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], "--detector" in sys.argv)
+    if "--check" in sys.argv:
+        check(sys.argv[1])
+    else:
+        main(sys.argv[1], "--detector" in sys.argv)

@@ -14,6 +14,9 @@ use super::size;
 
 /// How long one request may last, in seconds; a slower download goes on with the next.
 const SECONDS: u64 = 300;
+/// What to do where nothing comes.
+const BY_HAND: &str = "nothing could be downloaded: look at the network and at https_proxy; name another place \
+                       of the file with --url, or put it into the folder by hand";
 /// How many requests in a row may bring nothing.
 const PATIENCE: usize = 3;
 
@@ -38,7 +41,13 @@ pub(super) fn fetch(entry: &Published, url: Option<&str>, folder: &Path) -> Resu
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let url = url.unwrap_or(&entry.url);
     let partial = Partial::open(folder.join(format!("{}.part", entry.file())))?;
-    partial.fill(url, entry.bytes).with_context(|| url.to_owned())?;
+    ensure!(!path.exists(), "{}: another download has just put it there", path.display());
+    if let Err(error) = partial.fill(url, entry.bytes) {
+        if partial.length()? == 0 {
+            fs::remove_file(&partial.path)?;
+        }
+        return Err(error.context(url.to_owned()));
+    }
     partial.finish(entry, &path)?;
     Ok(path)
 }
@@ -107,10 +116,10 @@ impl Partial {
             };
             failures = if self.length()? > before { 0 } else { failures + 1 };
             if failures == PATIENCE {
-                let there = size(self.length()?);
-                return Err(
-                    problem.context(format!("cut off after {there}; the same command goes on from there"))
-                );
+                return Err(problem.context(match self.length()? {
+                    0 => BY_HAND.to_owned(),
+                    there => format!("cut off after {}; the same command goes on from there", size(there)),
+                }));
             }
         }
     }
@@ -121,7 +130,8 @@ impl Partial {
         if start > 0 {
             request = request.with_header("Range", format!("bytes={start}-"));
         }
-        let mut response = request.send_lazy()?;
+        // Its error would be shown twice, as its own source.
+        let mut response = request.send_lazy().map_err(|error| anyhow::Error::msg(error.to_string()))?;
         let header = |name: &str| {
             let is = |(key, _): &&(String, String)| key.eq_ignore_ascii_case(name);
             response.headers.iter().find(is).map(|(_, value)| value.clone())
@@ -217,10 +227,7 @@ fn refused(status: u16, reason: &str) -> Outcome {
     let said = anyhow::anyhow!("the server says {status} {reason}");
     match status {
         408 | 429 | 500..=599 => Outcome::Cut(said),
-        _ => Outcome::Refused(said.context(
-            "nothing could be downloaded: if the file has moved, name its new place with --url, \
-             or put the file into the folder by hand",
-        )),
+        _ => Outcome::Refused(said.context(BY_HAND)),
     }
 }
 
