@@ -110,7 +110,10 @@ fn losses_are_sound(detector: &Detector) {
     let batches = [
         vec![targets(&[]), targets(&[])],
         vec![targets(&[[3.0, 4.0, 4.0, 5.0]]), targets(&[[0.0, 0.0, 64.0, 64.0]])],
-        vec![targets(&[[3.0, 4.0, 30.0, 50.0], [3.0, 4.0, 30.0, 50.0], [40.0, 1.0, 45.0, 63.0]]), targets(&[])],
+        vec![
+            targets(&[[3.0, 4.0, 30.0, 50.0], [3.0, 4.0, 30.0, 50.0], [40.0, 1.0, 45.0, 63.0]]),
+            targets(&[]),
+        ],
     ];
     for batch in batches {
         let loss = |seed| {
