@@ -33,6 +33,14 @@ pub enum WeightsError {
         /// What it seems to be.
         kind: &'static str,
     },
+    /// A zip archive is damaged, or has not what is wanted.
+    #[error("{}: {problem}", path.display())]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// A number is too large for the precision of a file.
     #[error("{name} has the value {value}, and half precision ends at 65504")]
     Range {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use crate::stored::{Contents, Found};
-use crate::{Element, Weights, WeightsError, mxnet, pytorch, safetensors};
+use crate::{Element, Weights, WeightsError, mxnet, pytorch, safetensors, zip};
 
 /// The formats that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Format {
         let known: [(&[u8], Self); 3] = [
             (&mxnet::MAGIC.to_le_bytes(), Self::Mxnet),
             (pytorch::LEGACY, Self::PytorchLegacy),
-            (pytorch::ZIP, Self::Pytorch),
+            (zip::MAGIC, Self::Pytorch),
         ];
         if let Some((_, format)) = known.iter().find(|(magic, _)| bytes.starts_with(magic)) {
             return Ok(*format);

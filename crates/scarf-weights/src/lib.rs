@@ -20,6 +20,7 @@ mod report;
 mod safetensors;
 mod stored;
 mod weights;
+mod zip;
 
 pub use element::Element;
 pub use error::WeightsError;
@@ -27,3 +28,4 @@ pub use file::{Format, Listed, Listing};
 pub use report::{Allow, LoadReport, Misshapen};
 pub use safetensors::Precision;
 pub use weights::{Array, Rename, Weights};
+pub use zip::unzip;

@@ -12,6 +12,7 @@ mod result;
 mod run;
 mod settings;
 mod watch;
+mod weights;
 
 use std::path::PathBuf;
 
@@ -61,6 +62,8 @@ enum Command {
     Cost(export::CostOf),
     /// Looks at a data set: counts, sizes, what is odd.
     Data(data::DataCommand),
+    /// Published weights: list, fetch and check them, look into files, write safetensors.
+    Weights(weights::WeightsCommand),
 }
 
 fn main() -> Result<()> {
@@ -75,5 +78,6 @@ fn main() -> Result<()> {
         Command::Export(export) => export.run(&cli.device.open()?),
         Command::Cost(cost) => cost.run(&cli.device.open()?),
         Command::Data(data) => data.run(),
+        Command::Weights(weights) => weights.run(),
     })
 }

@@ -41,13 +41,19 @@ pub(crate) fn save(
     Weights::of(detector).with_metadata(CARD, card).save(path)
 }
 
-/// Opens a model file for inference.
-pub(crate) fn open(path: &Path, device: &Device) -> Result<(Detector, Card)> {
+/// Reads a model file.
+pub(crate) fn parts(path: &Path) -> Result<(Weights, Card)> {
     let weights = Weights::open(path)?;
     let Some(card) = weights.metadata().get(CARD) else {
         bail!("{}: holds weights, but no recipe: it was not written by scarf", path.display());
     };
-    let card: Card = serde_json::from_str(card).with_context(|| format!("{}: its recipe", path.display()))?;
+    let card = serde_json::from_str(card).with_context(|| format!("{}: its recipe", path.display()))?;
+    Ok((weights, card))
+}
+
+/// Opens a model file for inference.
+pub(crate) fn open(path: &Path, device: &Device) -> Result<(Detector, Card)> {
+    let (weights, card) = parts(path)?;
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let detector = card.model.init(card.classes.len(), device, &mut rng)?;
     let (detector, _) =

@@ -2,6 +2,8 @@
 
 mod any;
 mod faster_rcnn;
+#[cfg(test)]
+mod gradients;
 mod multibox;
 mod postprocess;
 mod roi;

@@ -7,14 +7,13 @@
 mod objects;
 mod pickle;
 mod state;
-mod zip;
 
 use std::collections::BTreeMap;
 
 use crate::stored::{Contents, Cursor, Found};
+use crate::zip;
 use pickle::{Node, Pickle};
 use state::Storages;
-pub(crate) use zip::MAGIC as ZIP;
 
 /// How the old form begins: a pickle of protocol 2 with an integer of ten bytes.
 pub(crate) const LEGACY: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
@@ -22,18 +21,21 @@ pub(crate) const LEGACY: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\
 const PROTOCOL: i128 = 1001;
 
 /// Reads an archive.
-pub(crate) fn read_zip(bytes: &[u8]) -> Found<Contents<'_>> {
+pub(crate) fn read_zip<'a>(bytes: &'a [u8]) -> Found<Contents<'a>> {
     let entries = zip::entries(bytes)?;
-    let pickle = entries.iter().find_map(|(name, data)| Some((name.strip_suffix("data.pkl")?, *data)));
-    let (folder, data) = pickle.ok_or("a zip archive without data.pkl: torch.save did not write it")?;
-    let order = entries.get(format!("{folder}byteorder").as_str());
-    if order.is_some_and(|order| *order != b"little") {
+    let pickle = entries.iter().find_map(|(name, entry)| Some((name.strip_suffix("data.pkl")?, entry)));
+    let (folder, pickle) = pickle.ok_or("a zip archive without data.pkl: torch.save did not write it")?;
+    let order = entries.get(format!("{folder}byteorder").as_str()).map(|entry| entry.stored()).transpose()?;
+    if order.is_some_and(|order| order != b"little") {
         return Err("its numbers are big-endian; save it on a little-endian machine".into());
     }
-    let pickle = Pickle::read(&mut Cursor(data))?;
+    let pickle = Pickle::read(&mut Cursor(pickle.stored()?))?;
     let prefix = format!("{folder}data/");
-    let storages: Storages<'_> =
-        entries.iter().filter_map(|(name, data)| Some((name.strip_prefix(&prefix)?, *data))).collect();
+    let storage = |(name, entry): (&&'a str, &zip::Entry<'a>)| {
+        let key = name.strip_prefix(&prefix)?;
+        Some(entry.stored().map(|data| (key, data)).map_err(|problem| format!("{name}: {problem}")))
+    };
+    let storages: Storages<'_> = entries.iter().filter_map(storage).collect::<Found<_>>()?;
     state::read(&pickle, &storages)
 }
 

@@ -10,6 +10,7 @@ import json
 import os
 import struct
 import sys
+import zipfile
 
 import mxnet as mx
 import numpy as np
@@ -56,6 +57,9 @@ def small(folder):
     net.export(os.path.join(folder, "symbol"))
     os.remove(os.path.join(folder, "symbol-symbol.json"))
     os.rename(os.path.join(folder, "symbol-0000.params"), os.path.join(folder, "symbol.params"))
+
+    with zipfile.ZipFile(os.path.join(folder, "gluon.zip"), "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(os.path.join(folder, "symbol.params"), "symbol.params")
 
     values = np.arange(6).reshape(2, 3) - 2.5
     types = {name: mx.nd.array(values, dtype=name)

@@ -1,0 +1,118 @@
+//! Every loss against finite differences of itself.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use scarf_backbones::{Level, Pyramid};
+use scarf_core::{BBox, Detection, Size};
+
+use super::rpn::{Objectness, RpnConfig};
+use super::{MultiboxLoss, RoiConfig, Scores};
+use crate::{AnchorConfig, BoxCoder, Targets, anchors};
+
+const SIDE: Size = Size::new(64, 64);
+const MAPS: [[usize; 2]; 2] = [[4, 4], [2, 2]];
+/// How far each way: a difference of `f32` losses has about four digits then.
+const STEP: f32 = 0.01;
+
+fn numbers(count: usize, seed: u64, scale: f32) -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    (0..count).map(|_| rng.random_range(-1.0..1.0f32) * scale).collect()
+}
+
+fn targets() -> Vec<Targets> {
+    let boxes = vec![BBox::new(3.0, 5.0, 30.0, 28.0), BBox::new(35.0, 10.0, 60.0, 62.0)];
+    vec![Targets { boxes, classes: vec![0, 2] }, Targets::default()]
+}
+
+/// The gradient of `loss` at `values` against central differences, number by number.
+fn check<const D: usize>(
+    what: &str,
+    values: &[f32],
+    dims: [usize; D],
+    loss: impl Fn(Tensor<D>) -> Tensor<1>,
+) {
+    let device = Device::flex().autodiff();
+    let at = |values: Vec<f32>| Tensor::<D>::from_data(TensorData::new(values, dims), &device);
+    let x = at(values.to_vec()).require_grad();
+    let gradient = x.grad(&loss(x.clone()).backward()).unwrap();
+    let gradient: Vec<f32> = gradient.into_data().try_into_vec().unwrap();
+    let largest = gradient.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+    assert!(largest > 0.0, "{what}: no gradient at all");
+    for index in (0..values.len()).step_by((values.len() / 60).max(1)) {
+        let moved = |by: f32| {
+            let mut values = values.to_vec();
+            values[index] += by;
+            loss(at(values)).into_scalar::<f32>()
+        };
+        let difference = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
+        let off = (difference - gradient[index]).abs();
+        assert!(off <= 0.02 * largest, "{what} {index}: {} is not {difference}", gradient[index]);
+    }
+}
+
+#[test]
+fn multibox() {
+    let config = AnchorConfig::Shapes(vec![vec![[0.3, 0.3], [0.4, 0.7]], vec![[0.6, 0.6]]]);
+    let anchors = anchors(&config, &MAPS, SIDE).unwrap();
+    let count = anchors.len();
+    let device = Device::flex().autodiff();
+    let fixed =
+        |values: Vec<f32>, width| Tensor::<3>::from_data(TensorData::new(values, [2, count, width]), &device);
+    let (logits, deltas) = (numbers(2 * count * 4, 1, 2.0), numbers(2 * count * 4, 2, 2.0));
+    for scores in [Scores::Softmax, Scores::Sigmoid] {
+        // All background counts: which is hardest may not change with the step.
+        let multibox = MultiboxLoss { threshold: 0.5, negatives: 1e6, scores, coder: BoxCoder::SSD };
+        let loss = |logits, deltas| multibox.losses(logits, deltas, &anchors, &targets()).total();
+        check("logits", &logits, [2, count, 4], |x| loss(x, fixed(deltas.clone(), 4)));
+        check("deltas", &deltas, [2, count, 4], |x| loss(fixed(logits.clone(), 4), x));
+    }
+}
+
+#[test]
+fn proposals() {
+    let config = RpnConfig {
+        anchors: AnchorConfig::Rcnn { sizes: vec![vec![16.0], vec![32.0]], ratios: vec![0.5, 1.0, 2.0] },
+        ..RpnConfig::default()
+    };
+    let anchors = config.anchors(&MAPS, SIDE);
+    let count = anchors.len();
+    let device = Device::flex().autodiff();
+    let (logits, deltas) = (numbers(2 * count, 3, 2.0), numbers(2 * count * 4, 4, 0.3));
+    let loss = |logits: Tensor<2>, deltas: Tensor<3>| {
+        let objectness = Objectness { logits, deltas, maps: MAPS.to_vec() };
+        let rng = &mut ChaCha8Rng::seed_from_u64(0);
+        let [objects, places] = config.losses(&objectness, &anchors, &targets(), rng);
+        objects + places
+    };
+    check("logits", &logits, [2, count], |x| {
+        loss(x, Tensor::from_data(TensorData::new(deltas.clone(), [2, count, 4]), &device))
+    });
+    check("deltas", &deltas, [2, count, 4], |x| {
+        loss(Tensor::from_data(TensorData::new(logits.clone(), [2, count]), &device), x)
+    });
+}
+
+#[test]
+fn second_stage() {
+    let device = Device::flex().autodiff();
+    let config = RoiConfig { hidden: 8, bins: 3, samples: 16, ..RoiConfig::default() };
+    let levels = [Level { channels: 2, stride: 8 }, Level { channels: 2, stride: 16 }];
+    let head = config.init(&levels, 3, &device, &mut ChaCha8Rng::seed_from_u64(5)).unwrap();
+    let proposal = |x1, y1, x2, y2| Detection { bbox: BBox::new(x1, y1, x2, y2), class: 0, score: 0.5 };
+    let proposals = [
+        vec![
+            proposal(2.0, 4.0, 31.0, 30.0),
+            proposal(30.0, 8.0, 63.0, 60.0),
+            proposal(0.0, 40.0, 20.0, 60.0),
+        ],
+        vec![proposal(10.0, 10.0, 50.0, 40.0)],
+    ];
+    let coarse = Tensor::<4>::from_data(TensorData::new(numbers(64, 6, 1.0), [2, 2, 4, 4]), &device);
+    check("features", &numbers(256, 7, 1.0), [2, 2, 8, 8], |fine| {
+        let features = Pyramid(vec![fine, coarse.clone()]);
+        let rng = &mut ChaCha8Rng::seed_from_u64(0);
+        let [classification, localization] = head.losses(&features, &proposals, &targets(), rng);
+        classification + localization
+    });
+}
