@@ -115,6 +115,11 @@ impl<B: Backbone, N: Neck, H: Head> Detector<B, N, H> {
         self.head.detect(self.features(images), size)
     }
 
+    /// What is done to the pixels first.
+    pub fn normalization(&self) -> Normalization {
+        self.normalization
+    }
+
     /// Rows and columns of each level that the head sees, finest first, for an image of that size.
     pub fn maps(&self, image: Size, device: &Device) -> Vec<[usize; 2]> {
         let blank = Tensor::zeros([1, 3, image.height as usize, image.width as usize], device);
