@@ -133,6 +133,11 @@ impl<B: Backbone, N: Neck, H: Head> Detector<B, N, H> {
         self.head.detect(self.features(images), size)
     }
 
+    /// What is done to the pixels first.
+    pub fn normalization(&self) -> Normalization {
+        self.normalization
+    }
+
     /// Rows and columns of each level that the head sees, finest first, for an image of that size.
     pub fn maps(&self, image: Size) -> Vec<[usize; 2]> {
         maps(&self.backbone, &self.neck, image)

@@ -20,7 +20,8 @@ pub struct Layer {
 /// Counts, for one image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// Trained numbers; running statistics are none. A layer that is used twice has them once.
+    /// Weights and biases, those of normalisations among them; running statistics are none. A layer that is
+    /// used twice has them once.
     pub parameters: u64,
     /// Numbers that convolutions and matrix products put out, as fvcore counts activations.
     pub activations: u64,
@@ -67,6 +68,7 @@ mod tests {
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
     use scarf_backbones::{Backbone, BackboneConfig};
+    use scarf_heads::{AnyHead, DetectorConfig, Neck};
 
     use crate::{Cost, Trace};
 
@@ -94,5 +96,31 @@ mod tests {
             let ours = (cost(recipe, 224).multiply_adds + classifier) as f64 / 1e9;
             assert!((ours - published).abs() <= 6e-4, "{recipe}: {ours}, torchvision {published}");
         }
+    }
+
+    /// `FasterRCNN_ResNet50_FPN_Weights.COCO_V1` of torchvision 0.29: 134.38 GFLOPS and 41,755,286 parameters,
+    /// those of the frozen normalisations left out. At 800 x 800 pixels, which torchvision does not say.
+    #[test]
+    fn faster_rcnn_costs_what_torchvisions_does() {
+        let recipe = "
+            size = 800
+            backbone.resnet = { depth = 50, variant = 'v1.5', outputs = [1, 2, 3, 4] }
+            neck.fpn = {}
+            head.faster_rcnn = {}";
+        let config: DetectorConfig = toml::from_str(recipe).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let detector = config.init(90, &Device::default(), &mut rng).unwrap();
+        let AnyHead::FasterRcnn(head) = &detector.head else { panic!("another head") };
+        let trace = Trace::new(&detector);
+        let images = trace.input("images", [3, 800, 800]);
+        head.rpn.forward(&detector.neck.forward(detector.backbone.forward(images)));
+        let bins = trace.input("bins", [1, 1, 1]);
+        for layer in [&head.roi.fc6, &head.roi.fc7, &head.roi.cls, &head.roi.boxes] {
+            trace.linear(bins.value(), layer, 1000);
+        }
+        let cost = trace.finish().cost();
+        assert_eq!(cost.parameters, 41_755_286 + 2 * 26_560);
+        let billions = cost.multiply_adds as f64 / 1e9;
+        assert!((billions - 134.38).abs() < 5e-3, "{billions}");
     }
 }

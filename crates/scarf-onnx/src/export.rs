@@ -40,7 +40,7 @@ pub fn export(
 ) -> Result<Graph, ExportError> {
     let trace = Trace::new(detector).with_half(options.half);
     let size = config.size as usize;
-    let images = normalize(&trace, trace.input("images", [3, size, size]), &config.normalization());
+    let images = normalize(&trace, trace.input("images", [3, size, size]), &detector.normalization());
     let maps = detector.neck.forward(detector.backbone.forward(images)).0;
     if let Some(level) = maps.iter().position(|map| map.dims().contains(&0)) {
         return Err(ExportError::Small { size: config.size, level });

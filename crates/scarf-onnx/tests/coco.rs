@@ -10,9 +10,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use common::{Jobs, detections, difference, numbers, python};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use scarf_backbones::{Allow, Backbone, ModuleWeights, Weights};
+use scarf_backbones::{Allow, ModuleWeights, Weights};
 use scarf_core::{BBox, Classes, Detection};
-use scarf_heads::{AnyHead, BoxCoder, Detector, DetectorConfig, Neck, Predictions};
+use scarf_heads::{AnyHead, BoxCoder, Detector, DetectorConfig, Predictions};
 use scarf_onnx::{ExportOptions, export};
 
 const CAT: usize = 16;
@@ -43,8 +43,7 @@ fn classes() -> Classes {
 
 /// Scores `[2, anchors, 90]` and boxes `[2, anchors, 4]`, row by row.
 fn predictions(config: &DetectorConfig, detector: &Detector, pixels: Tensor<4>) -> [Vec<f32>; 2] {
-    let images = config.backbone.normalization().apply(pixels);
-    let features = detector.neck.forward(detector.backbone.forward(images));
+    let features = detector.features(pixels);
     let AnyHead::Ssd(head) = &detector.head else { panic!("another head") };
     let Predictions { logits, deltas, anchors } = head.predict(features, config.image());
     let boxes = numbers(deltas)

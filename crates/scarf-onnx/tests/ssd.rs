@@ -9,9 +9,8 @@ use common::{
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use scarf_backbones::Backbone;
 use scarf_core::Classes;
-use scarf_heads::{AnyHead, BoxCoder, Detector, DetectorConfig, HeadConfig, Neck, Predictions, Scores};
+use scarf_heads::{AnyHead, BoxCoder, Detector, DetectorConfig, HeadConfig, Predictions, Scores};
 use scarf_onnx::{ExportOptions, export};
 
 /// Detectors of every neck and head, odd sizes among them.
@@ -44,8 +43,7 @@ fn detector(recipe: &str, seed: u64) -> (DetectorConfig, Detector) {
 }
 
 fn predict(config: &DetectorConfig, detector: &Detector, images: Tensor<4>) -> Predictions {
-    let images = config.backbone.normalization().apply(images);
-    let features = detector.neck.forward(detector.backbone.forward(images));
+    let features = detector.features(images);
     let AnyHead::Ssd(head) = &detector.head else { panic!("another head") };
     head.predict(features, config.image())
 }

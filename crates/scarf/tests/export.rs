@@ -5,12 +5,25 @@ use std::path::Path;
 use std::process::Command;
 
 use assert_cmd::assert::OutputAssertExt;
+use burn::tensor::Device;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use scarf_backbones::{ModuleWeights, Weights};
+use scarf_heads::DetectorConfig;
+use serde_json::json;
 
 const RECIPE: &str = "
 size = 300
 backbone.mobilenet_v2 = { flavor = 'tensorflow', norm = 'none' }
 neck.ssd_extras = { norm = 'none', lite = true }
 head.ssd = { kernel = 1, lite = true, norm = 'none', scores = 'sigmoid', postprocess = { iou = 0.6 } }
+";
+
+const SMALL: &str = "
+size = 64
+backbone.mobilenet_v1 = { width = 0.25 }
+neck.ssd_extras = { channels = [] }
+head.ssd = {}
 ";
 
 fn scarf(folder: &Path, arguments: &[&str]) -> Command {
@@ -35,6 +48,25 @@ fn a_recipe_has_a_cost() {
     let run = scarf(folder.path(), &["cost", "ssdlite.toml"]).assert().failure();
     let error = said(&run.get_output().stderr);
     assert!(error.contains("add --classes NUMBER"), "{error}");
+}
+
+#[test]
+fn a_model_of_ours_becomes_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let model: DetectorConfig = toml::from_str(SMALL).unwrap();
+    let detector = model.init(2, &Device::default(), &mut ChaCha8Rng::seed_from_u64(0)).unwrap();
+    let card = json!({"model": model, "classes": ["scratch", "dent"], "epoch": 1, "val_ap": null});
+    let weights = Weights::of(&detector).with_metadata("scarf", card.to_string());
+    weights.save(folder.path().join("best.safetensors")).unwrap();
+
+    let run = scarf(folder.path(), &["export", "best.safetensors", "new/steel.onnx", "--nms"]).assert();
+    let text = said(&run.success().get_output().stdout);
+    assert!(text.contains("in   images [batch, 3, 64, 64], RGB 0..=255\n"), "{text}");
+    assert!(text.ends_with("out  labels [batch, 144] i64\nout  count [batch] i64\n"), "{text}");
+    let file = fs::read(folder.path().join("new/steel.onnx")).unwrap();
+    let classes = br#"["scratch","dent"]"#;
+    assert!(file.windows(classes.len()).any(|bytes| bytes == classes));
+    scarf(folder.path(), &["cost", "best.safetensors"]).assert().success();
 }
 
 #[test]
