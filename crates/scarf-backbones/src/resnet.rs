@@ -5,10 +5,12 @@ use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_norm, check_outputs};
+use crate::backbone::{
+    Backbone, ConfigError, Level, Normalization, Pyramid, check_norm, check_outputs, gluon_norms,
+};
 use crate::feature_map::FeatureMap;
 use crate::layers::{Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, MaxPool2d, NormConfig};
-use crate::weights::{Allow, Rename, Weights, WeightsError, gluon_norms};
+use crate::weights::{Allow, Rename, Weights, WeightsError};
 
 const NAME: &str = "resnet";
 /// The pooling after the stem.

@@ -6,13 +6,15 @@ use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_norm, check_outputs};
+use crate::backbone::{
+    Backbone, ConfigError, Level, Normalization, Pyramid, check_norm, check_outputs, gluon_norms,
+};
 use crate::feature_map::FeatureMap;
 use crate::layers::{
     Activation, BatchNorm, Conv2d, Conv2dConfig, ConvBlock, ConvBlockConfig, NormConfig, Padding,
 };
 use crate::resnet::{POOL, plan};
-use crate::weights::{Allow, Rename, Weights, WeightsError, gluon_norms};
+use crate::weights::{Allow, Rename, Weights, WeightsError};
 
 const NAME: &str = "resnet_v2";
 

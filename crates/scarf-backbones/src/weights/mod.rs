@@ -60,11 +60,6 @@ impl Rename {
     }
 }
 
-/// Gluon's names of a norm's parts to ours.
-pub(crate) fn gluon_norms() -> Result<[Rename; 2], WeightsError> {
-    Ok([Rename::new(r"\.norm\.gamma$", ".norm.weight")?, Rename::new(r"\.norm\.beta$", ".norm.bias")?])
-}
-
 /// The pattern, or an error that quotes it.
 pub(crate) fn compile(pattern: &str) -> Result<Regex, WeightsError> {
     Regex::new(pattern)
