@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::feature_map::FeatureMap;
 use crate::layers::NormConfig;
+use scarf_weights::{Rename, WeightsError};
 
 /// One feature map of a [`Pyramid`], announced before there is a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -110,6 +111,11 @@ pub(crate) fn check_norm(backbone: &'static str, norm: &NormConfig) -> Result<()
         }
         _ => Ok(()),
     }
+}
+
+/// Gluon's names of a norm's parts to ours.
+pub(crate) fn gluon_norms() -> Result<[Rename; 2], WeightsError> {
+    Ok([Rename::new(r"\.norm\.gamma$", ".norm.weight")?, Rename::new(r"\.norm\.beta$", ".norm.bias")?])
 }
 
 #[cfg(test)]

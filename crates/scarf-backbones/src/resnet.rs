@@ -6,10 +6,12 @@ use rand_chacha::ChaCha8Rng;
 use scarf_weights::{Allow, Rename, Weights, WeightsError};
 use serde::{Deserialize, Serialize};
 
-use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_norm, check_outputs};
+use crate::backbone::{
+    Backbone, ConfigError, Level, Normalization, Pyramid, check_norm, check_outputs, gluon_norms,
+};
 use crate::feature_map::FeatureMap;
 use crate::layers::{Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, MaxPool2d, NormConfig};
-use crate::weights::{ModuleWeights, gluon_norms};
+use crate::weights::ModuleWeights;
 
 const NAME: &str = "resnet";
 /// The pooling after the stem.

@@ -7,13 +7,14 @@ use rand_chacha::ChaCha8Rng;
 use scarf_weights::{Allow, Rename, Weights, WeightsError};
 use serde::{Deserialize, Serialize};
 
-use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_norm, check_outputs};
+use crate::backbone::{
+    Backbone, ConfigError, Level, Normalization, Pyramid, check_norm, check_outputs, gluon_norms,
+};
 use crate::feature_map::FeatureMap;
 use crate::layers::{
     Activation, BatchNorm, Conv2d, Conv2dConfig, ConvBlock, ConvBlockConfig, NormConfig, Padding,
 };
 use crate::resnet::{POOL, plan};
-use crate::weights::gluon_norms;
 
 const NAME: &str = "resnet_v2";
 

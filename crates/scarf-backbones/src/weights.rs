@@ -2,7 +2,7 @@
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor, TensorData};
-use scarf_weights::{Allow, Array, LoadReport, Rename, Weights, WeightsError};
+use scarf_weights::{Allow, Array, LoadReport, Weights, WeightsError};
 
 use crate::layers::NormConfig;
 use crate::path::ParameterPath;
@@ -50,11 +50,6 @@ impl ModuleWeights for Weights {
             Some(own) => Ok(self.unfold_norms(own)),
         }
     }
-}
-
-/// Gluon's names of a norm's parts to ours.
-pub(crate) fn gluon_norms() -> Result<[Rename; 2], WeightsError> {
-    Ok([Rename::new(r"\.norm\.gamma$", ".norm.weight")?, Rename::new(r"\.norm\.beta$", ".norm.bias")?])
 }
 
 /// Reads a module's state.

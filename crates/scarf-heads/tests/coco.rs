@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use scarf_backbones::{Allow, ModuleWeights, Weights};
 use scarf_core::{BBox, Size};
-use scarf_heads::{AnyHead, BoxCoder, Detector, DetectorConfig, Predictions};
+use scarf_heads::{AnyHead, BoxCoder, Detector, DetectorConfig, Predictions, models};
 use serde_json::json;
 
 /// Classes of COCO's 91 labels, the background left out: COCO's ids less one.
@@ -26,15 +26,7 @@ fn folder() -> Option<PathBuf> {
 }
 
 fn ssdlite() -> DetectorConfig {
-    let taps = json!([{"expansion": 14}, {"block": 18}]);
-    serde_json::from_value(json!({
-        "size": 300,
-        "backbone": {"mobilenet_v2": {"flavor": "tensorflow", "outputs": taps, "norm": "none"}},
-        "neck": {"ssd_extras": {"channels": [512, 256, 256, 128], "norm": "none", "lite": true}},
-        "head": {"ssd": {"kernel": 1, "lite": true, "norm": "none", "scores": "sigmoid",
-                         "postprocess": {"iou": 0.6}}},
-    }))
-    .unwrap()
+    models::get("ssdlite300_mobilenet_v2_coco").unwrap().model
 }
 
 fn ssd_mobilenet_v1_075() -> DetectorConfig {

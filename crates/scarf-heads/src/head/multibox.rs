@@ -150,4 +150,52 @@ mod tests {
         assert_eq!(*name, "classification");
         assert!((f64::from(loss) - expected).abs() < 1e-5, "{loss} {expected}");
     }
+
+    /// Losses change as their gradients say, for every number that goes in.
+    #[test]
+    fn gradients_are_finite_differences() {
+        let device = Device::flex().autodiff();
+        let anchors: Vec<_> = (0..6).map(|at| BBox::from_xywh(20.0 * at as f32, 5.0, 16.0, 12.0)).collect();
+        let objects = vec![BBox::from_xywh(1.0, 6.0, 15.0, 12.0), BBox::from_xywh(42.0, 3.0, 14.0, 14.0)];
+        let targets = [Targets { boxes: objects, classes: vec![1, 0] }];
+        // Around 0, where smooth L1 bends, too.
+        let logits: Vec<f32> = (0..18).map(|at| (1.7 * at as f32).sin()).collect();
+        let deltas: Vec<f32> = (0..24).map(|at| 1.5 * (0.9 * at as f32).cos()).collect();
+        for scores in [Scores::Softmax, Scores::Sigmoid] {
+            // Enough negatives for all four: which ones count does not depend on the numbers.
+            let multibox = MultiboxLoss {
+                threshold: 0.5,
+                matching: Matching::Bipartite,
+                negatives: 2.0,
+                scores,
+                coder: BoxCoder::SSD,
+            };
+            let tensor = |values: &[f32], width| {
+                Tensor::<3>::from_data(TensorData::new(values.to_vec(), [1, 6, width]), &device)
+                    .require_grad()
+            };
+            let loss = |logits: &[f32], deltas: &[f32]| -> f32 {
+                let losses = multibox.losses(tensor(logits, 3), tensor(deltas, 4), &anchors, &targets);
+                losses.total().into_scalar()
+            };
+            let (x, y) = (tensor(&logits, 3), tensor(&deltas, 4));
+            let gradients = multibox.losses(x.clone(), y.clone(), &anchors, &targets).total().backward();
+            let of = |tensor: Tensor<3>| -> Vec<f32> {
+                tensor.grad(&gradients).unwrap().into_data().try_into_vec().unwrap()
+            };
+            let analytic = [of(x), of(y)].concat();
+            assert!(analytic.iter().filter(|gradient| gradient.abs() > 1e-3).count() >= 18);
+            let numbers = [logits.clone(), deltas.clone()].concat();
+            let step = 1e-2;
+            for (at, gradient) in analytic.iter().enumerate() {
+                let moved = |by: f32| {
+                    let mut numbers = numbers.clone();
+                    numbers[at] += by;
+                    loss(&numbers[..18], &numbers[18..])
+                };
+                let numeric = (moved(step) - moved(-step)) / (2.0 * step);
+                assert!((numeric - gradient).abs() < 1e-3, "{scores:?} {at}: {gradient}, but {numeric}");
+            }
+        }
+    }
 }
