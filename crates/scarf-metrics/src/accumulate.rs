@@ -1,7 +1,7 @@
 use crate::CocoParams;
 use crate::grid::{Grid, bits};
-use crate::matching::{ByClass, Matcher, Seen};
-use crate::store::Store;
+use crate::matching::{Matcher, Seen};
+use crate::store::{ByClass, Store};
 
 /// The answers of one class at one question.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,21 +33,21 @@ impl Workspace {
     pub(crate) fn evaluate(
         &mut self,
         store: &Store,
-        by_class: &ByClass,
+        truths: &ByClass,
         class: usize,
         params: &CocoParams,
         grids: &[Grid],
     ) -> ClassAnswers {
-        let (found, truths) = (by_class.found_of(class), by_class.truths_of(class));
+        let truths = truths.indices(class);
         let mut answers = ClassAnswers {
             table: vec![vec![None; params.iou_thresholds.len()]; params.areas.len()],
             objects: truths.len(),
-            detections: found.len(),
+            detections: store.found_of(class).map(<[_]>::len).sum(),
         };
         if truths.is_empty() {
             return answers;
         }
-        self.matcher.sort(store, found);
+        self.matcher.sort(store, class);
         for grid in grids {
             self.matcher.load(store, grid, truths);
             let counted = self.matcher.counted(grid);

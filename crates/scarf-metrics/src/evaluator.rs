@@ -2,7 +2,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::accumulate::{ClassAnswers, Workspace};
 use crate::grid::Grid;
-use crate::matching::ByClass;
 use crate::report::CocoReport;
 use crate::store::Store;
 use crate::{CocoParams, EvalError, GroundTruth, Prediction};
@@ -50,9 +49,7 @@ impl Evaluator {
 
     /// Forgets all images and keeps the memory they took.
     pub fn clear(&mut self) {
-        self.store.images = 0;
-        self.store.truths.clear();
-        self.store.found.clear();
+        self.store.clear();
     }
 
     /// What is asked; `max_dets` ascending.
@@ -83,7 +80,7 @@ impl Evaluator {
 
 /// Every class's answers, classes shared out to the threads one by one.
 fn evaluate_classes(store: &Store, params: &CocoParams, threads: usize) -> Vec<ClassAnswers> {
-    let (by_class, grids) = (ByClass::of(store), Grid::all(params));
+    let (truths, grids) = (store.truths_by_class(), Grid::all(params));
     let next = AtomicUsize::new(0);
     let work = || {
         let mut workspace = Workspace::default();
@@ -93,7 +90,7 @@ fn evaluate_classes(store: &Store, params: &CocoParams, threads: usize) -> Vec<C
             if class >= store.classes {
                 return done;
             }
-            done.push((class, workspace.evaluate(store, &by_class, class, params, &grids)));
+            done.push((class, workspace.evaluate(store, &truths, class, params, &grids)));
         }
     };
     let mut answers = if threads <= 1 {

@@ -30,6 +30,7 @@ mod matched;
 mod matching;
 mod params;
 mod report;
+mod shelves;
 mod store;
 mod tide;
 mod voc;

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use super::number::{POWERS, decimal, eight_digits};
+use super::number::{POWERS, eight_digits, plain};
 use super::{Id, JsonProblem};
 
 /// What is wrong, and at which byte of the slice.
@@ -24,6 +24,11 @@ const DEPTH: usize = 128;
 impl<'a> Cursor<'a> {
     pub(super) fn new(bytes: &'a [u8], at: usize) -> Self {
         Self { bytes, at }
+    }
+
+    /// Another cursor on the same text.
+    pub(super) fn back_at(&self, at: usize) -> Self {
+        Self::new(self.bytes, at)
     }
 
     #[cold]
@@ -64,11 +69,15 @@ impl<'a> Cursor<'a> {
         if self.take(byte) { Ok(()) } else { self.expected(what) }
     }
 
-    /// Reads white space and these bytes, if they come next.
+    /// The text from here to where the cursor is.
+    pub(super) fn since(&self, from: usize) -> &'a [u8] {
+        &self.bytes[from..self.at]
+    }
+
+    /// The next bytes, unread; `None` where there are fewer.
     #[inline(always)]
-    pub(super) fn literal(&mut self, bytes: &[u8]) -> Option<()> {
-        self.peek();
-        self.starts(bytes).then_some(())
+    pub(super) fn ahead<const N: usize>(&self) -> Option<&'a [u8; N]> {
+        self.bytes[self.at..].first_chunk()
     }
 
     /// Whether the text goes on with these bytes; reads them if so.
@@ -182,49 +191,21 @@ impl<'a> Cursor<'a> {
         (value, self.at - start)
     }
 
-    /// A number as detectors write most of them: under eight digits, perhaps a point and up to 23 more.
-    ///
-    /// `None`, with nothing read, for all others, and near the end of the text.
-    #[inline(always)]
-    pub(super) fn plain_number(&mut self) -> Option<f64> {
-        let text = self.bytes.get(self.at..)?;
-        let negative = *text.first()? == b'-';
-        let whole_at = usize::from(negative);
-        let first = *text.get(whole_at)?;
-        let (mut value, whole) = eight_digits(*text.get(whole_at..)?.first_chunk()?);
-        if whole == 0 || whole == 8 || (first == b'0' && whole > 1) {
-            return None;
-        }
-        let (mut end, mut places) = (whole_at + whole, 0);
-        if *text.get(end)? == b'.' {
-            end += 1;
-            loop {
-                let (digits, count) = eight_digits(*text.get(end..)?.first_chunk()?);
-                value = value.checked_mul(POWERS[count])?.checked_add(digits)?;
-                places += count;
-                end += count;
-                if count < 8 {
-                    break;
-                }
-            }
-            if places == 0 {
-                return None;
-            }
-        }
-        if matches!(*text.get(end)?, b'e' | b'E') {
-            return None;
-        }
-        let value = decimal(value, places)?;
-        self.at += end;
-        Some(if negative { -value } else { value })
-    }
-
     /// A finite number, the nearest `f64` to what is written.
     #[inline]
     pub(super) fn number(&mut self) -> Parse<f64> {
         self.peek();
-        match self.plain_number() {
-            Some(value) => Ok(value),
+        self.number_here()
+    }
+
+    /// The same without white space before it.
+    #[inline(always)]
+    pub(super) fn number_here(&mut self) -> Parse<f64> {
+        match self.ahead().and_then(plain) {
+            Some((value, len)) => {
+                self.at += len;
+                Ok(value)
+            }
             None => self.any_number(),
         }
     }
@@ -279,11 +260,16 @@ impl<'a> Cursor<'a> {
     }
 
     /// An integer that is nothing but digits and a sign, if one comes next.
-    #[inline(always)]
+    #[inline]
     pub(super) fn integer(&mut self) -> Option<i64> {
         self.peek();
-        let start = self.at;
-        if let Some(chunk) = self.bytes.get(start..)?.first_chunk() {
+        self.integer_here()
+    }
+
+    /// The same without white space before it.
+    #[inline(always)]
+    pub(super) fn integer_here(&mut self) -> Option<i64> {
+        if let Some(chunk) = self.ahead() {
             // most ids have under eight digits, none of them a 0 in front
             let (value, count) = eight_digits(*chunk);
             if (1..8).contains(&count) && chunk[0] != b'0' && !matches!(chunk[count], b'.' | b'e' | b'E') {
@@ -291,10 +277,11 @@ impl<'a> Cursor<'a> {
                 return Some(value as i64);
             }
         }
-        self.long_integer(start)
+        self.long_integer()
     }
 
-    fn long_integer(&mut self, start: usize) -> Option<i64> {
+    fn long_integer(&mut self) -> Option<i64> {
+        let start = self.at;
         let negative = self.bytes.get(self.at) == Some(&b'-');
         self.at += usize::from(negative);
         let zero = self.bytes.get(self.at) == Some(&b'0');

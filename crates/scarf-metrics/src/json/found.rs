@@ -1,9 +1,10 @@
 use std::io::Read;
 
 use super::cursor::{Cursor, Fault, Parse};
+use super::shape::{Field, Shape};
 use super::truths::{Truths, need};
 use super::{Id, JsonProblem, Source};
-use crate::store::Found;
+use crate::shelves::Shelves;
 
 /// Bytes read at a time: few enough to stay in the second-level cache.
 const BLOCK: usize = 1 << 18;
@@ -18,7 +19,7 @@ pub(super) struct FileFault {
 ///
 /// Each thread starts at what looks like the border between two detections. That is a guess: the
 /// thread before tells whether it ended exactly there, and where it did not, reads on itself.
-pub(super) fn read(source: Source<'_>, truths: &Truths, threads: usize) -> Result<Vec<Found>, FileFault> {
+pub(super) fn read(source: Source<'_>, truths: &Truths, threads: usize) -> Result<Vec<Shelves>, FileFault> {
     let io = |error: std::io::Error| FileFault { byte: 0, problem: Box::new(error.into()) };
     let len = source.len().map_err(io)?;
     let threads = threads.clamp(1, (len / (4 * BLOCK as u64)).max(1) as usize);
@@ -51,7 +52,7 @@ pub(super) fn read(source: Source<'_>, truths: &Truths, threads: usize) -> Resul
             at = join(&mut all, part)?;
         }
     }
-    if u32::try_from(all.len()).is_err() {
+    if u32::try_from(all.iter().map(Shelves::len).sum::<usize>()).is_err() {
         return Err(FileFault { byte: 0, problem: Box::new(JsonProblem::TooMany) });
     }
     Ok(all)
@@ -59,18 +60,14 @@ pub(super) fn read(source: Source<'_>, truths: &Truths, threads: usize) -> Resul
 
 /// What one thread read: detections, and where it stopped (`u64::MAX` at the end of the array).
 struct Part {
-    found: Vec<Found>,
+    found: Shelves,
     stopped: Result<u64, FileFault>,
 }
 
 /// Adds a part, and numbers its fault from the first detection of the file.
-fn join(all: &mut Vec<Found>, mut part: Part) -> Result<u64, FileFault> {
-    let before = all.len();
-    if all.is_empty() {
-        *all = part.found;
-    } else {
-        all.append(&mut part.found);
-    }
+fn join(all: &mut Vec<Shelves>, part: Part) -> Result<u64, FileFault> {
+    let before = all.iter().map(Shelves::len).sum();
+    all.push(part.found);
     part.stopped.map_err(|fault| FileFault {
         problem: Box::new(match *fault.problem {
             JsonProblem::Missing { record, key } => {
@@ -121,7 +118,7 @@ fn border(source: Source<'_>, at: u64) -> std::io::Result<Option<u64>> {
 /// Reads from `start`, the file's first byte or that of a detection, up to the first detection
 /// that starts at `end` or behind it.
 fn read_part(source: Source<'_>, truths: &Truths, start: u64, end: u64) -> Part {
-    let mut found = Vec::new();
+    let mut found = Shelves::new(truths.categories.len());
     let stopped = blocks(source, truths, start, end, &mut found);
     Part { found, stopped }
 }
@@ -131,13 +128,14 @@ fn blocks(
     truths: &Truths,
     start: u64,
     end: u64,
-    found: &mut Vec<Found>,
+    found: &mut Shelves,
 ) -> Result<u64, FileFault> {
     let io = |byte, error: std::io::Error| FileFault { byte, problem: Box::new(error.into()) };
     let mut file = source.open(start).map_err(|e| io(start, e))?;
     let mut buffer = vec![0; BLOCK];
     let (mut base, mut filled) = (start, 0); // the byte of the file that buffer[0] is; bytes in use
     let mut state = if start == 0 { State::Array } else { State::Element };
+    let mut shape = None;
     loop {
         if filled == buffer.len() {
             buffer.resize(2 * buffer.len(), 0); // a detection longer than the block
@@ -147,10 +145,19 @@ fn blocks(
         let mut cursor = Cursor::new(&buffer[..filled], 0);
         let mut done = 0; // up to here all is read
         let fault = loop {
+            if let (State::Element, Some(shape)) = (state, &shape) {
+                cursor.at = done;
+                while base + (done as u64) < end
+                    && usual_detection(&mut cursor, shape, truths, found).is_some()
+                {
+                    done = cursor.at;
+                }
+                cursor.at = done;
+            }
             if state == State::Element && base + done as u64 >= end {
                 return Ok(base + done as u64);
             }
-            match step(&mut cursor, &mut state, truths, found, &mut done) {
+            match step(&mut cursor, &mut state, &mut shape, truths, found, &mut done) {
                 Ok(()) => {}
                 Err(fault) => break fault,
             }
@@ -188,8 +195,9 @@ enum State {
 fn step(
     c: &mut Cursor<'_>,
     state: &mut State,
+    shape: &mut Option<Shape>,
     truths: &Truths,
-    found: &mut Vec<Found>,
+    found: &mut Shelves,
     done: &mut usize,
 ) -> Parse<()> {
     c.peek();
@@ -201,7 +209,8 @@ fn step(
         }
         State::First if c.take(b']') => State::End,
         State::First | State::Element => {
-            found.push(detection(c, truths, found.len())?);
+            any_detection(c, truths, found)?;
+            *shape = Shape::of(c.back_at(start), field);
             State::Comma
         }
         State::Comma if c.take(b',') => {
@@ -222,46 +231,30 @@ fn step(
     Ok(())
 }
 
-#[inline]
-fn detection(c: &mut Cursor<'_>, truths: &Truths, index: usize) -> Parse<Found> {
-    let at = c.at;
-    match usual_detection(c, truths) {
-        Some(found) => Ok(found),
-        None => {
-            c.at = at;
-            any_detection(c, truths, index)
-        }
+fn field(key: &[u8]) -> Field {
+    match key {
+        b"image_id" => Field::Id(0),
+        b"category_id" => Field::Id(1),
+        b"bbox" => Field::Numbers(0),
+        b"score" => Field::Number(4),
+        _ => Field::Other,
     }
 }
 
-/// A detection with its keys in the order of COCO's own example and nothing unusual about it.
-#[inline]
-fn usual_detection(c: &mut Cursor<'_>, truths: &Truths) -> Option<Found> {
-    c.literal(b"{\"image_id\":")?;
-    let image = truths.images.number(c.integer()?)?;
-    c.literal(b",")?;
-    c.literal(b"\"category_id\":")?;
-    let class = truths.categories.number(c.integer()?)?;
-    c.literal(b",")?;
-    c.literal(b"\"bbox\":")?;
-    let mut xywh = [0.0; 4];
-    for (number, before) in xywh.iter_mut().zip([b"[", b",", b",", b","]) {
-        c.literal(before)?;
-        c.peek();
-        *number = c.plain_number()?;
-    }
-    c.literal(b"]")?;
-    c.literal(b",")?;
-    c.literal(b"\"score\":")?;
-    c.peek();
-    let score = c.plain_number()?;
-    c.literal(b"}")?;
-    Some(Found { xywh, score, image, class })
+/// A detection written as the one before it, and what stands before the next.
+#[inline(always)]
+fn usual_detection(c: &mut Cursor<'_>, shape: &Shape, truths: &Truths, found: &mut Shelves) -> Option<()> {
+    let values = shape.read(c)?;
+    let [x, y, w, h, score, _] = values.numbers;
+    let image = truths.images.number(values.ids[0])?;
+    let class = truths.categories.number(values.ids[1])?;
+    found.push(class, [x, y, w, h], score, image);
+    Some(())
 }
 
 /// A detection, whatever the order of its keys.
-fn any_detection(c: &mut Cursor<'_>, truths: &Truths, index: usize) -> Parse<Found> {
-    let at = c.at;
+fn any_detection(c: &mut Cursor<'_>, truths: &Truths, found: &mut Shelves) -> Parse<()> {
+    let (at, index) = (c.at, found.len());
     let (mut image, mut class, mut xywh, mut score) = (None, None, None, None);
     c.object(|c, key| {
         match key {
@@ -274,14 +267,15 @@ fn any_detection(c: &mut Cursor<'_>, truths: &Truths, index: usize) -> Parse<Fou
         Ok(())
     })?;
     if let (Some(image), Some(class), Some(xywh), Some(score)) = (image, class, xywh, score) {
-        return Ok(Found { xywh, score, image, class });
+        found.push(class, xywh, score, image);
+        return Ok(());
     }
     let record = || record(index);
     need(c, at, image, "image_id", record)?;
     need(c, at, class, "category_id", record)?;
     need(c, at, xywh, "bbox", record)?;
-    let score = need(c, at, score, "score", record)?;
-    Ok(Found { xywh: xywh.unwrap_or_default(), score, image: 0, class: 0 })
+    need(c, at, score, "score", record)?;
+    Ok(())
 }
 
 /// The place of the image or category that is named here.

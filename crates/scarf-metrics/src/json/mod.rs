@@ -5,6 +5,7 @@ mod error;
 mod found;
 mod ids;
 mod number;
+mod shape;
 mod truths;
 
 use std::fs::File;
