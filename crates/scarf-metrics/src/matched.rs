@@ -1,4 +1,4 @@
-use crate::accumulate::mean_precision;
+use crate::accumulate::{mean_precision, needed};
 use crate::grid::{Grid, bits};
 use crate::matching::Matcher;
 use crate::{AreaRange, CocoParams, Evaluator};
@@ -149,7 +149,8 @@ impl Matched {
                 scratch.totals[t].extend((1..=weight).map(|copy| before + copy));
             }
         }
-        let precision = |t: usize| mean_precision(&scratch.totals[t], counted, &self.recall_thresholds);
+        let needed = needed(&self.recall_thresholds, counted);
+        let precision = |t: usize| mean_precision(&scratch.totals[t], &needed);
         let len = thresholds.len() as f64;
         Some(thresholds.map(precision).sum::<f64>() / len)
     }

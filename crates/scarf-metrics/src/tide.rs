@@ -1,5 +1,5 @@
 use crate::Evaluator;
-use crate::accumulate::mean_precision;
+use crate::accumulate::{mean_precision, needed};
 use crate::images::{ImageLabels, iou};
 
 /// The kinds of error that TIDE tells apart (Bolya et al. 2020).
@@ -182,7 +182,7 @@ impl Verdicts {
 fn class_ap(rows: &mut [(f64, bool)], objects: u32, recalls: &[f64]) -> f64 {
     rows.sort_by(|a, b| b.0.total_cmp(&a.0));
     let totals: Vec<u32> = rows.iter().zip(1..).filter(|(row, _)| row.1).map(|(_, total)| total).collect();
-    if objects == 0 { 0.0 } else { mean_precision(&totals, objects, recalls) }
+    if objects == 0 { 0.0 } else { mean_precision(&totals, &needed(recalls, objects)) }
 }
 
 #[cfg(test)]

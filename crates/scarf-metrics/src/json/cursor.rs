@@ -214,6 +214,16 @@ impl<'a> Cursor<'a> {
     #[cold]
     fn any_number(&mut self) -> Parse<f64> {
         let start = self.at;
+        self.skip_number()?;
+        let text = std::str::from_utf8(self.since(start)).unwrap_or_default();
+        match text.parse::<f64>() {
+            Ok(value) if value.is_finite() => Ok(value),
+            _ => self.fault(start, JsonProblem::TooLarge),
+        }
+    }
+
+    /// Passes over a number of any shape.
+    fn skip_number(&mut self) -> Parse<()> {
         self.at += usize::from(self.bytes.get(self.at) == Some(&b'-'));
         let first = self.bytes.get(self.at).copied();
         let whole = self.some_digits("a number")?;
@@ -230,11 +240,7 @@ impl<'a> Cursor<'a> {
             self.at += usize::from(matches!(self.bytes.get(self.at), Some(b'+' | b'-')));
             self.some_digits("a digit")?;
         }
-        let text = std::str::from_utf8(&self.bytes[start..self.at]).unwrap_or_default();
-        match text.parse::<f64>() {
-            Ok(value) if value.is_finite() => Ok(value),
-            _ => self.fault(start, JsonProblem::TooLarge),
-        }
+        Ok(())
     }
 
     fn some_digits(&mut self, what: &'static str) -> Parse<usize> {
@@ -353,7 +359,7 @@ impl<'a> Cursor<'a> {
                     (false, false) => self.expected("a value"),
                 }
             }
-            _ => self.number().map(|_| ()),
+            _ => self.skip_number(),
         }
     }
 }

@@ -1,5 +1,6 @@
 use super::cursor::{Cursor, Fault, Parse};
 use super::ids::Ids;
+use super::shape::{Field, Shape, Values};
 use super::{Category, Id, JsonProblem};
 use crate::store::Truth;
 
@@ -30,9 +31,9 @@ pub(super) fn read(text: &[u8]) -> Parse<Truths> {
     let mut cursor = Cursor::new(text, if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 });
     cursor.object(|c, key| {
         match key {
-            b"images" => images = Some(list(c, image)?),
-            b"annotations" => annotations = Some(list(c, annotation)?),
-            b"categories" => categories = Some(list(c, category)?),
+            b"images" => images = Some(list(c, image_field, usual_image, image)?),
+            b"annotations" => annotations = Some(list(c, field, Annotation::usual, annotation)?),
+            b"categories" => categories = Some(categories_of(c)?),
             _ => c.skip()?,
         }
         Ok(())
@@ -80,6 +81,12 @@ fn check_unique(annotations: &[Annotation]) -> Parse<()> {
 }
 
 impl Annotation {
+    fn usual(at: usize, values: &Values) -> Self {
+        let [id, image, category] = values.ids.map(Id::Number);
+        let [x, y, w, h, area, crowd] = values.numbers;
+        Self { at, id, image, category, xywh: [x, y, w, h], area, crowd: crowd != 0.0 }
+    }
+
     fn resolve(self, images: &Ids, categories: &Ids) -> Parse<Truth> {
         let Self { at, id, image, category, xywh, area, crowd } = self;
         let record = || format!("annotation {id}");
@@ -95,13 +102,36 @@ impl Annotation {
     }
 }
 
-fn list<T>(c: &mut Cursor<'_>, one: fn(&mut Cursor<'_>, usize) -> Parse<T>) -> Parse<Vec<T>> {
-    let mut all = Vec::new();
+/// The records of an array: those written as the one before by `usual`, which gets the record's first
+/// byte, others by `any`, which gets the record's number.
+fn list<T>(
+    c: &mut Cursor<'_>,
+    field: fn(&[u8]) -> Field,
+    usual: fn(usize, &Values) -> T,
+    any: fn(&mut Cursor<'_>, usize) -> Parse<T>,
+) -> Parse<Vec<T>> {
+    let (mut all, mut shape) = (Vec::new(), None::<Shape>);
     c.array(|c| {
-        all.push(one(c, all.len())?);
+        c.peek();
+        let mut start = c.at;
+        while let Some(values) = shape.as_ref().and_then(|shape| shape.read(c)) {
+            all.push(usual(start, &values));
+            start = c.at;
+        }
+        c.at = start;
+        all.push(any(c, all.len())?);
+        shape = Shape::of(c.back_at(start), field);
         Ok(())
     })?;
     Ok(all)
+}
+
+fn image_field(key: &[u8]) -> Field {
+    if key == b"id" { Field::Id(0) } else { Field::Other }
+}
+
+fn usual_image(_: usize, values: &Values) -> Id {
+    Id::Number(values.ids[0])
 }
 
 fn image(c: &mut Cursor<'_>, index: usize) -> Parse<Id> {
@@ -116,6 +146,15 @@ fn image(c: &mut Cursor<'_>, index: usize) -> Parse<Id> {
     need(c, start, id, "id", || format!("image {index} (from 0)"))
 }
 
+fn categories_of(c: &mut Cursor<'_>) -> Parse<Vec<Category>> {
+    let mut all = Vec::new();
+    c.array(|c| {
+        all.push(category(c, all.len())?);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
 fn category(c: &mut Cursor<'_>, index: usize) -> Parse<Category> {
     let (start, mut id, mut name) = (c.at, None, String::new());
     c.object(|c, key| {
@@ -128,6 +167,18 @@ fn category(c: &mut Cursor<'_>, index: usize) -> Parse<Category> {
     })?;
     let id = need(c, start, id, "id", || format!("category {index} (from 0)"))?;
     Ok(Category { id, name })
+}
+
+fn field(key: &[u8]) -> Field {
+    match key {
+        b"id" => Field::Id(0),
+        b"image_id" => Field::Id(1),
+        b"category_id" => Field::Id(2),
+        b"bbox" => Field::Numbers(0),
+        b"area" => Field::Number(4),
+        b"iscrowd" => Field::Number(5),
+        _ => Field::Other,
+    }
 }
 
 fn annotation(c: &mut Cursor<'_>, index: usize) -> Parse<Annotation> {
