@@ -1,9 +1,8 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use crate::accumulate::{ClassAnswers, Workspace};
 use crate::grid::Grid;
 use crate::report::CocoReport;
 use crate::store::Store;
+use crate::threads::share_out;
 use crate::{CocoParams, EvalError, GroundTruth, Prediction};
 
 /// COCO evaluation of boxes, fed image by image.
@@ -81,30 +80,7 @@ impl Evaluator {
 /// Every class's answers, classes shared out to the threads one by one.
 fn evaluate_classes(store: &Store, params: &CocoParams, threads: usize) -> Vec<ClassAnswers> {
     let (truths, grids) = (store.truths_by_class(), Grid::all(params));
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut workspace = Workspace::default();
-        let mut done = Vec::new();
-        loop {
-            let class = next.fetch_add(1, Ordering::Relaxed);
-            if class >= store.classes {
-                return done;
-            }
-            done.push((class, workspace.evaluate(store, &truths, class, params, &grids)));
-        }
-    };
-    let mut answers = if threads <= 1 {
-        work()
-    } else {
-        std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let mut done = work();
-            for other in others {
-                done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            }
-            done
-        })
-    };
-    answers.sort_by_key(|a| a.0);
-    answers.into_iter().map(|a| a.1).collect()
+    share_out(store.classes, threads, Workspace::default, |workspace, class| {
+        workspace.evaluate(store, &truths, class, params, &grids)
+    })
 }

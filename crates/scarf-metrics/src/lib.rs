@@ -32,6 +32,7 @@ mod params;
 mod report;
 mod shelves;
 mod store;
+mod threads;
 mod tide;
 mod voc;
 

@@ -31,6 +31,19 @@ impl<'a> Cursor<'a> {
         Self::new(self.bytes, at)
     }
 
+    /// From here on what looks like the start of a record, about so many times in the rest of the text.
+    pub(super) fn borders(&self, parts: usize) -> Vec<usize> {
+        let rest = self.bytes.len().saturating_sub(self.at);
+        let parts = parts.clamp(1, (rest / PART).max(1));
+        let guess = |part| {
+            let at = self.at + rest * part / parts;
+            border(&self.bytes[at..]).map(|further| at + further)
+        };
+        let mut starts: Vec<usize> = std::iter::once(self.at).chain((1..parts).filter_map(guess)).collect();
+        starts.dedup();
+        starts
+    }
+
     #[cold]
     pub(super) fn fault<T>(&self, at: usize, problem: JsonProblem) -> Parse<T> {
         Err(Fault { at, problem: Box::new(problem) })
@@ -362,6 +375,22 @@ impl<'a> Cursor<'a> {
             _ => self.skip_number(),
         }
     }
+}
+
+/// Texts shorter than this are not worth a thread.
+const PART: usize = 1 << 18;
+
+/// The first byte that follows `}`, `,` and perhaps white space, and is `{`.
+pub(super) fn border(text: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    while let Some(brace) = text[from..].iter().position(|&b| b == b'}') {
+        let mut next = Cursor::new(text, from + brace + 1);
+        if next.take(b',') && next.peek() == Some(b'{') {
+            return Some(next.at);
+        }
+        from += brace + 1;
+    }
+    None
 }
 
 /// The text that escapes stand for; `None` where one is malformed.

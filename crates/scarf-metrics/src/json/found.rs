@@ -1,10 +1,12 @@
 use std::io::Read;
+use std::ops::Range;
 
-use super::cursor::{Cursor, Fault, Parse};
+use super::cursor::{Cursor, Fault, Parse, border};
 use super::shape::{Field, Shape};
 use super::truths::{Truths, need};
 use super::{Id, JsonProblem, Source};
 use crate::shelves::Shelves;
+use crate::threads::share_out;
 
 /// Bytes read at a time: few enough to stay in the second-level cache.
 const BLOCK: usize = 1 << 18;
@@ -22,32 +24,29 @@ pub(super) struct FileFault {
 pub(super) fn read(source: Source<'_>, truths: &Truths, threads: usize) -> Result<Vec<Shelves>, FileFault> {
     let io = |error: std::io::Error| FileFault { byte: 0, problem: Box::new(error.into()) };
     let len = source.len().map_err(io)?;
-    let threads = threads.clamp(1, (len / (4 * BLOCK as u64)).max(1) as usize);
+    // several parts a thread, so that none waits long for another
+    let parts = if threads > 1 { (8 * threads).min((len / (4 * BLOCK as u64)) as usize) } else { 1 };
     let mut starts = vec![0];
-    for part in 1..threads as u64 {
-        if let Some(start) = border(source, len * part / threads as u64).map_err(io)?
+    for part in 1..parts as u64 {
+        if let Some(start) = start_behind(source, len * part / parts as u64).map_err(io)?
             && start > starts[starts.len() - 1]
         {
             starts.push(start);
         }
     }
-    let ends: Vec<u64> = starts.iter().skip(1).copied().chain([u64::MAX]).collect();
-    let one = |(start, end)| read_part(source, truths, start, end);
-    let parts: Vec<_> = std::thread::scope(|scope| {
-        let spans = starts.iter().copied().zip(ends.iter().copied());
-        let others: Vec<_> = spans.clone().skip(1).map(|span| scope.spawn(move || one(span))).collect();
-        let first = one((starts[0], ends[0]));
-        let join = |t: std::thread::ScopedJoinHandle<'_, Part>| {
-            t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        std::iter::once(first).chain(others.into_iter().map(join)).collect()
+    let end = |part: usize| starts.get(part + 1).copied().unwrap_or(u64::MAX);
+    let buffer = || vec![0; BLOCK];
+    let parts = share_out(starts.len(), threads, buffer, |buffer, part| {
+        read_part(source, truths, starts[part], end(part), buffer)
     });
     let mut all = Vec::new();
     let mut at = 0;
-    for (part, (start, end)) in parts.into_iter().zip(starts.into_iter().zip(ends)) {
+    for (index, part) in parts.into_iter().enumerate() {
+        let (start, end) = (starts[index], end(index));
         if at > start && at != u64::MAX {
             // an earlier part ran past this border, which was none: read on from where it stopped
-            at = if at >= end { at } else { join(&mut all, read_part(source, truths, at, end))? };
+            let more = || read_part(source, truths, at, end, &mut buffer());
+            at = if at >= end { at } else { join(&mut all, more())? };
         } else if at != u64::MAX {
             at = join(&mut all, part)?;
         }
@@ -94,45 +93,31 @@ fn renumber(old: &str, before: usize) -> String {
     digits.map_or_else(|| old.to_owned(), |n| record(n + before))
 }
 
-/// The first byte behind `at` that follows `}`, `,` and perhaps white space, and is `{`.
-fn border(source: Source<'_>, at: u64) -> std::io::Result<Option<u64>> {
+/// What looks like the start of a detection, the first behind `at`.
+fn start_behind(source: Source<'_>, at: u64) -> std::io::Result<Option<u64>> {
     let mut text = Vec::new();
     source.open(at)?.take(BLOCK as u64).read_to_end(&mut text)?;
-    let white = |b: &u8| b.is_ascii_whitespace();
-    let mut from = 0;
-    while let Some(brace) = text[from..].iter().position(|&b| b == b'}').map(|p| p + from) {
-        let mut next = brace + 1;
-        next += text[next..].iter().take_while(|b| white(b)).count();
-        if text.get(next) == Some(&b',') {
-            next += 1;
-            next += text[next..].iter().take_while(|b| white(b)).count();
-            if text.get(next) == Some(&b'{') {
-                return Ok(Some(at + next as u64));
-            }
-        }
-        from = brace + 1;
-    }
-    Ok(None)
+    Ok(border(&text).map(|further| at + further as u64))
 }
 
 /// Reads from `start`, the file's first byte or that of a detection, up to the first detection
 /// that starts at `end` or behind it.
-fn read_part(source: Source<'_>, truths: &Truths, start: u64, end: u64) -> Part {
+fn read_part(source: Source<'_>, truths: &Truths, start: u64, end: u64, buffer: &mut Vec<u8>) -> Part {
     let mut found = Shelves::new(truths.categories.len());
-    let stopped = blocks(source, truths, start, end, &mut found);
+    let stopped = blocks(source, truths, start..end, buffer, &mut found);
     Part { found, stopped }
 }
 
 fn blocks(
     source: Source<'_>,
     truths: &Truths,
-    start: u64,
-    end: u64,
+    span: Range<u64>,
+    buffer: &mut Vec<u8>,
     found: &mut Shelves,
 ) -> Result<u64, FileFault> {
+    let Range { start, end } = span;
     let io = |byte, error: std::io::Error| FileFault { byte, problem: Box::new(error.into()) };
     let mut file = source.open(start).map_err(|e| io(start, e))?;
-    let mut buffer = vec![0; BLOCK];
     let (mut base, mut filled) = (start, 0); // the byte of the file that buffer[0] is; bytes in use
     let mut state = if start == 0 { State::Array } else { State::Element };
     let mut shape = None;

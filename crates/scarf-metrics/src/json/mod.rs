@@ -6,6 +6,8 @@ mod found;
 mod ids;
 mod number;
 mod shape;
+#[cfg(test)]
+mod tests;
 mod truths;
 
 use std::borrow::Cow;
@@ -72,8 +74,8 @@ impl CocoSet {
         threads: usize,
     ) -> Result<Self, JsonError> {
         let text = gt.text().map_err(|error| gt.error(gt_path, 0, error.into()))?;
-        let truths =
-            truths::read(&text).map_err(|fault| gt.error(gt_path, fault.at as u64, *fault.problem))?;
+        let truths = truths::read(&text, threads)
+            .map_err(|fault| gt.error(gt_path, fault.at as u64, *fault.problem))?;
         drop(text); // before the detections, which are many, need memory
         let found = found::read(dt, &truths, threads)
             .map_err(|fault| dt.error(dt_path, fault.byte, *fault.problem))?;

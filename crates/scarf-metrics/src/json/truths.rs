@@ -3,6 +3,7 @@ use super::ids::Ids;
 use super::shape::{Field, Shape, Values};
 use super::{Category, Id, JsonProblem};
 use crate::store::Truth;
+use crate::threads::share_out;
 
 /// What a ground truth file says.
 pub(super) struct Truths {
@@ -26,13 +27,13 @@ struct Annotation {
 }
 
 /// Reads a COCO ground truth file.
-pub(super) fn read(text: &[u8]) -> Parse<Truths> {
+pub(super) fn read(text: &[u8], threads: usize) -> Parse<Truths> {
     let (mut images, mut annotations, mut categories) = (None, None, None);
     let mut cursor = Cursor::new(text, if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 });
     cursor.object(|c, key| {
         match key {
-            b"images" => images = Some(list(c, image_field, usual_image, image)?),
-            b"annotations" => annotations = Some(list(c, field, Annotation::usual, annotation)?),
+            b"images" => images = Some(list(c, &IMAGE, 1)?),
+            b"annotations" => annotations = Some(list(c, &ANNOTATION, threads)?),
             b"categories" => categories = Some(categories_of(c)?),
             _ => c.skip()?,
         }
@@ -102,29 +103,80 @@ impl Annotation {
     }
 }
 
-/// The records of an array: those written as the one before by `usual`, which gets the record's first
-/// byte, others by `any`, which gets the record's number.
-fn list<T>(
-    c: &mut Cursor<'_>,
+/// How the records of a list are read.
+struct Kind<T> {
     field: fn(&[u8]) -> Field,
+    /// A record written as the one before, and its first byte.
     usual: fn(usize, &Values) -> T,
+    /// Any record, and its number.
     any: fn(&mut Cursor<'_>, usize) -> Parse<T>,
-) -> Parse<Vec<T>> {
-    let (mut all, mut shape) = (Vec::new(), None::<Shape>);
-    c.array(|c| {
+}
+
+/// The records of an array, on several threads.
+///
+/// Parts start at what looks like the border between two records. Where the part before does not
+/// come to exactly there, or where anything is wrong, the text is read on in order.
+fn list<T: Send>(c: &mut Cursor<'_>, kind: &Kind<T>, threads: usize) -> Parse<Vec<T>> {
+    let mut all = Vec::new();
+    c.expect(b'[', "an array, `[`")?;
+    if c.take(b']') {
+        return Ok(all);
+    }
+    c.peek();
+    let starts = c.borders(threads);
+    let end = |piece: usize| starts.get(piece + 1).copied().unwrap_or(usize::MAX);
+    let text = c.back_at(0);
+    let parts = share_out(
+        starts.len(),
+        threads,
+        || (),
+        |(), piece| {
+            let (mut c, mut part) = (text.back_at(starts[piece]), Vec::new());
+            records(&mut c, kind, end(piece), &mut part).map(|ended| (part, c.at, ended))
+        },
+    );
+    let mut ended = false;
+    for (piece, part) in parts.into_iter().enumerate() {
+        match part {
+            _ if ended => break,
+            Ok((part, at, last)) if c.at == starts[piece] => {
+                all.extend(part);
+                (c.at, ended) = (at, last);
+            }
+            _ => ended = records(c, kind, end(piece), &mut all)?,
+        }
+    }
+    Ok(all)
+}
+
+/// Reads records up to the end of the array, which is told, or to the first that starts at `end` or behind.
+fn records<T>(c: &mut Cursor<'_>, kind: &Kind<T>, end: usize, all: &mut Vec<T>) -> Parse<bool> {
+    let mut shape = None::<Shape>;
+    loop {
         c.peek();
         let mut start = c.at;
-        while let Some(values) = shape.as_ref().and_then(|shape| shape.read(c)) {
-            all.push(usual(start, &values));
+        while start < end
+            && let Some(values) = shape.as_ref().and_then(|shape| shape.read(c))
+        {
+            all.push((kind.usual)(start, &values));
             start = c.at;
         }
         c.at = start;
-        all.push(any(c, all.len())?);
-        shape = Shape::of(c.back_at(start), field);
-        Ok(())
-    })?;
-    Ok(all)
+        if start >= end {
+            return Ok(false);
+        }
+        all.push((kind.any)(c, all.len())?);
+        shape = Shape::of(c.back_at(start), kind.field);
+        if !c.take(b',') {
+            c.expect(b']', "`,` or `]`")?;
+            return Ok(true);
+        }
+    }
 }
+
+const IMAGE: Kind<Id> = Kind { field: image_field, usual: usual_image, any: image };
+const ANNOTATION: Kind<Annotation> =
+    Kind { field: annotation_field, usual: Annotation::usual, any: annotation };
 
 fn image_field(key: &[u8]) -> Field {
     if key == b"id" { Field::Id(0) } else { Field::Other }
@@ -169,7 +221,7 @@ fn category(c: &mut Cursor<'_>, index: usize) -> Parse<Category> {
     Ok(Category { id, name })
 }
 
-fn field(key: &[u8]) -> Field {
+fn annotation_field(key: &[u8]) -> Field {
     match key {
         b"id" => Field::Id(0),
         b"image_id" => Field::Id(1),
