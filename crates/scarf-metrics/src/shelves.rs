@@ -28,6 +28,12 @@ impl Shelves {
         Self { classes: vec![Shelf::default(); classes], ..Self::default() }
     }
 
+    /// With room for so many detections: memory that is never touched costs nothing, and memory
+    /// that is moved costs twice.
+    pub(crate) fn with_capacity(classes: usize, detections: usize) -> Self {
+        Self { rows: Vec::with_capacity(detections), ..Self::new(classes) }
+    }
+
     /// How many detections there are.
     pub(crate) fn len(&self) -> usize {
         self.len

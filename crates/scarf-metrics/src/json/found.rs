@@ -11,6 +11,9 @@ use crate::threads::share_out;
 /// Bytes read at a time: few enough to stay in the second-level cache.
 const BLOCK: usize = 1 << 18;
 
+/// Bytes of a detection, or somewhat less, as most files have them.
+const USUAL: usize = 128;
+
 /// What is wrong, at which byte of the file.
 pub(super) struct FileFault {
     pub(super) byte: u64,
@@ -103,7 +106,8 @@ fn start_behind(source: Source<'_>, at: u64) -> std::io::Result<Option<u64>> {
 /// Reads from `start`, the file's first byte or that of a detection, up to the first detection
 /// that starts at `end` or behind it.
 fn read_part(source: Source<'_>, truths: &Truths, start: u64, end: u64, buffer: &mut Vec<u8>) -> Part {
-    let mut found = Shelves::new(truths.categories.len());
+    let bytes = source.len().unwrap_or(0).min(end).saturating_sub(start);
+    let mut found = Shelves::with_capacity(truths.categories.len(), bytes as usize / USUAL);
     let stopped = blocks(source, truths, start..end, buffer, &mut found);
     Part { found, stopped }
 }
