@@ -14,6 +14,8 @@ pub(crate) fn ci() -> Result<()> {
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     test()?;
     cargo(&["doc", "--workspace", "--no-deps"])?;
+    // what others may take by itself builds from its package alone
+    cargo(&["package", "--allow-dirty", "-p", "scarf-core", "-p", "scarf-metrics"])?;
     cargo(&["xtask", "docs", "--check"])?;
     cargo(&["xtask", "study", "--shrink"])
 }

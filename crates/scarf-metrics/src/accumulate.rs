@@ -1,7 +1,7 @@
 use crate::CocoParams;
 use crate::grid::{Grid, bits};
-use crate::matching::{ByClass, Matcher, Seen};
-use crate::store::Store;
+use crate::matching::{Matcher, Seen};
+use crate::store::{ByClass, Store};
 
 /// The answers of one class at one question.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,30 +33,34 @@ impl Workspace {
     pub(crate) fn evaluate(
         &mut self,
         store: &Store,
-        by_class: &ByClass,
+        truths: &ByClass,
         class: usize,
         params: &CocoParams,
         grids: &[Grid],
     ) -> ClassAnswers {
-        let (found, truths) = (by_class.found_of(class), by_class.truths_of(class));
+        let truths = truths.indices(class);
         let mut answers = ClassAnswers {
             table: vec![vec![None; params.iou_thresholds.len()]; params.areas.len()],
             objects: truths.len(),
-            detections: found.len(),
+            detections: store.found_of(class).map(<[_]>::len).sum(),
         };
         if truths.is_empty() {
             return answers;
         }
-        self.matcher.sort(store, found);
+        self.matcher.sort(store, class);
         for grid in grids {
             self.matcher.load(store, grid, truths);
             let counted = self.matcher.counted(grid);
             self.tally.reset(grid, params, truths.len());
             let tally = &mut self.tally;
             self.matcher.pass(grid, params.max_dets[2], |seen| tally.see(grid, &seen));
+            let mut needs = (0, Vec::new());
             for (question, &(threshold, area)) in grid.questions.iter().enumerate() {
-                answers.table[area][threshold] =
-                    self.tally.answer(question, counted[question], &params.recall_thresholds);
+                let counted = counted[question];
+                if needs.0 != counted {
+                    needs = (counted, needed(&params.recall_thresholds, counted)); // once an area range
+                }
+                answers.table[area][threshold] = self.tally.answer(question, counted, &needs.1);
             }
         }
         answers
@@ -129,25 +133,24 @@ impl Tally {
         }
     }
 
-    fn answer(&self, question: usize, counted: u32, recalls: &[f64]) -> Option<Answer> {
+    fn answer(&self, question: usize, counted: u32, needed: &[usize]) -> Option<Answer> {
         if counted == 0 {
             return None;
         }
         let start = question * self.stride;
         let right = &self.right[start..start + self.rights[question] as usize];
         let recall = self.recalled[question].map(|r| f64::from(r) / f64::from(counted));
-        Some(Answer { precision: mean_precision(right, counted, recalls), recall })
+        Some(Answer { precision: mean_precision(right, needed), recall })
     }
 }
 
 /// The mean over recall thresholds of the highest precision at that recall or beyond.
 ///
-/// `totals[k]` is how many detections count up to the (k + 1)-th right one. Precision only
-/// rises at a right one, so the others need not be looked at.
-pub(crate) fn mean_precision(totals: &[u32], counted: u32, recalls: &[f64]) -> f64 {
+/// `totals[k]` is how many detections count up to the (k + 1)-th right one, and `needed` what [`needed`]
+/// says. Precision only rises at a right one, so the others need not be looked at.
+pub(crate) fn mean_precision(totals: &[u32], needed: &[usize]) -> f64 {
     let (mut sum, mut best, mut next) = (0.0, 0.0f64, totals.len());
-    for &recall in recalls.iter().rev() {
-        let needed = needed(recall, counted);
+    for &needed in needed.iter().rev() {
         while next > 0 && next >= needed {
             let precision = next as f64 / (f64::from(totals[next - 1]) + f64::EPSILON);
             best = best.max(precision);
@@ -155,12 +158,17 @@ pub(crate) fn mean_precision(totals: &[u32], counted: u32, recalls: &[f64]) -> f
         }
         sum += if needed <= totals.len() { best } else { 0.0 };
     }
-    sum / recalls.len() as f64
+    sum / needed.len() as f64
 }
 
-/// The least number of right detections whose recall reaches a threshold, as `numpy.searchsorted`
-/// on `right / counted` finds it.
-fn needed(recall: f64, counted: u32) -> usize {
+/// For each recall threshold the least number of right detections that reaches it, of `counted`
+/// objects.
+pub(crate) fn needed(recalls: &[f64], counted: u32) -> Vec<usize> {
+    recalls.iter().map(|&recall| needed_for(recall, counted)).collect()
+}
+
+/// As `numpy.searchsorted` on `right / counted` finds it.
+fn needed_for(recall: f64, counted: u32) -> usize {
     let reaches = |right: f64| right / f64::from(counted) >= recall;
     let mut right = (recall * f64::from(counted)).ceil().max(0.0);
     while right > 0.0 && reaches(right - 1.0) {
@@ -178,11 +186,11 @@ mod tests {
 
     #[test]
     fn recall_is_sampled_by_counts() {
-        assert_eq!([0.0, 0.01, 0.5, 0.51, 1.0].map(|r| needed(r, 4)), [0, 1, 2, 3, 4]);
+        assert_eq!([0.0, 0.01, 0.5, 0.51, 1.0].map(|r| needed_for(r, 4)), [0, 1, 2, 3, 4]);
         for counted in 1..300 {
             for recall in crate::linspace(0.0, 1.0, 101) {
                 let k = (0..=counted).find(|&k| f64::from(k) / f64::from(counted) >= recall).unwrap();
-                assert_eq!(needed(recall, counted), k as usize);
+                assert_eq!(needed_for(recall, counted), k as usize);
             }
         }
     }
@@ -191,8 +199,9 @@ mod tests {
     fn precision_worked_by_hand() {
         // right, wrong, right of 2: precision 1 up to recall .5, then 2/3
         let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
-        close(mean_precision(&[1, 3], 2, &crate::linspace(0.0, 1.0, 101)), (51.0 + 50.0 * 2.0 / 3.0) / 101.0);
-        close(mean_precision(&[1], 2, &crate::linspace(0.0, 1.0, 101)), 51.0 / 101.0);
-        close(mean_precision(&[], 2, &crate::linspace(0.0, 1.0, 101)), 0.0);
+        let needed = needed(&crate::linspace(0.0, 1.0, 101), 2);
+        close(mean_precision(&[1, 3], &needed), (51.0 + 50.0 * 2.0 / 3.0) / 101.0);
+        close(mean_precision(&[1], &needed), 51.0 / 101.0);
+        close(mean_precision(&[], &needed), 0.0);
     }
 }

@@ -86,20 +86,17 @@ impl Comparison {
 }
 
 impl fmt::Display for Comparison {
-    /// The difference in words, in points of AP (hundredths).
+    /// The second against the first in words, in points of AP (hundredths).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Interval { value, low, high, resamples } = self.difference;
+        let Interval { value, low, high, .. } = self.difference;
         let [points, low, high] = [value, low, high].map(|v| 100.0 * v);
         let verdict = match (self.significant(), value > 0.0) {
-            (true, true) => "the second is better, and other images would hardly say otherwise",
-            (true, false) => "the first is better, and other images would hardly say otherwise",
+            (true, true) => "better, and other images would hardly say otherwise",
+            (true, false) => "worse, and other images would hardly say otherwise",
             (false, _) => "these images cannot tell which is better",
         };
         let p = self.p_value;
-        write!(
-            f,
-            "{points:+.1} points of AP, 95 % interval {low:+.1} to {high:+.1}: {verdict} (paired bootstrap, {resamples} resamples, p = {p:.3})"
-        )
+        write!(f, "{points:+.1} points (95 % interval {low:+.1} to {high:+.1}, p = {p:.3}): {verdict}")
     }
 }
 

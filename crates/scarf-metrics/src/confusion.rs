@@ -64,7 +64,7 @@ impl Evaluator {
         let mut confusion = Confusion { classes, counts: vec![0; (classes + 1) * (classes + 1)] };
         for mut image in ImageLabels::all(&self.store) {
             image.truths.retain(|t| !t.ignore);
-            image.found.retain(|f| f.score > params.score);
+            image.found.retain(|f| f.found.score > params.score);
             let mut paired = vec![false; image.truths.len()];
             for (found, truth) in image.found.iter().zip(pair(&image, params)) {
                 let class = truth.map(|t| image.truths[t].class as usize);
@@ -86,7 +86,7 @@ fn pair(image: &ImageLabels<'_>, params: ConfusionParams) -> Vec<Option<usize>> 
     let best = |found: usize, free: &dyn Fn(usize) -> bool| {
         let ious = (0..image.truths.len())
             .filter(|&t| free(t))
-            .map(|t| (t, iou(image.found[found], image.truths[t])));
+            .map(|t| (t, iou(image.found[found].found, image.truths[t])));
         ious.filter(|pair| pair.1 > params.iou).reduce(|best, pair| if pair.1 > best.1 { pair } else { best })
     };
     let mut holder: Vec<Option<(usize, f64)>> = vec![None; image.truths.len()];

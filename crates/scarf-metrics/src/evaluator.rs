@@ -1,10 +1,8 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use crate::accumulate::{ClassAnswers, Workspace};
 use crate::grid::Grid;
-use crate::matching::ByClass;
 use crate::report::CocoReport;
 use crate::store::Store;
+use crate::threads::share_out;
 use crate::{CocoParams, EvalError, GroundTruth, Prediction};
 
 /// COCO evaluation of boxes, fed image by image.
@@ -50,9 +48,7 @@ impl Evaluator {
 
     /// Forgets all images and keeps the memory they took.
     pub fn clear(&mut self) {
-        self.store.images = 0;
-        self.store.truths.clear();
-        self.store.found.clear();
+        self.store.clear();
     }
 
     /// What is asked; `max_dets` ascending.
@@ -83,31 +79,8 @@ impl Evaluator {
 
 /// Every class's answers, classes shared out to the threads one by one.
 fn evaluate_classes(store: &Store, params: &CocoParams, threads: usize) -> Vec<ClassAnswers> {
-    let (by_class, grids) = (ByClass::of(store), Grid::all(params));
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut workspace = Workspace::default();
-        let mut done = Vec::new();
-        loop {
-            let class = next.fetch_add(1, Ordering::Relaxed);
-            if class >= store.classes {
-                return done;
-            }
-            done.push((class, workspace.evaluate(store, &by_class, class, params, &grids)));
-        }
-    };
-    let mut answers = if threads <= 1 {
-        work()
-    } else {
-        std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let mut done = work();
-            for other in others {
-                done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            }
-            done
-        })
-    };
-    answers.sort_by_key(|a| a.0);
-    answers.into_iter().map(|a| a.1).collect()
+    let (truths, grids) = (store.truths_by_class(), Grid::all(params));
+    share_out(store.classes, threads, Workspace::default, |workspace, class| {
+        workspace.evaluate(store, &truths, class, params, &grids)
+    })
 }

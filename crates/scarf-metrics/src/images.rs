@@ -4,7 +4,14 @@ use crate::store::{Found, Store, Truth};
 pub(crate) struct ImageLabels<'a> {
     pub(crate) truths: Vec<&'a Truth>,
     /// Best score first, equal ones as they came.
-    pub(crate) found: Vec<&'a Found>,
+    pub(crate) found: Vec<Claim<'a>>,
+}
+
+/// A detection and the class it was given.
+#[derive(Clone, Copy)]
+pub(crate) struct Claim<'a> {
+    pub(crate) class: u32,
+    pub(crate) found: &'a Found,
 }
 
 impl<'a> ImageLabels<'a> {
@@ -13,8 +20,19 @@ impl<'a> ImageLabels<'a> {
         let mut images: Vec<Self> =
             (0..store.images).map(|_| Self { truths: Vec::new(), found: Vec::new() }).collect();
         store.truths.iter().for_each(|t| images[t.image as usize].truths.push(t));
-        store.found.iter().for_each(|f| images[f.image as usize].found.push(f));
-        images.iter_mut().for_each(|image| image.found.sort_by(|a, b| b.score.total_cmp(&a.score)));
+        for shelves in &store.found {
+            let before = images.iter().map(|image| image.found.len()).collect::<Vec<_>>();
+            for class in 0..store.classes as u32 {
+                for found in shelves.of_class(class as usize).flatten() {
+                    images[found.image as usize].found.push(Claim { class, found });
+                }
+            }
+            for (image, before) in images.iter_mut().zip(before) {
+                image.found[before..].sort_unstable_by_key(|claim| claim.found.order);
+            }
+        }
+        let best_first = |a: &Claim<'_>, b: &Claim<'_>| b.found.score.total_cmp(&a.found.score);
+        images.iter_mut().for_each(|image| image.found.sort_by(best_first));
         images
     }
 }

@@ -30,7 +30,9 @@ mod matched;
 mod matching;
 mod params;
 mod report;
+mod shelves;
 mod store;
+mod threads;
 mod tide;
 mod voc;
 

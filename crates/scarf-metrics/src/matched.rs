@@ -1,6 +1,6 @@
-use crate::accumulate::mean_precision;
+use crate::accumulate::{mean_precision, needed};
 use crate::grid::{Grid, bits};
-use crate::matching::{ByClass, Matcher};
+use crate::matching::Matcher;
 use crate::{AreaRange, CocoParams, Evaluator};
 
 /// What one matching pass found out, kept for further questions: curves, the best threshold, error
@@ -39,14 +39,14 @@ impl Evaluator {
             iou_thresholds: self.params.iou_thresholds.iter().copied().take(64).collect(),
             ..self.params.clone()
         };
-        let by_class = ByClass::of(&self.store);
+        let by_class = self.store.truths_by_class();
         let mut matcher = Matcher::default();
         let grids = Grid::all(&params);
         let mut classes = vec![ClassMatched::default(); self.store.classes];
         if let Some(grid) = grids.first() {
             for (class, out) in classes.iter_mut().enumerate() {
-                matcher.sort(&self.store, by_class.found_of(class));
-                matcher.load(&self.store, grid, by_class.truths_of(class));
+                matcher.sort(&self.store, class);
+                matcher.load(&self.store, grid, by_class.indices(class));
                 matcher.pass(grid, params.max_dets[2], |seen| {
                     out.scores.push(seen.score);
                     out.images.push(seen.image);
@@ -54,7 +54,7 @@ impl Evaluator {
                     out.skipped.push(seen.outcome.skipped);
                     out.ious.push(seen.outcome.first_iou);
                 });
-                let truths = by_class.truths_of(class).iter().map(|&t| &self.store.truths[t as usize]);
+                let truths = by_class.indices(class).iter().map(|&t| &self.store.truths[t as usize]);
                 out.objects =
                     truths.filter(|t| !t.ignore && area.contains(t.area)).map(|t| t.image).collect();
             }
@@ -149,7 +149,8 @@ impl Matched {
                 scratch.totals[t].extend((1..=weight).map(|copy| before + copy));
             }
         }
-        let precision = |t: usize| mean_precision(&scratch.totals[t], counted, &self.recall_thresholds);
+        let needed = needed(&self.recall_thresholds, counted);
+        let precision = |t: usize| mean_precision(&scratch.totals[t], &needed);
         let len = thresholds.len() as f64;
         Some(thresholds.map(precision).sum::<f64>() / len)
     }

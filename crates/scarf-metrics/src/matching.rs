@@ -24,50 +24,6 @@ pub(crate) struct Seen {
     pub(crate) touched: bool,
 }
 
-/// Labels of a store in the order of classes: of class `c` those at `starts[c]..starts[c + 1]`.
-pub(crate) struct ByClass {
-    pub(crate) found: Vec<u32>,
-    pub(crate) found_starts: Vec<usize>,
-    pub(crate) truths: Vec<u32>,
-    pub(crate) truth_starts: Vec<usize>,
-}
-
-impl ByClass {
-    pub(crate) fn of(store: &Store) -> Self {
-        let (found, found_starts) = group(store.classes, store.found.iter().map(|f| f.class));
-        let (truths, truth_starts) = group(store.classes, store.truths.iter().map(|t| t.class));
-        Self { found, found_starts, truths, truth_starts }
-    }
-
-    pub(crate) fn found_of(&self, class: usize) -> &[u32] {
-        &self.found[self.found_starts[class]..self.found_starts[class + 1]]
-    }
-
-    pub(crate) fn truths_of(&self, class: usize) -> &[u32] {
-        &self.truths[self.truth_starts[class]..self.truth_starts[class + 1]]
-    }
-}
-
-/// A stable counting sort: indices in the order of classes, and where each class starts.
-fn group(classes: usize, of: impl Iterator<Item = u32> + Clone) -> (Vec<u32>, Vec<usize>) {
-    let mut starts = vec![0usize; classes + 1];
-    let mut len = 0;
-    for class in of.clone() {
-        starts[class as usize + 1] += 1;
-        len += 1;
-    }
-    for class in 0..classes {
-        starts[class + 1] += starts[class];
-    }
-    let mut next = starts.clone();
-    let mut order = vec![0u32; len];
-    for (index, class) in of.enumerate() {
-        order[next[class as usize]] = index as u32;
-        next[class as usize] += 1;
-    }
-    (order, starts)
-}
-
 /// Where an image's ground truths of the current class lie, and how many detections were seen.
 #[derive(Clone, Copy, Default)]
 struct Cell {
@@ -94,10 +50,10 @@ struct Target {
 /// The buffers of the pass, allocated once and reused for every class.
 #[derive(Default)]
 pub(crate) struct Matcher {
-    /// The detections of the class, side by side: in the store each lies on a cache line of its own.
+    /// The detections of the class, side by side.
     rows: Vec<Found>,
-    /// `(score, image and row)` of each, in the order of the pass.
-    keys: Vec<(u64, u64)>,
+    /// The row of each in its lower half, in the order of the pass.
+    order: Vec<u64>,
     truth_order: Vec<u32>,
     targets: Vec<Target>,
     cells: Vec<Cell>,
@@ -106,18 +62,23 @@ pub(crate) struct Matcher {
 
 impl Matcher {
     /// Sorts the detections of a class: best score first, then by image, then as they came.
-    pub(crate) fn sort(&mut self, store: &Store, found: &[u32]) {
+    pub(crate) fn sort(&mut self, store: &Store, class: usize) {
         self.rows.clear();
-        self.rows.extend(found.iter().map(|&index| store.found[index as usize]));
-        self.keys.clear();
-        let rows = self.rows.iter().zip(0u64..);
-        self.keys.extend(rows.map(|(f, row)| (descending(f.score), u64::from(f.image) << 32 | row)));
-        self.keys.sort_unstable();
+        store.found_of(class).for_each(|run| self.rows.extend_from_slice(run));
+        let rows = &self.rows;
+        self.order.clear();
+        // by the upper half of each score first
+        self.order.extend(rows.iter().zip(0..).map(|(f, row)| descending(f.score) & UPPER | row));
+        self.order.sort_unstable();
+        for same in self.order.chunk_by_mut(|a, b| a & UPPER == b & UPPER).filter(|same| same.len() > 1) {
+            let key = |found: &Found| (descending(found.score), found.image);
+            same.sort_by_key(|&entry| key(&rows[row(entry)]));
+        }
     }
 
     /// The sorted detections.
     pub(crate) fn sorted(&self) -> impl Iterator<Item = &Found> {
-        self.keys.iter().map(|key| &self.rows[key.1 as u32 as usize])
+        self.order.iter().map(|&entry| &self.rows[row(entry)])
     }
 
     /// Sets the ground truths of a class before the pass.
@@ -152,9 +113,8 @@ impl Matcher {
     /// `max_dets` of an image only, and shows each to `see`.
     pub(crate) fn pass(&mut self, grid: &Grid, max_dets: usize, mut see: impl FnMut(Seen)) {
         let (least, mask) = (grid.least(), grid.mask());
-        for &(_, key) in &self.keys {
-            let row = key as u32 as usize;
-            let found = &self.rows[row];
+        for &entry in &self.order {
+            let found = &self.rows[row(entry)];
             let (score, image) = (found.score, found.image);
             let cell = &mut self.cells[found.image as usize];
             let rank = cell.seen as usize;
@@ -233,6 +193,13 @@ fn settle(grid: &Grid, targets: &mut [Target], candidates: &mut [(f64, u32)], ou
     }
     // what matched nothing, or annotation 0, is ignored where its own area is out of range
     Outcome { right, skipped: skipped | outside & (nothing | !matched), first_iou }
+}
+
+/// The half of a sorting key that is of the score; the other is the row.
+const UPPER: u64 = !0 << 32;
+
+fn row(entry: u64) -> usize {
+    (entry & !UPPER) as usize
 }
 
 /// A key that sorts scores from high to low; zeros of both signs are equal.

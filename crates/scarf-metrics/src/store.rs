@@ -1,3 +1,4 @@
+use crate::shelves::Shelves;
 use crate::{EvalError, GroundTruth, Prediction};
 
 /// A ground truth in COCO's own numbers: left, top, width, height, so that a file's areas and
@@ -16,13 +17,14 @@ pub(crate) struct Truth {
     pub(crate) id_zero: bool,
 }
 
-/// A detection, left, top, width, height.
-#[derive(Clone, Copy, Debug)]
+/// A detection, left, top, width, height. Its class is known by where it lies.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Found {
     pub(crate) xywh: [f64; 4],
     pub(crate) score: f64,
     pub(crate) image: u32,
-    pub(crate) class: u32,
+    /// How many detections, of all classes, came before it.
+    pub(crate) order: u32,
 }
 
 /// All labels of an evaluation. Images are numbered in the order that breaks ties of score.
@@ -31,7 +33,8 @@ pub(crate) struct Store {
     pub(crate) classes: usize,
     pub(crate) images: usize,
     pub(crate) truths: Vec<Truth>,
-    pub(crate) found: Vec<Found>,
+    /// In parts, each behind the one before: one for each thread that read a file.
+    pub(crate) found: Vec<Shelves>,
 }
 
 impl Store {
@@ -43,7 +46,7 @@ impl Store {
         let image = u32::try_from(self.images).map_err(|_| EvalError::TooMany { what: "images" })?;
         for (what, len) in [
             ("ground truths", self.truths.len() + truths.len()),
-            ("predictions", self.found.len() + found.len()),
+            ("predictions", self.detections() + found.len()),
         ] {
             u32::try_from(len).map_err(|_| EvalError::TooMany { what })?;
         }
@@ -59,14 +62,40 @@ impl Store {
             difficult: t.difficult,
             id_zero: false,
         }));
-        self.found.extend(found.iter().map(|f| Found {
-            xywh: xywh(f.bbox.to_array()),
-            score: f.score,
-            image,
-            class: f.class as u32,
-        }));
+        let shelves = self.last_shelves();
+        found.iter().for_each(|f| shelves.push(f.class as u32, xywh(f.bbox.to_array()), f.score, image));
         self.images += 1;
         Ok(())
+    }
+
+    /// How many detections there are.
+    pub(crate) fn detections(&self) -> usize {
+        self.found.iter().map(Shelves::len).sum()
+    }
+
+    /// The detections of a class in the order they came, in parts.
+    pub(crate) fn found_of(&self, class: usize) -> impl Iterator<Item = &[Found]> {
+        self.found.iter().flat_map(move |shelves| shelves.of_class(class))
+    }
+
+    /// The ground truths in the order of classes.
+    pub(crate) fn truths_by_class(&self) -> ByClass {
+        ByClass::of(self.classes, self.truths.iter().map(|t| t.class))
+    }
+
+    fn last_shelves(&mut self) -> &mut Shelves {
+        if self.found.is_empty() {
+            self.found.push(Shelves::new(self.classes));
+        }
+        self.found.last_mut().expect("one was put there")
+    }
+
+    /// Forgets all images and keeps the memory they took.
+    pub(crate) fn clear(&mut self) {
+        self.images = 0;
+        self.truths.clear();
+        self.found.truncate(1);
+        self.found.iter_mut().for_each(Shelves::clear);
     }
 
     /// Appends the other's images behind ours.
@@ -75,11 +104,39 @@ impl Store {
         let shift = u32::try_from(self.images).map_err(too_many("images"))?;
         u32::try_from(self.images + other.images).map_err(too_many("images"))?;
         u32::try_from(self.truths.len() + other.truths.len()).map_err(too_many("ground truths"))?;
-        u32::try_from(self.found.len() + other.found.len()).map_err(too_many("predictions"))?;
+        u32::try_from(self.detections() + other.detections()).map_err(too_many("predictions"))?;
         self.truths.extend(other.truths.into_iter().map(|t| Truth { image: t.image + shift, ..t }));
-        self.found.extend(other.found.into_iter().map(|f| Found { image: f.image + shift, ..f }));
+        other.found.iter().for_each(|found| self.last_shelves().append(found, shift));
         self.images += other.images;
         Ok(())
+    }
+}
+
+/// Indices in the order of classes: of class `c` those at `starts[c]..starts[c + 1]`.
+pub(crate) struct ByClass {
+    order: Vec<u32>,
+    starts: Vec<usize>,
+}
+
+impl ByClass {
+    /// A stable counting sort.
+    fn of(classes: usize, of: impl Iterator<Item = u32> + Clone) -> Self {
+        let mut starts = vec![0usize; classes + 1];
+        of.clone().for_each(|class| starts[class as usize + 1] += 1);
+        for class in 0..classes {
+            starts[class + 1] += starts[class];
+        }
+        let mut next = starts.clone();
+        let mut order = vec![0u32; starts[classes]];
+        for (class, index) in of.zip(0..) {
+            order[next[class as usize]] = index;
+            next[class as usize] += 1;
+        }
+        Self { order, starts }
+    }
+
+    pub(crate) fn indices(&self, class: usize) -> &[u32] {
+        &self.order[self.starts[class]..self.starts[class + 1]]
     }
 }
 

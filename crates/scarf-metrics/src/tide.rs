@@ -1,5 +1,5 @@
 use crate::Evaluator;
-use crate::accumulate::mean_precision;
+use crate::accumulate::{mean_precision, needed};
 use crate::images::{ImageLabels, iou};
 
 /// The kinds of error that TIDE tells apart (Bolya et al. 2020).
@@ -106,18 +106,18 @@ impl Verdicts {
         let mut wrong = Vec::new();
         for &f in &image.found {
             let of_class = (0..real.len()).filter(|&t| real[t].class == f.class && !objects[t].found);
-            let best = of_class.map(|t| (t, iou(f, real[t]))).filter(|b| b.1 >= RIGHT);
+            let best = of_class.map(|t| (t, iou(f.found, real[t]))).filter(|b| b.1 >= RIGHT);
             let best = best.reduce(|best, b| if b.1 >= best.1 { b } else { best });
-            let (class, score) = (f.class as usize, f.score);
+            let (class, score) = (f.class as usize, f.found.score);
             if let Some((truth, _)) = best {
                 objects[truth].found = true;
                 self.found.push(Verdict { class, score, error: None, object: None });
-            } else if !ignored.iter().any(|t| t.class == f.class && iou(f, t) >= RIGHT) {
+            } else if !ignored.iter().any(|t| t.class == f.class && iou(f.found, t) >= RIGHT) {
                 wrong.push(f);
             }
         }
         for f in wrong {
-            let ious: Vec<f64> = real.iter().map(|t| iou(f, t)).collect();
+            let ious: Vec<f64> = real.iter().map(|t| iou(f.found, t)).collect();
             let best = |wanted: &dyn Fn(usize) -> bool| {
                 let all = (0..real.len()).filter(|&t| wanted(t)).map(|t| (t, ious[t]));
                 all.reduce(|best, b| if b.1 > best.1 { b } else { best }).unwrap_or((0, 0.0))
@@ -135,7 +135,7 @@ impl Verdicts {
             } else {
                 (ErrorKind::Both, None)
             };
-            let (class, score) = (f.class as usize, f.score);
+            let (class, score) = (f.class as usize, f.found.score);
             self.found.push(Verdict { class, score, error: Some(kind), object });
         }
     }
@@ -182,7 +182,7 @@ impl Verdicts {
 fn class_ap(rows: &mut [(f64, bool)], objects: u32, recalls: &[f64]) -> f64 {
     rows.sort_by(|a, b| b.0.total_cmp(&a.0));
     let totals: Vec<u32> = rows.iter().zip(1..).filter(|(row, _)| row.1).map(|(_, total)| total).collect();
-    if objects == 0 { 0.0 } else { mean_precision(&totals, objects, recalls) }
+    if objects == 0 { 0.0 } else { mean_precision(&totals, &needed(recalls, objects)) }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use crate::Evaluator;
-use crate::matching::{ByClass, Matcher};
+use crate::matching::Matcher;
 use crate::store::{Found, Truth};
 
 /// How Pascal VOC averages precision.
@@ -71,12 +71,12 @@ impl Evaluator {
     /// it is taken, left out where the object is difficult (or ignored, or a crowd). There is no limit
     /// to the detections of an image.
     pub fn voc(&self, params: VocParams) -> VocReport {
-        let by_class = ByClass::of(&self.store);
+        let by_class = self.store.truths_by_class();
         let mut matcher = Matcher::default();
         let per_class: Vec<VocClass> = (0..self.store.classes)
             .map(|class| {
-                let truths = by_class.truths_of(class).iter().map(|&t| &self.store.truths[t as usize]);
-                matcher.sort(&self.store, by_class.found_of(class));
+                let truths = by_class.indices(class).iter().map(|&t| &self.store.truths[t as usize]);
+                matcher.sort(&self.store, class);
                 class_of(truths, matcher.sorted(), self.store.images, params)
             })
             .collect();

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use super::number::{POWERS, decimal, eight_digits};
+use super::number::{POWERS, eight_digits, plain};
 use super::{Id, JsonProblem};
 
 /// What is wrong, and at which byte of the slice.
@@ -24,6 +24,24 @@ const DEPTH: usize = 128;
 impl<'a> Cursor<'a> {
     pub(super) fn new(bytes: &'a [u8], at: usize) -> Self {
         Self { bytes, at }
+    }
+
+    /// Another cursor on the same text.
+    pub(super) fn back_at(&self, at: usize) -> Self {
+        Self::new(self.bytes, at)
+    }
+
+    /// From here on what looks like the start of a record, about so many times in the rest of the text.
+    pub(super) fn borders(&self, parts: usize) -> Vec<usize> {
+        let rest = self.bytes.len().saturating_sub(self.at);
+        let parts = parts.clamp(1, (rest / PART).max(1));
+        let guess = |part| {
+            let at = self.at + rest * part / parts;
+            border(&self.bytes[at..]).map(|further| at + further)
+        };
+        let mut starts: Vec<usize> = std::iter::once(self.at).chain((1..parts).filter_map(guess)).collect();
+        starts.dedup();
+        starts
     }
 
     #[cold]
@@ -64,11 +82,15 @@ impl<'a> Cursor<'a> {
         if self.take(byte) { Ok(()) } else { self.expected(what) }
     }
 
-    /// Reads white space and these bytes, if they come next.
+    /// The text from here to where the cursor is.
+    pub(super) fn since(&self, from: usize) -> &'a [u8] {
+        &self.bytes[from..self.at]
+    }
+
+    /// The next bytes, unread; `None` where there are fewer.
     #[inline(always)]
-    pub(super) fn literal(&mut self, bytes: &[u8]) -> Option<()> {
-        self.peek();
-        self.starts(bytes).then_some(())
+    pub(super) fn ahead<const N: usize>(&self) -> Option<&'a [u8; N]> {
+        self.bytes[self.at..].first_chunk()
     }
 
     /// Whether the text goes on with these bytes; reads them if so.
@@ -182,49 +204,21 @@ impl<'a> Cursor<'a> {
         (value, self.at - start)
     }
 
-    /// A number as detectors write most of them: under eight digits, perhaps a point and up to 23 more.
-    ///
-    /// `None`, with nothing read, for all others, and near the end of the text.
-    #[inline(always)]
-    pub(super) fn plain_number(&mut self) -> Option<f64> {
-        let text = self.bytes.get(self.at..)?;
-        let negative = *text.first()? == b'-';
-        let whole_at = usize::from(negative);
-        let first = *text.get(whole_at)?;
-        let (mut value, whole) = eight_digits(*text.get(whole_at..)?.first_chunk()?);
-        if whole == 0 || whole == 8 || (first == b'0' && whole > 1) {
-            return None;
-        }
-        let (mut end, mut places) = (whole_at + whole, 0);
-        if *text.get(end)? == b'.' {
-            end += 1;
-            loop {
-                let (digits, count) = eight_digits(*text.get(end..)?.first_chunk()?);
-                value = value.checked_mul(POWERS[count])?.checked_add(digits)?;
-                places += count;
-                end += count;
-                if count < 8 {
-                    break;
-                }
-            }
-            if places == 0 {
-                return None;
-            }
-        }
-        if matches!(*text.get(end)?, b'e' | b'E') {
-            return None;
-        }
-        let value = decimal(value, places)?;
-        self.at += end;
-        Some(if negative { -value } else { value })
-    }
-
     /// A finite number, the nearest `f64` to what is written.
     #[inline]
     pub(super) fn number(&mut self) -> Parse<f64> {
         self.peek();
-        match self.plain_number() {
-            Some(value) => Ok(value),
+        self.number_here()
+    }
+
+    /// The same without white space before it.
+    #[inline(always)]
+    pub(super) fn number_here(&mut self) -> Parse<f64> {
+        match self.ahead().and_then(plain) {
+            Some((value, len)) => {
+                self.at += len;
+                Ok(value)
+            }
             None => self.any_number(),
         }
     }
@@ -233,6 +227,16 @@ impl<'a> Cursor<'a> {
     #[cold]
     fn any_number(&mut self) -> Parse<f64> {
         let start = self.at;
+        self.skip_number()?;
+        let text = std::str::from_utf8(self.since(start)).unwrap_or_default();
+        match text.parse::<f64>() {
+            Ok(value) if value.is_finite() => Ok(value),
+            _ => self.fault(start, JsonProblem::TooLarge),
+        }
+    }
+
+    /// Passes over a number of any shape.
+    fn skip_number(&mut self) -> Parse<()> {
         self.at += usize::from(self.bytes.get(self.at) == Some(&b'-'));
         let first = self.bytes.get(self.at).copied();
         let whole = self.some_digits("a number")?;
@@ -249,11 +253,7 @@ impl<'a> Cursor<'a> {
             self.at += usize::from(matches!(self.bytes.get(self.at), Some(b'+' | b'-')));
             self.some_digits("a digit")?;
         }
-        let text = std::str::from_utf8(&self.bytes[start..self.at]).unwrap_or_default();
-        match text.parse::<f64>() {
-            Ok(value) if value.is_finite() => Ok(value),
-            _ => self.fault(start, JsonProblem::TooLarge),
-        }
+        Ok(())
     }
 
     fn some_digits(&mut self, what: &'static str) -> Parse<usize> {
@@ -279,11 +279,16 @@ impl<'a> Cursor<'a> {
     }
 
     /// An integer that is nothing but digits and a sign, if one comes next.
-    #[inline(always)]
+    #[inline]
     pub(super) fn integer(&mut self) -> Option<i64> {
         self.peek();
-        let start = self.at;
-        if let Some(chunk) = self.bytes.get(start..)?.first_chunk() {
+        self.integer_here()
+    }
+
+    /// The same without white space before it.
+    #[inline(always)]
+    pub(super) fn integer_here(&mut self) -> Option<i64> {
+        if let Some(chunk) = self.ahead() {
             // most ids have under eight digits, none of them a 0 in front
             let (value, count) = eight_digits(*chunk);
             if (1..8).contains(&count) && chunk[0] != b'0' && !matches!(chunk[count], b'.' | b'e' | b'E') {
@@ -291,10 +296,11 @@ impl<'a> Cursor<'a> {
                 return Some(value as i64);
             }
         }
-        self.long_integer(start)
+        self.long_integer()
     }
 
-    fn long_integer(&mut self, start: usize) -> Option<i64> {
+    fn long_integer(&mut self) -> Option<i64> {
+        let start = self.at;
         let negative = self.bytes.get(self.at) == Some(&b'-');
         self.at += usize::from(negative);
         let zero = self.bytes.get(self.at) == Some(&b'0');
@@ -366,9 +372,25 @@ impl<'a> Cursor<'a> {
                     (false, false) => self.expected("a value"),
                 }
             }
-            _ => self.number().map(|_| ()),
+            _ => self.skip_number(),
         }
     }
+}
+
+/// Texts shorter than this are not worth a thread.
+const PART: usize = 1 << 18;
+
+/// The first byte that follows `}`, `,` and perhaps white space, and is `{`.
+pub(super) fn border(text: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    while let Some(brace) = text[from..].iter().position(|&b| b == b'}') {
+        let mut next = Cursor::new(text, from + brace + 1);
+        if next.take(b',') && next.peek() == Some(b'{') {
+            return Some(next.at);
+        }
+        from += brace + 1;
+    }
+    None
 }
 
 /// The text that escapes stand for; `None` where one is malformed.

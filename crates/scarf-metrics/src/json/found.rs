@@ -1,12 +1,18 @@
 use std::io::Read;
+use std::ops::Range;
 
-use super::cursor::{Cursor, Fault, Parse};
+use super::cursor::{Cursor, Fault, Parse, border};
+use super::shape::{Field, Shape};
 use super::truths::{Truths, need};
 use super::{Id, JsonProblem, Source};
-use crate::store::Found;
+use crate::shelves::Shelves;
+use crate::threads::share_out;
 
 /// Bytes read at a time: few enough to stay in the second-level cache.
 const BLOCK: usize = 1 << 18;
+
+/// Bytes of a detection, or somewhat less, as most files have them.
+const USUAL: usize = 128;
 
 /// What is wrong, at which byte of the file.
 pub(super) struct FileFault {
@@ -18,40 +24,37 @@ pub(super) struct FileFault {
 ///
 /// Each thread starts at what looks like the border between two detections. That is a guess: the
 /// thread before tells whether it ended exactly there, and where it did not, reads on itself.
-pub(super) fn read(source: Source<'_>, truths: &Truths, threads: usize) -> Result<Vec<Found>, FileFault> {
+pub(super) fn read(source: Source<'_>, truths: &Truths, threads: usize) -> Result<Vec<Shelves>, FileFault> {
     let io = |error: std::io::Error| FileFault { byte: 0, problem: Box::new(error.into()) };
     let len = source.len().map_err(io)?;
-    let threads = threads.clamp(1, (len / (4 * BLOCK as u64)).max(1) as usize);
+    // several parts a thread, so that none waits long for another
+    let parts = if threads > 1 { (8 * threads).min((len / (4 * BLOCK as u64)) as usize) } else { 1 };
     let mut starts = vec![0];
-    for part in 1..threads as u64 {
-        if let Some(start) = border(source, len * part / threads as u64).map_err(io)?
+    for part in 1..parts as u64 {
+        if let Some(start) = start_behind(source, len * part / parts as u64).map_err(io)?
             && start > starts[starts.len() - 1]
         {
             starts.push(start);
         }
     }
-    let ends: Vec<u64> = starts.iter().skip(1).copied().chain([u64::MAX]).collect();
-    let one = |(start, end)| read_part(source, truths, start, end);
-    let parts: Vec<_> = std::thread::scope(|scope| {
-        let spans = starts.iter().copied().zip(ends.iter().copied());
-        let others: Vec<_> = spans.clone().skip(1).map(|span| scope.spawn(move || one(span))).collect();
-        let first = one((starts[0], ends[0]));
-        let join = |t: std::thread::ScopedJoinHandle<'_, Part>| {
-            t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        std::iter::once(first).chain(others.into_iter().map(join)).collect()
+    let end = |part: usize| starts.get(part + 1).copied().unwrap_or(u64::MAX);
+    let buffer = || vec![0; BLOCK];
+    let parts = share_out(starts.len(), threads, buffer, |buffer, part| {
+        read_part(source, truths, starts[part], end(part), buffer)
     });
     let mut all = Vec::new();
     let mut at = 0;
-    for (part, (start, end)) in parts.into_iter().zip(starts.into_iter().zip(ends)) {
+    for (index, part) in parts.into_iter().enumerate() {
+        let (start, end) = (starts[index], end(index));
         if at > start && at != u64::MAX {
             // an earlier part ran past this border, which was none: read on from where it stopped
-            at = if at >= end { at } else { join(&mut all, read_part(source, truths, at, end))? };
+            let more = || read_part(source, truths, at, end, &mut buffer());
+            at = if at >= end { at } else { join(&mut all, more())? };
         } else if at != u64::MAX {
             at = join(&mut all, part)?;
         }
     }
-    if u32::try_from(all.len()).is_err() {
+    if u32::try_from(all.iter().map(Shelves::len).sum::<usize>()).is_err() {
         return Err(FileFault { byte: 0, problem: Box::new(JsonProblem::TooMany) });
     }
     Ok(all)
@@ -59,18 +62,14 @@ pub(super) fn read(source: Source<'_>, truths: &Truths, threads: usize) -> Resul
 
 /// What one thread read: detections, and where it stopped (`u64::MAX` at the end of the array).
 struct Part {
-    found: Vec<Found>,
+    found: Shelves,
     stopped: Result<u64, FileFault>,
 }
 
 /// Adds a part, and numbers its fault from the first detection of the file.
-fn join(all: &mut Vec<Found>, mut part: Part) -> Result<u64, FileFault> {
-    let before = all.len();
-    if all.is_empty() {
-        *all = part.found;
-    } else {
-        all.append(&mut part.found);
-    }
+fn join(all: &mut Vec<Shelves>, part: Part) -> Result<u64, FileFault> {
+    let before = all.iter().map(Shelves::len).sum();
+    all.push(part.found);
     part.stopped.map_err(|fault| FileFault {
         problem: Box::new(match *fault.problem {
             JsonProblem::Missing { record, key } => {
@@ -97,47 +96,35 @@ fn renumber(old: &str, before: usize) -> String {
     digits.map_or_else(|| old.to_owned(), |n| record(n + before))
 }
 
-/// The first byte behind `at` that follows `}`, `,` and perhaps white space, and is `{`.
-fn border(source: Source<'_>, at: u64) -> std::io::Result<Option<u64>> {
+/// What looks like the start of a detection, the first behind `at`.
+fn start_behind(source: Source<'_>, at: u64) -> std::io::Result<Option<u64>> {
     let mut text = Vec::new();
     source.open(at)?.take(BLOCK as u64).read_to_end(&mut text)?;
-    let white = |b: &u8| b.is_ascii_whitespace();
-    let mut from = 0;
-    while let Some(brace) = text[from..].iter().position(|&b| b == b'}').map(|p| p + from) {
-        let mut next = brace + 1;
-        next += text[next..].iter().take_while(|b| white(b)).count();
-        if text.get(next) == Some(&b',') {
-            next += 1;
-            next += text[next..].iter().take_while(|b| white(b)).count();
-            if text.get(next) == Some(&b'{') {
-                return Ok(Some(at + next as u64));
-            }
-        }
-        from = brace + 1;
-    }
-    Ok(None)
+    Ok(border(&text).map(|further| at + further as u64))
 }
 
 /// Reads from `start`, the file's first byte or that of a detection, up to the first detection
 /// that starts at `end` or behind it.
-fn read_part(source: Source<'_>, truths: &Truths, start: u64, end: u64) -> Part {
-    let mut found = Vec::new();
-    let stopped = blocks(source, truths, start, end, &mut found);
+fn read_part(source: Source<'_>, truths: &Truths, start: u64, end: u64, buffer: &mut Vec<u8>) -> Part {
+    let bytes = source.len().unwrap_or(0).min(end).saturating_sub(start);
+    let mut found = Shelves::with_capacity(truths.categories.len(), bytes as usize / USUAL);
+    let stopped = blocks(source, truths, start..end, buffer, &mut found);
     Part { found, stopped }
 }
 
 fn blocks(
     source: Source<'_>,
     truths: &Truths,
-    start: u64,
-    end: u64,
-    found: &mut Vec<Found>,
+    span: Range<u64>,
+    buffer: &mut Vec<u8>,
+    found: &mut Shelves,
 ) -> Result<u64, FileFault> {
+    let Range { start, end } = span;
     let io = |byte, error: std::io::Error| FileFault { byte, problem: Box::new(error.into()) };
     let mut file = source.open(start).map_err(|e| io(start, e))?;
-    let mut buffer = vec![0; BLOCK];
     let (mut base, mut filled) = (start, 0); // the byte of the file that buffer[0] is; bytes in use
     let mut state = if start == 0 { State::Array } else { State::Element };
+    let mut shape = None;
     loop {
         if filled == buffer.len() {
             buffer.resize(2 * buffer.len(), 0); // a detection longer than the block
@@ -147,10 +134,19 @@ fn blocks(
         let mut cursor = Cursor::new(&buffer[..filled], 0);
         let mut done = 0; // up to here all is read
         let fault = loop {
+            if let (State::Element, Some(shape)) = (state, &shape) {
+                cursor.at = done;
+                while base + (done as u64) < end
+                    && usual_detection(&mut cursor, shape, truths, found).is_some()
+                {
+                    done = cursor.at;
+                }
+                cursor.at = done;
+            }
             if state == State::Element && base + done as u64 >= end {
                 return Ok(base + done as u64);
             }
-            match step(&mut cursor, &mut state, truths, found, &mut done) {
+            match step(&mut cursor, &mut state, &mut shape, truths, found, &mut done) {
                 Ok(()) => {}
                 Err(fault) => break fault,
             }
@@ -188,8 +184,9 @@ enum State {
 fn step(
     c: &mut Cursor<'_>,
     state: &mut State,
+    shape: &mut Option<Shape>,
     truths: &Truths,
-    found: &mut Vec<Found>,
+    found: &mut Shelves,
     done: &mut usize,
 ) -> Parse<()> {
     c.peek();
@@ -201,7 +198,8 @@ fn step(
         }
         State::First if c.take(b']') => State::End,
         State::First | State::Element => {
-            found.push(detection(c, truths, found.len())?);
+            any_detection(c, truths, found)?;
+            *shape = Shape::of(c.back_at(start), field);
             State::Comma
         }
         State::Comma if c.take(b',') => {
@@ -222,46 +220,30 @@ fn step(
     Ok(())
 }
 
-#[inline]
-fn detection(c: &mut Cursor<'_>, truths: &Truths, index: usize) -> Parse<Found> {
-    let at = c.at;
-    match usual_detection(c, truths) {
-        Some(found) => Ok(found),
-        None => {
-            c.at = at;
-            any_detection(c, truths, index)
-        }
+fn field(key: &[u8]) -> Field {
+    match key {
+        b"image_id" => Field::Id(0),
+        b"category_id" => Field::Id(1),
+        b"bbox" => Field::Numbers(0),
+        b"score" => Field::Number(4),
+        _ => Field::Other,
     }
 }
 
-/// A detection with its keys in the order of COCO's own example and nothing unusual about it.
-#[inline]
-fn usual_detection(c: &mut Cursor<'_>, truths: &Truths) -> Option<Found> {
-    c.literal(b"{\"image_id\":")?;
-    let image = truths.images.number(c.integer()?)?;
-    c.literal(b",")?;
-    c.literal(b"\"category_id\":")?;
-    let class = truths.categories.number(c.integer()?)?;
-    c.literal(b",")?;
-    c.literal(b"\"bbox\":")?;
-    let mut xywh = [0.0; 4];
-    for (number, before) in xywh.iter_mut().zip([b"[", b",", b",", b","]) {
-        c.literal(before)?;
-        c.peek();
-        *number = c.plain_number()?;
-    }
-    c.literal(b"]")?;
-    c.literal(b",")?;
-    c.literal(b"\"score\":")?;
-    c.peek();
-    let score = c.plain_number()?;
-    c.literal(b"}")?;
-    Some(Found { xywh, score, image, class })
+/// A detection written as the one before it, and what stands before the next.
+#[inline(always)]
+fn usual_detection(c: &mut Cursor<'_>, shape: &Shape, truths: &Truths, found: &mut Shelves) -> Option<()> {
+    let values = shape.read(c)?;
+    let [x, y, w, h, score, _] = values.numbers;
+    let image = truths.images.number(values.ids[0])?;
+    let class = truths.categories.number(values.ids[1])?;
+    found.push(class, [x, y, w, h], score, image);
+    Some(())
 }
 
 /// A detection, whatever the order of its keys.
-fn any_detection(c: &mut Cursor<'_>, truths: &Truths, index: usize) -> Parse<Found> {
-    let at = c.at;
+fn any_detection(c: &mut Cursor<'_>, truths: &Truths, found: &mut Shelves) -> Parse<()> {
+    let (at, index) = (c.at, found.len());
     let (mut image, mut class, mut xywh, mut score) = (None, None, None, None);
     c.object(|c, key| {
         match key {
@@ -274,14 +256,15 @@ fn any_detection(c: &mut Cursor<'_>, truths: &Truths, index: usize) -> Parse<Fou
         Ok(())
     })?;
     if let (Some(image), Some(class), Some(xywh), Some(score)) = (image, class, xywh, score) {
-        return Ok(Found { xywh, score, image, class });
+        found.push(class, xywh, score, image);
+        return Ok(());
     }
     let record = || record(index);
     need(c, at, image, "image_id", record)?;
     need(c, at, class, "category_id", record)?;
     need(c, at, xywh, "bbox", record)?;
-    let score = need(c, at, score, "score", record)?;
-    Ok(Found { xywh: xywh.unwrap_or_default(), score, image: 0, class: 0 })
+    need(c, at, score, "score", record)?;
+    Ok(())
 }
 
 /// The place of the image or category that is named here.

@@ -5,8 +5,12 @@ mod error;
 mod found;
 mod ids;
 mod number;
+mod shape;
+#[cfg(test)]
+mod tests;
 mod truths;
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -51,14 +55,7 @@ impl CocoSet {
     /// # Errors
     /// What is wrong, in which file, at which line, column and byte, of which record.
     pub fn load(gt: &Path, dt: &Path, params: CocoParams, threads: usize) -> Result<Self, JsonError> {
-        let text = std::fs::read(gt).map_err(|error| JsonError {
-            path: gt.to_owned(),
-            line: 1,
-            column: 1,
-            byte: 0,
-            problem: error.into(),
-        })?;
-        Self::new((gt, Source::Bytes(&text)), (dt, Source::File(dt)), params, threads)
+        Self::new((gt, Source::File(gt)), (dt, Source::File(dt)), params, threads)
     }
 
     /// The same from text in memory; errors call the two "gt.json" and "dt.json".
@@ -76,9 +73,10 @@ impl CocoSet {
         params: CocoParams,
         threads: usize,
     ) -> Result<Self, JsonError> {
-        let Source::Bytes(text) = gt else { unreachable!("the ground truth is read as a whole") };
-        let truths =
-            truths::read(text).map_err(|fault| gt.error(gt_path, fault.at as u64, *fault.problem))?;
+        let text = gt.text().map_err(|error| gt.error(gt_path, 0, error.into()))?;
+        let truths = truths::read(&text, threads)
+            .map_err(|fault| gt.error(gt_path, fault.at as u64, *fault.problem))?;
+        drop(text); // before the detections, which are many, need memory
         let found = found::read(dt, &truths, threads)
             .map_err(|fault| dt.error(dt_path, fault.byte, *fault.problem))?;
         let mut warnings = Vec::new();
@@ -120,6 +118,13 @@ impl<'a> Source<'a> {
         match self {
             Self::File(path) => Ok(std::fs::metadata(path)?.len()),
             Self::Bytes(bytes) => Ok(bytes.len() as u64),
+        }
+    }
+
+    fn text(self) -> std::io::Result<Cow<'a, [u8]>> {
+        match self {
+            Self::File(path) => std::fs::read(path).map(Cow::Owned),
+            Self::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
         }
     }
 

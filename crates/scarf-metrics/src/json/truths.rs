@@ -1,7 +1,9 @@
 use super::cursor::{Cursor, Fault, Parse};
 use super::ids::Ids;
+use super::shape::{Field, Shape, Values};
 use super::{Category, Id, JsonProblem};
 use crate::store::Truth;
+use crate::threads::share_out;
 
 /// What a ground truth file says.
 pub(super) struct Truths {
@@ -25,14 +27,14 @@ struct Annotation {
 }
 
 /// Reads a COCO ground truth file.
-pub(super) fn read(text: &[u8]) -> Parse<Truths> {
+pub(super) fn read(text: &[u8], threads: usize) -> Parse<Truths> {
     let (mut images, mut annotations, mut categories) = (None, None, None);
     let mut cursor = Cursor::new(text, if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 });
     cursor.object(|c, key| {
         match key {
-            b"images" => images = Some(list(c, image)?),
-            b"annotations" => annotations = Some(list(c, annotation)?),
-            b"categories" => categories = Some(list(c, category)?),
+            b"images" => images = Some(list(c, &IMAGE, 1)?),
+            b"annotations" => annotations = Some(list(c, &ANNOTATION, threads)?),
+            b"categories" => categories = Some(categories_of(c)?),
             _ => c.skip()?,
         }
         Ok(())
@@ -80,6 +82,12 @@ fn check_unique(annotations: &[Annotation]) -> Parse<()> {
 }
 
 impl Annotation {
+    fn usual(at: usize, values: &Values) -> Self {
+        let [id, image, category] = values.ids.map(Id::Number);
+        let [x, y, w, h, area, crowd] = values.numbers;
+        Self { at, id, image, category, xywh: [x, y, w, h], area, crowd: crowd != 0.0 }
+    }
+
     fn resolve(self, images: &Ids, categories: &Ids) -> Parse<Truth> {
         let Self { at, id, image, category, xywh, area, crowd } = self;
         let record = || format!("annotation {id}");
@@ -95,13 +103,87 @@ impl Annotation {
     }
 }
 
-fn list<T>(c: &mut Cursor<'_>, one: fn(&mut Cursor<'_>, usize) -> Parse<T>) -> Parse<Vec<T>> {
+/// How the records of a list are read.
+struct Kind<T> {
+    field: fn(&[u8]) -> Field,
+    /// A record written as the one before, and its first byte.
+    usual: fn(usize, &Values) -> T,
+    /// Any record, and its number.
+    any: fn(&mut Cursor<'_>, usize) -> Parse<T>,
+}
+
+/// The records of an array, on several threads.
+///
+/// Parts start at what looks like the border between two records. Where the part before does not
+/// come to exactly there, or where anything is wrong, the text is read on in order.
+fn list<T: Send>(c: &mut Cursor<'_>, kind: &Kind<T>, threads: usize) -> Parse<Vec<T>> {
     let mut all = Vec::new();
-    c.array(|c| {
-        all.push(one(c, all.len())?);
-        Ok(())
-    })?;
+    c.expect(b'[', "an array, `[`")?;
+    if c.take(b']') {
+        return Ok(all);
+    }
+    c.peek();
+    let starts = c.borders(threads);
+    let end = |piece: usize| starts.get(piece + 1).copied().unwrap_or(usize::MAX);
+    let text = c.back_at(0);
+    let parts = share_out(
+        starts.len(),
+        threads,
+        || (),
+        |(), piece| {
+            let (mut c, mut part) = (text.back_at(starts[piece]), Vec::new());
+            records(&mut c, kind, end(piece), &mut part).map(|ended| (part, c.at, ended))
+        },
+    );
+    let mut ended = false;
+    for (piece, part) in parts.into_iter().enumerate() {
+        match part {
+            _ if ended => break,
+            Ok((part, at, last)) if c.at == starts[piece] => {
+                all.extend(part);
+                (c.at, ended) = (at, last);
+            }
+            _ => ended = records(c, kind, end(piece), &mut all)?,
+        }
+    }
     Ok(all)
+}
+
+/// Reads records up to the end of the array, which is told, or to the first that starts at `end` or behind.
+fn records<T>(c: &mut Cursor<'_>, kind: &Kind<T>, end: usize, all: &mut Vec<T>) -> Parse<bool> {
+    let mut shape = None::<Shape>;
+    loop {
+        c.peek();
+        let mut start = c.at;
+        while start < end
+            && let Some(values) = shape.as_ref().and_then(|shape| shape.read(c))
+        {
+            all.push((kind.usual)(start, &values));
+            start = c.at;
+        }
+        c.at = start;
+        if start >= end {
+            return Ok(false);
+        }
+        all.push((kind.any)(c, all.len())?);
+        shape = Shape::of(c.back_at(start), kind.field);
+        if !c.take(b',') {
+            c.expect(b']', "`,` or `]`")?;
+            return Ok(true);
+        }
+    }
+}
+
+const IMAGE: Kind<Id> = Kind { field: image_field, usual: usual_image, any: image };
+const ANNOTATION: Kind<Annotation> =
+    Kind { field: annotation_field, usual: Annotation::usual, any: annotation };
+
+fn image_field(key: &[u8]) -> Field {
+    if key == b"id" { Field::Id(0) } else { Field::Other }
+}
+
+fn usual_image(_: usize, values: &Values) -> Id {
+    Id::Number(values.ids[0])
 }
 
 fn image(c: &mut Cursor<'_>, index: usize) -> Parse<Id> {
@@ -116,6 +198,15 @@ fn image(c: &mut Cursor<'_>, index: usize) -> Parse<Id> {
     need(c, start, id, "id", || format!("image {index} (from 0)"))
 }
 
+fn categories_of(c: &mut Cursor<'_>) -> Parse<Vec<Category>> {
+    let mut all = Vec::new();
+    c.array(|c| {
+        all.push(category(c, all.len())?);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
 fn category(c: &mut Cursor<'_>, index: usize) -> Parse<Category> {
     let (start, mut id, mut name) = (c.at, None, String::new());
     c.object(|c, key| {
@@ -128,6 +219,18 @@ fn category(c: &mut Cursor<'_>, index: usize) -> Parse<Category> {
     })?;
     let id = need(c, start, id, "id", || format!("category {index} (from 0)"))?;
     Ok(Category { id, name })
+}
+
+fn annotation_field(key: &[u8]) -> Field {
+    match key {
+        b"id" => Field::Id(0),
+        b"image_id" => Field::Id(1),
+        b"category_id" => Field::Id(2),
+        b"bbox" => Field::Numbers(0),
+        b"area" => Field::Number(4),
+        b"iscrowd" => Field::Number(5),
+        _ => Field::Other,
+    }
 }
 
 fn annotation(c: &mut Cursor<'_>, index: usize) -> Parse<Annotation> {
