@@ -10,6 +10,7 @@ mod predict;
 mod result;
 mod run;
 mod settings;
+mod tune;
 mod watch;
 
 use std::path::PathBuf;
@@ -54,6 +55,8 @@ enum Command {
     Anchors(anchors::Anchors),
     /// Scores detections against ground truth, as pycocotools and the VOC devkit do, and says where AP is lost.
     Eval(eval::Eval),
+    /// Searches hyperparameters: of a study's runs, or of any program that prints its metric.
+    Tune(Box<tune::Tune>),
     /// Looks at a data set: counts, sizes, what is odd.
     Data(data::DataCommand),
 }
@@ -68,5 +71,6 @@ fn main() -> Result<()> {
         Command::Anchors(anchors) => anchors.run(&cli.device.open()?),
         Command::Eval(eval) => eval.run(),
         Command::Data(data) => data.run(),
+        Command::Tune(tune) => tune.run(cli.device),
     })
 }
