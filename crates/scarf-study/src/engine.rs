@@ -8,7 +8,7 @@ use crate::record::{Record, Records};
 use crate::result::{Epoch, RunResult};
 use crate::settings::{InitSetting, Places, Settings, run_folder};
 use crate::when::rfc3339;
-use crate::{Error, Given, Study, Weights};
+use crate::{Approach, Error, Given, Study, Weights};
 use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -34,13 +34,14 @@ pub trait Watch {
 /// with what the program wrote.
 #[derive(Debug, Clone)]
 pub struct Engine<'a> {
-    study: &'a Study,
-    program: Program,
-    out: PathBuf,
+    pub(crate) study: &'a Study,
+    pub(crate) program: Program,
+    pub(crate) out: PathBuf,
     given: Given,
 }
 
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How long one waits for a line before one looks at anything else.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
 /// Of what a failed program printed last, this many lines tell why.
 const LAST_LINES: usize = 4;
 
@@ -69,16 +70,40 @@ impl<'a> Engine<'a> {
     /// Before the first run: where the settings of one are refused, weights are missing, or another study runs in
     /// the folder. Later only where the machine does not do as it should, or somebody interrupts.
     pub fn run(&self, retry: bool, watch: &mut dyn Watch) -> Result<Records, Error> {
+        self.run_those(|_| true, retry, watch)
+    }
+
+    /// Does what the search of an approach begins from, where that has no record yet.
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    pub fn prepare(&self, approach: &Approach, watch: &mut dyn Watch) -> Result<Records, Error> {
+        let lineage = self.study.lineage(approach);
+        let before = |run: &Run| lineage.iter().any(|each| each.name == run.approach);
+        let records = Records::read(&records_path(&self.out))?;
+        if self.study.plan(&records).runs.iter().any(|run| before(run) && run.state == State::Ready) {
+            return self.run_those(before, false, watch);
+        }
+        Ok(records)
+    }
+
+    fn run_those(
+        &self,
+        wanted: impl Fn(&Run) -> bool,
+        retry: bool,
+        watch: &mut dyn Watch,
+    ) -> Result<Records, Error> {
         let _lock = lock(&self.out.join(".lock"))?.ok_or_else(|| Error::Busy(self.out.clone()))?;
         let path = records_path(&self.out);
         let mut records = Records::read(&path)?;
         if retry {
             records.retain(Record::is_ok);
         }
-        self.door(&self.study.plan(&records))?;
+        self.door(&self.study.plan(&records), &wanted)?;
         loop {
             let plan = self.study.plan(&records);
-            let Some(run) = plan.next() else { return Ok(records) };
+            let next = plan.runs.iter().find(|run| run.state == State::Ready && wanted(run));
+            let Some(run) = next else { return Ok(records) };
             let position =
                 plan.runs.iter().filter(|run| matches!(run.state, State::Done | State::Failed)).count();
             let left = Estimate::new(self.study, &plan, &records).left(&plan);
@@ -91,19 +116,20 @@ impl<'a> Engine<'a> {
     }
 
     /// Every planned run whose settings are known has settings that the program takes.
-    fn door(&self, plan: &Plan) -> Result<(), Error> {
-        let to_do = |run: &&Run| matches!(run.state, State::Ready | State::Waiting(_));
-        for run in plan.runs.iter().filter(to_do) {
-            let Some(settings) = &run.settings else { continue };
-            let file = self.write_settings(settings)?;
-            if let Err(reason) = self.program.check(&file)? {
-                return Err(Error::Refused { run: run.to_string(), reason });
-            }
-        }
-        Ok(())
+    fn door(&self, plan: &Plan, wanted: impl Fn(&Run) -> bool) -> Result<(), Error> {
+        let to_do = |run: &&Run| matches!(run.state, State::Ready | State::Waiting(_)) && wanted(run);
+        plan.runs.iter().filter(to_do).try_for_each(|run| self.check(run))
     }
 
-    fn write_settings(&self, settings: &Settings) -> Result<PathBuf, Error> {
+    /// Asks the program whether it takes the settings of a run, where they are known.
+    pub(crate) fn check(&self, run: &Run) -> Result<(), Error> {
+        let Some(settings) = &run.settings else { return Ok(()) };
+        let file = self.write_settings(settings)?;
+        let refused = |reason| Error::Refused { run: run.to_string(), reason };
+        self.program.check(&file)?.map_err(refused)
+    }
+
+    pub(crate) fn write_settings(&self, settings: &Settings) -> Result<PathBuf, Error> {
         let mut places = Places {
             out: self.out.clone(),
             data: self.given.data.clone(),
@@ -261,7 +287,8 @@ fn complete(result: &RunResult, settings: &Settings) -> Result<(), String> {
     Ok(())
 }
 
-fn remember(last: &mut VecDeque<String>, line: &str) {
+/// Keeps `line` as one of the last.
+pub(crate) fn remember(last: &mut VecDeque<String>, line: &str) {
     if line.trim().is_empty() {
         return;
     }
@@ -283,7 +310,7 @@ fn started(folder: &Path) -> Result<String, Error> {
 }
 
 /// The file at `path`, locked; `None` where somebody else has locked it.
-fn lock(path: &Path) -> Result<Option<File>, Error> {
+pub(crate) fn lock(path: &Path) -> Result<Option<File>, Error> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(Error::io(folder, "cannot be made"))?;
     let file = File::options().create(true).truncate(false).read(true).write(true).open(path);

@@ -70,6 +70,36 @@ pub enum Error {
     /// The run was interrupted from outside; nothing is recorded, the next call goes on with it.
     #[error("interrupted; the same command goes on from here")]
     Interrupted,
+    /// The journal of a search cannot be used.
+    #[error(transparent)]
+    Journal(#[from] scarf_hpo::JournalError),
+    /// The folder holds another search under the same name.
+    #[error(
+        "{}: another search is in this folder already: its {what} is not the same; choose another folder with --out",
+        path.display()
+    )]
+    OtherSearch {
+        /// The file that tells of that search.
+        path: PathBuf,
+        /// What is not the same.
+        what: String,
+    },
+    /// The first trials of a search all failed.
+    #[error("the first {trials} trials all failed, the last one so: {why}")]
+    AllFailed {
+        /// How many.
+        trials: u64,
+        /// What became of the last one.
+        why: String,
+    },
+    /// A command or a metric of a search cannot be used.
+    #[error("{key}: {reason}")]
+    Search {
+        /// The key of the file, or the option.
+        key: String,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
     /// The page cannot be drawn.
     #[error("the page cannot be drawn: {0}")]
     Page(#[from] minijinja::Error),

@@ -32,6 +32,7 @@ mod study;
 mod summary;
 mod text;
 mod tree;
+mod tune;
 mod when;
 
 pub use engine::{Engine, Watch};
@@ -43,7 +44,7 @@ pub use file::{
 pub use files::write_atomic;
 pub use how::How;
 pub use list::list;
-pub use page::{Photographs, page};
+pub use page::{Photographs, page, tune_page};
 pub use plan::{Kind, Plan, Run, State};
 pub use program::Program;
 pub use record::{Record, Records};
@@ -55,3 +56,4 @@ pub use study::{Approach, Init, Objective, Study, Tune};
 pub use summary::{Row, Summary};
 pub use text::{duration, markdown, money, terminal};
 pub use tree::{Tree, merge};
+pub use tune::{Command, Keep, Over, Search, SearchFile, Take, TuneWatch, Tuner};

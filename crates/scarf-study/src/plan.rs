@@ -126,6 +126,17 @@ impl Study {
         }
         planner.plan
     }
+
+    /// The run of one trial of an approach's search, with these hyperparameters; given the records there are.
+    pub fn trial(&self, approach: &Approach, records: &Records, number: u64, params: Params) -> Run {
+        let mut planner = Planner { study: self, records, planned: Vec::new(), plan: Plan::default() };
+        if let Init::Approach(from) = &approach.init
+            && let Some(from) = self.approach(from)
+        {
+            planner.approach(from);
+        }
+        planner.run(approach, Kind::Trial, Some(number), approach.seeds[0], params)
+    }
 }
 
 struct Planner<'a> {
@@ -142,6 +153,7 @@ enum Beginning {
 }
 
 impl<'a> Planner<'a> {
+    /// The runs of an approach, after those of what it begins from.
     fn approach(&mut self, approach: &'a Approach) {
         if self.planned.contains(&approach.name.as_str()) {
             return;
@@ -281,7 +293,8 @@ fn unsettled(approach: &Approach, kind: Kind, trial: Option<u64>, seed: u64, sta
     Run { approach: approach.name.clone(), kind, trial, seed, params: Params::new(), settings: None, state }
 }
 
-fn toml_value(value: &Value) -> toml::Value {
+/// A chosen value as study files write it.
+pub(crate) fn toml_value(value: &Value) -> toml::Value {
     match value {
         Value::Bool(yes) => (*yes).into(),
         Value::Int(number) => (*number).into(),

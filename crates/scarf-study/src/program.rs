@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
 
 /// The program that does the runs, known by this contract alone.
 ///
@@ -58,52 +59,95 @@ impl Program {
         Ok(Err(if said.is_empty() { output.status.to_string() } else { said }))
     }
 
-    /// Starts a run. The child keeps `lock` open as its standard input: the lock lasts as long as it lives, even
-    /// where whoever started it is killed.
+    /// Starts a run in its folder.
     pub(crate) fn start(&self, settings: &Path, folder: &Path, lock: File) -> Result<Running, Error> {
-        let log_path = folder.join("log.txt");
-        let log = File::options().create(true).append(true).open(&log_path);
-        let log = log.map_err(Error::io(&log_path, "cannot be written"))?;
-        let out = log.try_clone().map_err(Error::io(&log_path, "cannot be written"))?;
         let mut command = Command::new(&self.path);
         command.arg("run").arg("--settings").arg(settings).arg("--out").arg(folder);
         if let Some(device) = &self.device {
             command.arg("--device").arg(device);
         }
-        let mut child = command
-            .stdin(Stdio::from(lock))
-            .stdout(Stdio::from(out))
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|source| Error::Program { path: self.path.clone(), source })?;
-        let (sender, lines) = channel();
-        let stderr = child.stderr.take().expect("it was piped");
-        std::thread::spawn(move || {
-            let mut reader = BufReader::new(stderr);
-            let mut bytes = Vec::new();
-            // Bytes, not text: a program may die in the middle of a character.
-            while reader.read_until(b'\n', &mut bytes).is_ok_and(|read| read > 0) {
-                let line = String::from_utf8_lossy(&bytes).trim_end().to_string();
-                bytes.clear();
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        Ok(Running { child, lines, log })
+        Running::start(command, folder, lock, Heard::Stderr)
     }
 }
 
-/// A run that is going on.
+/// What of a child is told line by line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// What it prints on stderr; stdout goes into the log alone.
+    Stderr,
+    /// Both. The child is a stranger, which may start others: it leads a process group, to be ended as one.
+    Both,
+}
+
+/// A child that is going on.
 pub(crate) struct Running {
     child: Child,
     lines: Receiver<String>,
     log: File,
+    heard: Heard,
 }
+
+impl Running {
+    /// Starts a child; all that it prints goes into `folder/log.txt`. It keeps `lock` open as its standard input: the
+    /// lock lasts as long as it lives, even where whoever started it is killed.
+    pub(crate) fn start(
+        mut command: Command,
+        folder: &Path,
+        lock: File,
+        heard: Heard,
+    ) -> Result<Self, Error> {
+        let log_path = folder.join("log.txt");
+        let log = File::options().create(true).append(true).open(&log_path);
+        let log = log.map_err(Error::io(&log_path, "cannot be written"))?;
+        command.stdin(Stdio::from(lock)).stderr(Stdio::piped());
+        match heard {
+            Heard::Stderr => {
+                let out = log.try_clone().map_err(Error::io(&log_path, "cannot be written"))?;
+                command.stdout(Stdio::from(out));
+            }
+            Heard::Both => {
+                command.stdout(Stdio::piped());
+                #[cfg(unix)]
+                std::os::unix::process::CommandExt::process_group(&mut command, 0);
+            }
+        }
+        let mut child = command.spawn().map_err(|source| {
+            let path = PathBuf::from(command.get_program());
+            Error::Program { path, source }
+        })?;
+        let (sender, lines) = channel();
+        if let Some(stdout) = child.stdout.take() {
+            read_lines(stdout, sender.clone());
+        }
+        if let Some(stderr) = child.stderr.take() {
+            read_lines(stderr, sender);
+        }
+        Ok(Self { child, lines, log, heard })
+    }
+}
+
+/// Sends each line as it comes, from a thread of its own.
+fn read_lines(from: impl std::io::Read + Send + 'static, to: Sender<String>) {
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(from);
+        let mut bytes = Vec::new();
+        // Bytes, not text: a program may die in the middle of a character.
+        while reader.read_until(b'\n', &mut bytes).is_ok_and(|read| read > 0) {
+            let line = String::from_utf8_lossy(&bytes).trim_end().to_string();
+            bytes.clear();
+            if to.send(line).is_err() {
+                break;
+            }
+        }
+    });
+}
+
+/// How long a stranger has to end by itself.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What became of the child so far.
 pub(crate) enum Step {
-    /// It printed this on stderr; the log has it.
+    /// It printed this; the log has it.
     Line(String),
     /// Nothing happened for the given time.
     Quiet,
@@ -113,7 +157,7 @@ pub(crate) enum Step {
 
 impl Running {
     /// Waits for the next thing to happen, or for `patience`.
-    pub(crate) fn step(&mut self, patience: std::time::Duration) -> std::io::Result<Step> {
+    pub(crate) fn step(&mut self, patience: Duration) -> std::io::Result<Step> {
         use std::sync::mpsc::RecvTimeoutError;
         match self.lines.recv_timeout(patience) {
             Ok(line) => {
@@ -126,10 +170,27 @@ impl Running {
         }
     }
 
-    /// Ends it.
+    /// Ends it. A stranger is asked first (SIGTERM), and has some seconds to do as it is told; what it started and
+    /// left is ended, too.
     pub(crate) fn kill(&mut self) {
+        #[cfg(unix)]
+        if self.heard == Heard::Both {
+            self.signal_group("TERM");
+            let begun = Instant::now();
+            while begun.elapsed() < GRACE && matches!(self.child.try_wait(), Ok(None)) {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            self.signal_group("KILL");
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// The shell's own `kill` knows groups; the standard library does not.
+    #[cfg(unix)]
+    fn signal_group(&self, signal: &str) {
+        let kill = format!("kill -{signal} -{}", self.child.id());
+        let _ = Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status();
     }
 }
 

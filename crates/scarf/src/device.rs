@@ -42,6 +42,16 @@ impl FromStr for DeviceName {
 }
 
 impl DeviceName {
+    /// As it is given to another process; `None` where that may choose itself.
+    pub(crate) fn name(self) -> Option<String> {
+        match self {
+            Self::Auto => None,
+            Self::Cpu => Some("cpu".into()),
+            Self::Wgpu(index) => Some(format!("wgpu:{index}")),
+            Self::Cuda(index) => Some(format!("cuda:{index}")),
+        }
+    }
+
     /// The device, without autodiff.
     pub(crate) fn open(self) -> Result<Device> {
         match self {

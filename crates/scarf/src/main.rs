@@ -12,6 +12,7 @@ mod predict;
 mod result;
 mod run;
 mod settings;
+mod tune;
 mod watch;
 mod weights;
 
@@ -63,6 +64,8 @@ enum Command {
     Cost(export::CostOf),
     /// Published detectors by name, with their sizes; or one's recipe, as a study file has it.
     Models(models::Models),
+    /// Searches hyperparameters: of a study's runs, or of any program that prints its metric.
+    Tune(Box<tune::Tune>),
     /// Looks at a data set: counts, sizes, what is odd.
     Data(data::DataCommand),
     /// Published weights: list, fetch and check them, look into files, write safetensors.
@@ -83,5 +86,6 @@ fn main() -> Result<()> {
         Command::Models(models) => models.run(&cli.device.open()?),
         Command::Data(data) => data.run(),
         Command::Weights(weights) => weights.run(),
+        Command::Tune(tune) => tune.run(cli.device),
     })
 }

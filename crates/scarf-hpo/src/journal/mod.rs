@@ -151,7 +151,7 @@ impl Journal {
             });
             if let Some((trial, _)) = lost {
                 let task = Task { number: trial.number, params: trial.params.clone(), resumed: true };
-                return Ok((vec![journal.renewal(task.number)?], Ask::Run(task)));
+                return Ok((vec![journal.renewal(task.number, journal.lease)?], Ask::Run(task)));
             }
             let number = journal.trials().len() as u64;
             if most.is_some_and(|most| number >= most) {
@@ -160,7 +160,8 @@ impl Journal {
             }
             let params = sampler.suggest(&journal.space, journal.history(), seed, number);
             let trial = Trial::new(number, params);
-            let fields = record::creation(journal.study, &journal.space, &trial, &journal.lease());
+            let fields =
+                record::creation(journal.study, &journal.space, &trial, &journal.lease_of(journal.lease));
             let record = record::line(op::CREATE_TRIAL, &journal.worker, fields);
             Ok((vec![record], Ask::Run(Task { number, params: trial.params, resumed: false })))
         })
@@ -175,7 +176,7 @@ impl Journal {
             let id = journal.owned(number)?;
             let fields = json!({"trial_id": id, "step": step, "intermediate_value": record::number(value)});
             let report = record::line(op::SET_TRIAL_INTERMEDIATE_VALUE, &journal.worker, fields);
-            Ok((vec![report, journal.renewal(number)?], ()))
+            Ok((vec![report, journal.renewal(number, journal.lease)?], ()))
         })
     }
 
@@ -186,7 +187,18 @@ impl Journal {
     pub fn heartbeat(&mut self, number: u64) -> Result<(), JournalError> {
         self.locked(|journal| {
             journal.owned(number)?;
-            Ok((vec![journal.renewal(number)?], ()))
+            Ok((vec![journal.renewal(number, journal.lease)?], ()))
+        })
+    }
+
+    /// Gives a trial back: whoever asks next takes it up at once, as if its worker had died.
+    ///
+    /// # Errors
+    /// As [`Journal::report`].
+    pub fn release(&mut self, number: u64) -> Result<(), JournalError> {
+        self.locked(|journal| {
+            journal.owned(number)?;
+            Ok((vec![journal.renewal(number, Duration::ZERO)?], ()))
         })
     }
 
@@ -278,14 +290,14 @@ impl Journal {
         self.replay.id(self.study, number).ok_or(JournalError::LeaseLost { number })
     }
 
-    fn renewal(&self, number: u64) -> Result<String, JournalError> {
+    fn renewal(&self, number: u64, lease: Duration) -> Result<String, JournalError> {
         let id = self.replay.id(self.study, number).ok_or(JournalError::LeaseLost { number })?;
-        let fields = json!({"trial_id": id, "system_attr": {record::LEASE: self.lease()}});
+        let fields = json!({"trial_id": id, "system_attr": {record::LEASE: self.lease_of(lease)}});
         Ok(record::line(op::SET_TRIAL_SYSTEM_ATTR, &self.worker, fields))
     }
 
-    fn lease(&self) -> Json {
-        json!({"worker": self.worker, "until": record::now_ms() + self.lease.as_millis() as u64})
+    fn lease_of(&self, lease: Duration) -> Json {
+        json!({"worker": self.worker, "until": record::now_ms() + lease.as_millis() as u64})
     }
 
     /// The trials and who has them, by number.

@@ -46,6 +46,8 @@ pub(crate) struct Axis {
     pub(crate) from_zero: bool,
     /// Whether its ticks are dollars.
     pub(crate) dollars: bool,
+    /// What its ticks are called, where they are the whole numbers from 1.
+    pub(crate) names: Vec<String>,
 }
 
 /// Width and height of a chart. Text has one size on paper: a chart that is shown small is drawn small.
@@ -228,6 +230,10 @@ impl Span {
 
     /// Values worth a line, and their texts: 1, 2 or 5 times a power of ten.
     fn ticks(&self, axis: &Axis) -> Vec<(f64, String)> {
+        if !axis.names.is_empty() {
+            let named = axis.names.iter().zip(1..).map(|(name, place)| (f64::from(place), escape(name)));
+            return named.filter(|(place, _)| (self.low..=self.high).contains(place)).collect();
+        }
         let values = if self.log { self.log_ticks() } else { self.even_ticks(6.0) };
         values.into_iter().map(|value| (value, tick(value, axis.dollars))).collect()
     }
@@ -262,7 +268,7 @@ impl Span {
 }
 
 /// A number as short as can be.
-fn tick(value: f64, dollars: bool) -> String {
+pub(super) fn tick(value: f64, dollars: bool) -> String {
     if dollars {
         return if value == 0.0 { "$0".into() } else { crate::text::money(value) };
     }

@@ -4,8 +4,12 @@
 mod chart;
 mod curves;
 mod panels;
+mod parallel;
 mod search;
 mod table;
+mod tune;
+
+pub use tune::tune_page;
 
 use crate::how::How;
 use crate::plan::Plan;
@@ -47,6 +51,7 @@ pub fn page(
     let sources = Sources { study, plan, records: &planned, summary: &summary, out };
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.add_template("search", include_str!("search.html"))?;
     environment.add_template("page", include_str!("page.html"))?;
     let contents = Contents {
         style: include_str!("page.css"),
