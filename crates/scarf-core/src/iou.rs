@@ -44,8 +44,6 @@ struct Columns<T> {
     x2: Vec<T>,
     y2: Vec<T>,
     area: Vec<T>,
-    /// The box around each block of boxes.
-    blocks: Vec<BBox<T>>,
 }
 
 impl<T: Scalar> Columns<T> {
@@ -57,45 +55,22 @@ impl<T: Scalar> Columns<T> {
             x2: each(|b| b.x2),
             y2: each(|b| b.y2),
             area: each(BBox::area),
-            blocks: boxes.chunks(BLOCK).map(around).collect(),
         }
     }
 
-    /// In blocks, and a block that the box does not meet is zeros: boxes that follow each other mostly
-    /// lie close together, far from most others, and zeros are written as fast as memory takes them.
+    /// No branch and no bound inside the loop: it is limited by division and by memory.
     fn against(&self, bbox: &BBox<T>, out: &mut [T]) {
-        for (block, (out, all)) in out.chunks_mut(BLOCK).zip(&self.blocks).enumerate() {
-            if bbox.x1 < all.x2 && all.x1 < bbox.x2 && bbox.y1 < all.y2 && all.y1 < bbox.y2 {
-                let columns = [&self.x1, &self.y1, &self.x2, &self.y2, &self.area];
-                overlaps(bbox, columns.map(|column| &column[block * BLOCK..][..out.len()]), out);
-            } else {
-                out.fill(T::ZERO);
-            }
+        let (area, n) = (bbox.area(), out.len());
+        let [x1, y1, x2, y2, areas] =
+            [&self.x1, &self.y1, &self.x2, &self.y2, &self.area].map(|column| &column[..n]);
+        for j in 0..n {
+            let wide = max(min(bbox.x2, x2[j]) - max(bbox.x1, x1[j]), T::ZERO);
+            let high = max(min(bbox.y2, y2[j]) - max(bbox.y1, y1[j]), T::ZERO);
+            let shared = wide * high;
+            let union = area + areas[j] - shared;
+            let iou = shared / union;
+            out[j] = if union > T::ZERO { iou } else { T::ZERO };
         }
-    }
-}
-
-/// Boxes that are looked at together.
-const BLOCK: usize = 16;
-
-/// The box around some boxes; those that are not numbers do not count.
-fn around<T: Scalar>(boxes: &[BBox<T>]) -> BBox<T> {
-    boxes.iter().fold(boxes[0], |all, b| {
-        BBox::new(min(b.x1, all.x1), min(b.y1, all.y1), max(b.x2, all.x2), max(b.y2, all.y2))
-    })
-}
-
-/// No branch and no bound inside the loop: it is limited by division.
-fn overlaps<T: Scalar>(bbox: &BBox<T>, columns: [&[T]; 5], out: &mut [T]) {
-    let (area, n) = (bbox.area(), out.len());
-    let [x1, y1, x2, y2, areas] = columns.map(|column| &column[..n]);
-    for j in 0..n {
-        let wide = max(min(bbox.x2, x2[j]) - max(bbox.x1, x1[j]), T::ZERO);
-        let high = max(min(bbox.y2, y2[j]) - max(bbox.y1, y1[j]), T::ZERO);
-        let shared = wide * high;
-        let union = area + areas[j] - shared;
-        let iou = shared / union;
-        out[j] = if union > T::ZERO { iou } else { T::ZERO };
     }
 }
 
