@@ -62,7 +62,7 @@ pub fn tune_page(search: &Search, tuner: &Tuner<'_>, over: Over, command: &str) 
         search: self::search(&told),
         failures: errors.iter().take(FAILURES).map(|(number, err)| (number + 1, err.clone())).collect(),
         command,
-        again: best.map_or_else(String::new, |best| tuner.again(best)),
+        again: best.map_or_else(String::new, |best| from_here(&tuner.again(best))),
         facts: facts(search, tuner),
     };
     let mut environment = Environment::new();
@@ -79,6 +79,12 @@ fn headline(search: &Search, best: Option<&Trial>) -> String {
     format!("The best {} is {}, in trial {}", search.objective, figure(value), best.number + 1)
 }
 
+/// A text with its paths as seen from the current folder, where they are below it.
+fn from_here(text: &str) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    if here.parent().is_some() { text.replace(&format!("{}/", here.display()), "") } else { text.into() }
+}
+
 fn facts(search: &Search, tuner: &Tuner<'_>) -> Vec<(&'static str, String)> {
     let json = |value: serde_json::Result<String>| value.unwrap_or_default().replace('"', "");
     let direction = match search.direction {
@@ -89,7 +95,7 @@ fn facts(search: &Search, tuner: &Tuner<'_>) -> Vec<(&'static str, String)> {
         ("objective", format!("{}, {direction}", search.objective)),
         ("sampler", format!("{}, seed {}", json(serde_json::to_string(&search.sampler)), search.seed)),
         ("ends", json(serde_json::to_string(&search.stop))),
-        ("journal", tuner.journal_path().display().to_string()),
+        ("journal", from_here(&tuner.journal_path().display().to_string())),
     ];
     if let Some(pruner) = &search.pruner {
         facts.push(("pruner", json(serde_json::to_string(pruner))));

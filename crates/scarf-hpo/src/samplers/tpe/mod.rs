@@ -7,6 +7,7 @@ use crate::rng::keyed;
 use crate::{History, Parameter, Params, Sampler, Space, Trial, TrialState, Value};
 use parzen::Parzen;
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// The tree-structured Parzen estimator (Bergstra et al. 2011; its multivariate form, Falkner et al. 2018), with
@@ -101,32 +102,40 @@ impl<'a> Split<'a> {
     /// `None` before enough trials have finished.
     fn new(tpe: &Tpe, history: History<'a>, number: u64) -> Option<Self> {
         // Complete ones by their objective, then pruned ones: the later stopped the better.
-        let mut ranked: Vec<((u8, f64, f64), &Trial)> =
+        let ranked: Vec<(Rank, &Trial)> =
             history.trials.iter().filter_map(|trial| Some((rank(trial, history)?, trial))).collect();
         if ranked.is_empty() || (ranked.len() as u64) < tpe.startup {
             return None;
         }
-        ranked.sort_by(|((a, b, c), x), ((d, e, f), y)| {
-            a.cmp(d).then(b.total_cmp(e)).then(c.total_cmp(f)).then(x.number.cmp(&y.number))
-        });
+        let mut ranks: Vec<Rank> = ranked.iter().map(|(rank, _)| *rank).collect();
         let good = ranked.len().div_ceil(10).min(25);
-        let mut below: Vec<&Trial> = ranked[..good].iter().map(|(_, trial)| *trial).collect();
-        let mut above: Vec<&Trial> = ranked[good..].iter().map(|(_, trial)| *trial).collect();
+        let (_, last, _) = ranks.select_nth_unstable_by(good - 1, order);
+        let (mut below, mut above) = (Vec::with_capacity(good), Vec::with_capacity(ranked.len()));
+        for (rank, trial) in ranked {
+            if order(&rank, last).is_le() { below.push(trial) } else { above.push(trial) }
+        }
         if tpe.constant_liar {
             above.extend(history.pending().filter(|trial| trial.number != number));
         }
-        below.sort_by_key(|trial| trial.number);
+        below.sort_by_key(|trial: &&Trial| trial.number);
         above.sort_by_key(|trial| trial.number);
         Some(Self { below, above })
     }
 }
 
+/// Merit, the least first: complete ones before pruned ones, then by the loss or by step and loss, then by number.
+type Rank = (u8, f64, f64, u64);
+
+fn order(a: &Rank, b: &Rank) -> Ordering {
+    a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.total_cmp(&b.2)).then(a.3.cmp(&b.3))
+}
+
 /// What finished trials are ordered by; `None` for the others.
-fn rank(trial: &Trial, history: History<'_>) -> Option<(u8, f64, f64)> {
+fn rank(trial: &Trial, history: History<'_>) -> Option<Rank> {
     match trial.state {
         TrialState::Complete => {
             let loss = history.direction.loss(trial.value?);
-            loss.is_finite().then_some((0, loss, 0.0))
+            loss.is_finite().then_some((0, loss, 0.0, trial.number))
         }
         TrialState::Pruned => {
             let (step, value) = trial.last()?;
@@ -134,6 +143,7 @@ fn rank(trial: &Trial, history: History<'_>) -> Option<(u8, f64, f64)> {
                 1,
                 -(step as f64),
                 if value.is_nan() { f64::INFINITY } else { history.direction.loss(value) },
+                trial.number,
             ))
         }
         _ => None,
