@@ -9,12 +9,14 @@ use scarf_heads::{Head, models};
 
 /// Name, classes without background, parameters, anchors.
 ///
-/// Parameters of torchvision's are its own count, those of MXNet's the sizes of the arguments of its symbols.
+/// Parameters of torchvision's are its own count, those of GluonCV's and MXNet's the sizes of what their networks train.
 const COUNTS: &[(&str, usize, usize, usize)] = &[
     ("ssd300_vgg16", 90, 35_641_826, 8_732),
     ("ssd300_vgg16", 6, 24_414_218, 8_732),
     ("ssdlite320_mobilenet_v3_large", 90, 3_440_060, 3_234),
     ("ssdlite320_mobilenet_v3_large", 6, 2_275_820, 3_234),
+    ("ssd-300-vgg16-atrous-voc", 20, 26_285_486, 8_732),
+    ("ssd-512-mobilenet1.0-voc", 20, 13_781_550, 6_132),
     ("mxnet-ssd-300-vgg16", 20, 26_285_486, 8_732),
     ("mxnet-ssd-512-vgg16", 20, 26_959_300, 24_576),
     ("mxnet-ssd-300-resnet50", 20, 31_140_020, 2_268),
@@ -23,13 +25,11 @@ const COUNTS: &[(&str, usize, usize, usize)] = &[
 
 /// Anchors of those whose parameters nobody tells.
 const ANCHORS: &[(&str, usize)] = &[
-    ("ssd-300-vgg16-atrous-voc", 8_732),
     ("ssd-300-vgg16-atrous-coco", 8_732),
     ("ssd-512-vgg16-atrous-voc", 24_564),
     ("ssd-512-vgg16-atrous-coco", 24_564),
     ("ssd-512-resnet50-v1-voc", 6_132),
     ("ssd-512-resnet50-v1-coco", 6_132),
-    ("ssd-512-mobilenet1.0-voc", 6_132),
     ("ssd-512-mobilenet1.0-coco", 6_132),
     ("ssdlite300_mobilenet_v2_coco", 1_917),
     ("ssd300_mobilenet_v1_coco", 1_917),
