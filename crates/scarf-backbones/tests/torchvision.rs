@@ -1,5 +1,5 @@
 //! Every backbone of torchvision's, with weights and running statistics drawn from a seed, against the
-//! maps that torchvision makes (`tests/data/torchvision_backbones.py`, run by the Python of SCARF_PYTHON).
+//! maps that torchvision makes (`tests/data/torchvision_backbones.py`, run by the Python of SCARF_TORCH).
 
 mod common;
 
@@ -30,8 +30,8 @@ const CASES: [(&str, &str); 8] = [
 
 #[test]
 fn maps_are_torchvisions() {
-    let Some(python) = std::env::var_os("SCARF_PYTHON").map(PathBuf::from) else {
-        println!("not run: SCARF_PYTHON names no Python with torchvision");
+    let Some(python) = std::env::var_os("SCARF_TORCH").map(PathBuf::from) else {
+        println!("not run: SCARF_TORCH names no Python with torchvision");
         return;
     };
     let folder = tempfile::tempdir().unwrap();

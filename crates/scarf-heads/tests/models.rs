@@ -9,7 +9,8 @@ use scarf_heads::{Head, models};
 
 /// Name, classes without background, parameters, anchors.
 ///
-/// Parameters of torchvision's are its own count, those of MXNet's the sizes of the arguments of its symbols,
+/// Parameters of torchvision's are its own count, those of GluonCV's and MXNet's the sizes of
+/// what their networks train,
 /// Faster R-CNN's with its norms frozen (torchvision tells 41,377,906 for six classes with 53,120 in norms);
 /// DDN's those of `sagemaker-defect-detection` without the classifier that its ResNet keeps (513,000).
 const COUNTS: &[(&str, usize, usize, usize)] = &[
@@ -21,6 +22,8 @@ const COUNTS: &[(&str, usize, usize, usize)] = &[
     ("fasterrcnn_resnet50_fpn", 6, 41_324_786, 159_882),
     ("faster-rcnn-resnet50-fpn", 90, 41_755_286, 159_882),
     ("ddn-resnet34", 6, 52_994_463, 30_000),
+    ("ssd-300-vgg16-atrous-voc", 20, 26_285_486, 8_732),
+    ("ssd-512-mobilenet1.0-voc", 20, 13_781_550, 6_132),
     ("mxnet-ssd-300-vgg16", 20, 26_285_486, 8_732),
     ("mxnet-ssd-512-vgg16", 20, 26_959_300, 24_576),
     ("mxnet-ssd-300-resnet50", 20, 31_140_020, 2_268),
@@ -29,13 +32,11 @@ const COUNTS: &[(&str, usize, usize, usize)] = &[
 
 /// Anchors of those whose parameters nobody tells.
 const ANCHORS: &[(&str, usize)] = &[
-    ("ssd-300-vgg16-atrous-voc", 8_732),
     ("ssd-300-vgg16-atrous-coco", 8_732),
     ("ssd-512-vgg16-atrous-voc", 24_564),
     ("ssd-512-vgg16-atrous-coco", 24_564),
     ("ssd-512-resnet50-v1-voc", 6_132),
     ("ssd-512-resnet50-v1-coco", 6_132),
-    ("ssd-512-mobilenet1.0-voc", 6_132),
     ("ssd-512-mobilenet1.0-coco", 6_132),
     ("ddn-resnet50", 30_000),
     ("ssdlite300_mobilenet_v2_coco", 1_917),

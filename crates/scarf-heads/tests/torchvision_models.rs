@@ -1,5 +1,5 @@
 //! torchvision's SSD300 and SSDLite320 whole, with weights drawn from a seed: anchors, raw outputs, losses, boxes
-//! and one step of training (`tests/data/torchvision_models.py`, run by the Python of SCARF_PYTHON).
+//! and one step of training (`tests/data/torchvision_models.py`, run by the Python of SCARF_TORCH).
 
 mod common;
 
@@ -14,9 +14,9 @@ use scarf_heads::{DetectorConfig, Head, Targets, models};
 const CLASSES: usize = 6;
 
 fn python() -> Option<PathBuf> {
-    let python = std::env::var_os("SCARF_PYTHON").map(PathBuf::from);
+    let python = std::env::var_os("SCARF_TORCH").map(PathBuf::from);
     if python.is_none() {
-        println!("not run: SCARF_PYTHON names no Python with torchvision");
+        println!("not run: SCARF_TORCH names no Python with torchvision");
     }
     python
 }

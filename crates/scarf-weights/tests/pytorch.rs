@@ -98,11 +98,11 @@ fn other_files_are_told_by_their_contents() {
 }
 
 /// A detector of torchvision, read in both forms and given back, by the interpreter that
-/// `SCARF_PYTHON` names.
+/// `SCARF_TORCH` names.
 #[test]
 fn a_detector_of_torchvision_comes_and_goes() {
-    let Some(python) = std::env::var_os("SCARF_PYTHON") else {
-        println!("not run: SCARF_PYTHON names no Python with torchvision and safetensors");
+    let Some(python) = std::env::var_os("SCARF_TORCH") else {
+        println!("not run: SCARF_TORCH names no Python with torchvision and safetensors");
         return;
     };
     let folder = tempfile::tempdir().unwrap();

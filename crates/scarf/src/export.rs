@@ -1,9 +1,9 @@
 //! `scarf export` and `scarf cost`: a model as an ONNX file, and what its layers cost.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result};
 use burn::tensor::Device;
 use clap::Args;
 use rand_chacha::ChaCha8Rng;
@@ -12,8 +12,8 @@ use scarf_core::Classes;
 use scarf_heads::{Detector, DetectorConfig};
 use scarf_onnx::{Cost, ExportOptions, Graph};
 
-use crate::model;
 use crate::result::write_whole;
+use crate::{model, recipe};
 
 /// What `scarf export` is told.
 #[derive(Debug, Args)]
@@ -61,7 +61,7 @@ impl Export {
             let (detector, card) = model::open(&self.model, device).context(hint)?;
             return Ok((detector, card.model, card.classes));
         };
-        let config = read_recipe(recipe)?;
+        let config = recipe::read(recipe)?;
         let text = fs::read_to_string(names).with_context(|| names.display().to_string())?;
         let classes =
             Classes::new(text.lines().map(str::trim)).with_context(|| names.display().to_string())?;
@@ -73,41 +73,22 @@ impl Export {
 /// What `scarf cost` is told.
 #[derive(Debug, Args)]
 pub(crate) struct CostOf {
-    /// A model that scarf trained, or a recipe (TOML or JSON with size, backbone, neck and head).
-    model: PathBuf,
+    /// A published detector's name (`scarf models`), a recipe (TOML or JSON with size, backbone, neck and
+    /// head), or a model that scarf trained.
+    model: String,
     /// How many classes a recipe's detector tells apart.
-    #[arg(long, value_name = "NUMBER")]
-    classes: Option<usize>,
+    #[arg(long, value_name = "NUMBER", default_value_t = 6)]
+    classes: usize,
 }
 
 impl CostOf {
     /// Prints a line a layer, and the sum.
     pub(crate) fn run(&self, device: &Device) -> Result<()> {
-        let is_recipe = self.model.extension().is_some_and(|end| end == "toml" || end == "json");
-        let (detector, config, classes) = if is_recipe {
-            let Some(count) = self.classes.filter(|&count| count > 0) else {
-                bail!("a recipe does not say how many classes there are: add --classes NUMBER");
-            };
-            let config = read_recipe(&self.model)?;
-            let detector = config.init(count, device, &mut ChaCha8Rng::seed_from_u64(0))?;
-            (detector, config, Classes::new((0..count).map(|class| class.to_string()))?)
-        } else {
-            let (detector, card) = model::open(&self.model, device)?;
-            (detector, card.model, card.classes)
-        };
-        let graph = scarf_onnx::export(&detector, &config, &classes, &ExportOptions::default())?;
-        print!("{}", table(&graph));
+        let (config, classes) = recipe::find(&self.model, self.classes)?;
+        let detector = config.init(classes, device, &mut ChaCha8Rng::seed_from_u64(0))?;
+        print!("{}", table(&recipe::graph(&detector, &config, classes)?));
         Ok(())
     }
-}
-
-/// A recipe of its own file.
-fn read_recipe(path: &Path) -> Result<DetectorConfig> {
-    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    if path.extension().is_some_and(|end| end == "json") {
-        return serde_json::from_str(&text).with_context(|| path.display().to_string());
-    }
-    toml::from_str(&text).map_err(|error| anyhow!("{}: {error}", path.display()))
 }
 
 fn describe(cost: &Cost) -> String {

@@ -1,6 +1,7 @@
 //! `scarf`: trains, tunes, compares and serves detectors of surface defects.
 
 mod anchors;
+mod benchmark;
 mod data;
 mod device;
 mod draw;
@@ -9,6 +10,7 @@ mod export;
 mod model;
 mod models;
 mod predict;
+mod recipe;
 mod result;
 mod run;
 mod settings;
@@ -62,6 +64,8 @@ enum Command {
     Export(export::Export),
     /// What a model costs, layer by layer: parameters, activations, multiply-adds.
     Cost(export::CostOf),
+    /// How fast a detector trains or detects here: images a second, latencies, memory, share of the machine's peak.
+    Benchmark(benchmark::Benchmark),
     /// Published detectors by name, with their sizes; or one's recipe, as a study file has it.
     Models(models::Models),
     /// Searches hyperparameters: of a study's runs, or of any program that prints its metric.
@@ -83,6 +87,7 @@ fn main() -> Result<()> {
         Command::Eval(eval) => eval.run(),
         Command::Export(export) => export.run(&cli.device.open()?),
         Command::Cost(cost) => cost.run(&cli.device.open()?),
+        Command::Benchmark(benchmark) => benchmark.run(&cli.device.open()?),
         Command::Models(models) => models.run(&cli.device.open()?),
         Command::Data(data) => data.run(),
         Command::Weights(weights) => weights.run(),

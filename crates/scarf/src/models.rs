@@ -7,8 +7,10 @@ use clap::Args;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use scarf_heads::models::{self, Model};
-use scarf_heads::{Detector, Head, InitHead, Neck};
+use scarf_heads::{Head, InitHead, Neck};
 use serde::Serialize;
+
+use crate::recipe;
 
 /// Classes that every model's parameters are counted with beside its own: those of NEU-DET.
 const CLASSES: usize = 6;
@@ -37,6 +39,8 @@ struct Row {
     parameters: usize,
     /// And with six.
     parameters_with_six_classes: usize,
+    /// Multiply-adds of an image with six classes, in 1e9.
+    giga_multiply_adds: f64,
     weights: String,
 }
 
@@ -67,18 +71,19 @@ impl Models {
 fn row(name: &'static str, device: &Device) -> Result<Row> {
     let Model { title, classes, weights, model, .. } = models::get(name).context("a model without a file")?;
     let mut rng = ChaCha8Rng::seed_from_u64(0);
-    let Detector { backbone, neck, head, .. } = model.init(classes, device, &mut rng)?;
-    let six = model.head.init(&neck.levels(), CLASSES, device, &mut rng)?;
-    let before = trained(&backbone) + trained(&neck);
-    let maps = scarf_heads::maps(&backbone, &neck, model.image());
+    let six = model.init(CLASSES, device, &mut rng)?;
+    let head = model.head.init(&six.neck.levels(), classes, device, &mut rng)?;
+    let before = trained(&six.backbone) + trained(&six.neck);
+    let multiply_adds = recipe::graph(&six, &model, CLASSES)?.cost().multiply_adds;
     Ok(Row {
         name,
         title,
         image: model.size,
-        anchors: head.anchors(&maps, model.image()).len(),
+        anchors: head.anchors(&six.maps(model.image()), model.image()).len(),
         classes,
         parameters: before + trained(&head),
-        parameters_with_six_classes: before + trained(&six),
+        parameters_with_six_classes: before + trained(&six.head),
+        giga_multiply_adds: multiply_adds as f64 / 1e9,
         weights,
     })
 }
@@ -100,13 +105,17 @@ impl ModuleVisitor for Trained {
 
 fn table(rows: &[Row]) {
     let wide = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
-    println!("{:<wide$}  image  anchors  classes  parameters  with {CLASSES} classes  weights", "model");
+    println!(
+        "{:<wide$}  image  anchors  classes  parameters  with {CLASSES} classes  G mult-adds  weights",
+        "model"
+    );
     for row in rows {
         let Row { name, image, anchors, classes, .. } = row;
         println!(
-            "{name:<wide$}  {image:>5}  {anchors:>7}  {classes:>7}  {:>10}  {:>14}  {}",
+            "{name:<wide$}  {image:>5}  {anchors:>7}  {classes:>7}  {:>10}  {:>14}  {:>11.2}  {}",
             grouped(row.parameters),
             grouped(row.parameters_with_six_classes),
+            row.giga_multiply_adds,
             row.weights
         );
     }

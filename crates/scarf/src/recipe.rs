@@ -1,0 +1,44 @@
+//! Recipes of detectors, by name or by file.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use scarf_core::Classes;
+use scarf_heads::{Detector, DetectorConfig, models};
+use scarf_onnx::{ExportOptions, Graph};
+
+use crate::model;
+
+/// A recipe of its own file, TOML or JSON.
+pub(crate) fn read(path: &Path) -> Result<DetectorConfig> {
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    if path.extension().is_some_and(|end| end == "json") {
+        return serde_json::from_str(&text).with_context(|| path.display().to_string());
+    }
+    toml::from_str(&text).map_err(|error| anyhow!("{}: {error}", path.display()))
+}
+
+/// The recipe that `model` names, and its number of classes: `classes` for a published detector's name or
+/// a recipe's file, its own for a model that scarf trained.
+pub(crate) fn find(model: &str, classes: usize) -> Result<(DetectorConfig, usize)> {
+    if let Some(published) = models::get(model) {
+        return Ok((published.model, classes));
+    }
+    let path = Path::new(model);
+    if !path.exists() {
+        let names = models::names().collect::<Vec<_>>().join(", ");
+        return Err(anyhow!("`{model}` is no file, and none of the models {names}"));
+    }
+    if path.extension().is_some_and(|end| end == "toml" || end == "json") {
+        return Ok((read(path)?, classes));
+    }
+    let (_, card) = model::parts(path)?;
+    Ok((card.model, card.classes.len()))
+}
+
+/// What detection computes, layer by layer, for an image of the recipe's size.
+pub(crate) fn graph(detector: &Detector, config: &DetectorConfig, classes: usize) -> Result<Graph> {
+    let classes = Classes::new((0..classes).map(|class| class.to_string()))?;
+    Ok(scarf_onnx::export(detector, config, &classes, &ExportOptions::default())?)
+}
