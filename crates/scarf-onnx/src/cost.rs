@@ -68,9 +68,10 @@ mod tests {
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
     use scarf_backbones::{Backbone, BackboneConfig};
+    use scarf_core::Classes;
     use scarf_heads::{AnyHead, DetectorConfig, Neck};
 
-    use crate::{Cost, Trace};
+    use crate::{Cost, ExportOptions, Trace, export};
 
     fn cost(recipe: &str, side: usize) -> Cost {
         let config: BackboneConfig = toml::from_str(recipe).unwrap();
@@ -95,6 +96,23 @@ mod tests {
         for (recipe, published, classifier) in cases {
             let ours = (cost(recipe, 224).multiply_adds + classifier) as f64 / 1e9;
             assert!((ours - published).abs() <= 6e-4, "{recipe}: {ours}, torchvision {published}");
+        }
+    }
+
+    /// `SSD300_VGG16_Weights.COCO_V1` and `SSDLite320_MobileNet_V3_Large_Weights.COCO_V1` of torchvision 0.29.
+    #[test]
+    fn ssds_cost_what_torchvisions_do() {
+        let cases =
+            [("ssd300_vgg16", 35_641_826, 34.858), ("ssdlite320_mobilenet_v3_large", 3_440_060, 0.583)];
+        for (name, parameters, published) in cases {
+            let config = scarf_heads::models::get(name).unwrap().model;
+            let mut rng = ChaCha8Rng::seed_from_u64(0);
+            let detector = config.init(90, &Device::default(), &mut rng).unwrap();
+            let classes = Classes::new((0..90).map(|class| class.to_string())).unwrap();
+            let cost = export(&detector, &config, &classes, &ExportOptions::default()).unwrap().cost();
+            assert_eq!(cost.parameters, parameters, "{name}");
+            let billions = cost.multiply_adds as f64 / 1e9;
+            assert!((billions - published).abs() <= 6e-4, "{name}: {billions}, torchvision {published}");
         }
     }
 

@@ -17,10 +17,18 @@ pub(crate) fn detections(
     image: Size,
 ) -> Found {
     let anchors = predicted.anchors;
-    let boxes = clip(graph, &predicted.boxes, image);
+    let boxes = match settings.clip {
+        true => clip(graph, &predicted.boxes, image),
+        false => predicted.boxes.clone(),
+    };
     let by_class = [("perm", Attribute::Ints(vec![0, 2, 1]))];
     let by_class = graph.set("Transpose", &[&predicted.scores], &by_class);
-    let candidates = candidates(graph, &by_class, &boxes, anchors.min(settings.candidates));
+    let mut candidates = candidates(graph, &by_class, &boxes, anchors.min(settings.candidates));
+    if settings.pooled {
+        let all = graph.reshape(&candidates, &[0, 1, -1]);
+        let best = best_of_each(graph, &all, settings.candidates.min(classes * anchors));
+        candidates = graph.reshape(&best, &[0, classes as i64, -1]);
+    }
     // No more than `detections` of one class can be among the best of all.
     let limits = [settings.iou, settings.score];
     let dense = suppress(graph, &boxes, &candidates, settings.detections, limits);
@@ -37,12 +45,18 @@ pub(crate) fn detections(
 
 /// `[batch, classes, anchors]`: each class's `count` best scores, if their boxes are any, and -1.
 fn candidates(graph: &mut Graph, scores: &Value, boxes: &Value, count: usize) -> Value {
-    let nothing = graph.filled_like(scores, -1.0);
-    let count = graph.ints(&[count as i64]);
-    let [best, place] = graph.top(scores, &count, 2);
-    let best = graph.set("ScatterElements", &[&nothing, &place, &best], &[("axis", Attribute::Int(2))]);
+    let best = best_of_each(graph, scores, count);
     let is_box = large(graph, boxes, f32::MIN_POSITIVE);
     let axis = graph.ints(&[1]);
     let is_box = graph.op("Unsqueeze", &[&is_box, &axis]);
+    let nothing = graph.number(-1.0);
     graph.op("Where", &[&is_box, &best, &nothing])
+}
+
+/// The `count` best of each row of the last of three axes, and -1 in place of the others.
+fn best_of_each(graph: &mut Graph, scores: &Value, count: usize) -> Value {
+    let nothing = graph.filled_like(scores, -1.0);
+    let count = graph.ints(&[count as i64]);
+    let [best, place] = graph.top(scores, &count, 2);
+    graph.set("ScatterElements", &[&nothing, &place, &best], &[("axis", Attribute::Int(2))])
 }

@@ -197,17 +197,11 @@ fn ints<const N: usize>(values: [usize; N]) -> Attribute {
     Attribute::Ints(values.map(|value| value as i64).to_vec())
 }
 
-/// Windows of one axis, and the padding after its end that makes room for the last: a cut window
-/// counts only if it begins on the map or before it (PyTorch's rule).
+/// Windows of one axis, and the padding after its end that makes room for the last.
 fn windows(pool: MaxPool2d, size: usize) -> (usize, usize) {
-    let MaxPool2d { kernel, stride, padding, ceil } = pool;
-    let cut = if ceil { stride - 1 } else { 0 };
-    let Some(free) = (size + 2 * padding + cut).checked_sub(kernel) else { return (0, padding) };
-    let mut count = free / stride + 1;
-    if ceil && (count - 1) * stride >= size + padding {
-        count -= 1;
-    }
-    (count, ((count - 1) * stride + kernel).saturating_sub(size + padding))
+    let count = pool.output_len(size);
+    let reach = count.saturating_sub(1) * pool.stride + pool.kernel;
+    (count, reach.saturating_sub(size + pool.padding))
 }
 
 impl FeatureMap for Traced {

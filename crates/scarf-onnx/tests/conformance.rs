@@ -12,16 +12,22 @@ use scarf_backbones::{Backbone, BackboneConfig, FeatureMap};
 use scarf_onnx::Trace;
 
 /// The recipes of `crates/scarf-backbones/tests/conformance.rs`.
-const BACKBONES: [&str; 11] = [
+const BACKBONES: [&str; 16] = [
     "[mobilenet_v1]",
     "mobilenet_v1 = { width = 0.25, outputs = [3, 5, 11], norm = 'none' }",
+    "mobilenet_v1 = { flavor = 'gluoncv', norm = { batch = { epsilon = 1e-5, momentum = 0.1 } } }",
     "[mobilenet_v2]",
     "mobilenet_v2 = { width = 0.35, flavor = 'tensorflow', \
      outputs = [{ block = 3 }, { block = 6 }, { expansion = 14 }], norm = { frozen = { epsilon = 1e-3 } } }",
+    "[mobilenet_v3]",
+    "mobilenet_v3 = { reduced_tail = true, outputs = [{ block = 6 }, { block = 12 }, { block = 15 }, \
+     { block = 16 }] }",
     "resnet = { depth = 18, outputs = [1, 2, 3, 4] }",
     "resnet = { depth = 34, outputs = [2] }",
     "[resnet]",
     "resnet = { depth = 101, variant = 'v1.5', outputs = [1, 3] }",
+    "[resnet_v2]",
+    "resnet_v2 = { depth = 18, outputs = [1, 2, 4] }",
     "vgg = { form = { plain = [1, 3, 5] } }",
     "vgg = { form = { plain = [4] }, norm = { batch = { epsilon = 1e-5, momentum = 0.1 } } }",
     "[vgg]",

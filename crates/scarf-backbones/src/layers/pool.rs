@@ -27,7 +27,7 @@ impl MaxPool2d {
     }
 
     /// Rows or columns of the output over so many; PyTorch's rule. 0 where the window does not fit.
-    pub(crate) fn output_len(self, size: usize) -> usize {
+    pub fn output_len(self, size: usize) -> usize {
         let padded = size + 2 * self.padding + if self.ceil { self.stride - 1 } else { 0 };
         let Some(room) = padded.checked_sub(self.kernel) else { return 0 };
         let windows = room / self.stride + 1;
