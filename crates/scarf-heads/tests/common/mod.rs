@@ -8,9 +8,9 @@ use std::process::Command;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use scarf_backbones::{Array, Backbone, Pyramid, Weights};
+use scarf_backbones::{Array, Pyramid, Weights};
 use scarf_core::{BBox, Size};
-use scarf_heads::{AnyHead, Detector, DetectorConfig, Neck, SsdHead};
+use scarf_heads::{AnyHead, Detector, DetectorConfig, SsdHead};
 
 /// Runs a script of this crate, and fails with what it says.
 pub(crate) fn run_script(python: &Path, script: &str, arguments: &[&OsStr]) {
