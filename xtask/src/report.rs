@@ -3,7 +3,7 @@
 use crate::workspace;
 use anyhow::{Result, bail};
 use clap::Args;
-use scarf_study::{Given, How, Photographs, Records, Study, Summary, page, terminal, write_atomic};
+use scarf_study::{Given, How, Photographs, Records, Study, Summary, judge, page, terminal, write_atomic};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
@@ -40,10 +40,11 @@ pub(crate) fn report(arguments: &Arguments) -> Result<()> {
 /// Draws the page, and prints the table.
 pub(crate) fn tell(study: &Study, records: &Records, how: &How, out: &Path) -> Result<()> {
     let plan = study.plan(records);
+    judge(study, &plan, out)?;
     let html = page(study, &plan, records, how, out, Photographs::Shown)?;
     let file = out.join("report.html");
     write_atomic(&file, html.as_bytes())?;
-    println!("\n{}", terminal(&Summary::new(study, &plan, records)));
+    println!("\n{}", terminal(&Summary::new(study, &plan, records, out)?));
     println!("records: {}\npage:    {}", out.join("records.csv").display(), file.display());
     Ok(())
 }

@@ -34,7 +34,7 @@ mod store;
 mod tide;
 mod voc;
 
-pub use bootstrap::{Comparison, Interval, NotPaired};
+pub use bootstrap::{Comparison, Interval, NotPaired, compare_means, compare_to};
 pub use confusion::{Confusion, ConfusionParams, PairingRule};
 pub use curves::{BestThreshold, Calibration, CalibrationBin, Curve, Lrp};
 pub use error::EvalError;

@@ -36,7 +36,7 @@ pub enum Photographs {
 /// those are not there any more, the page goes without.
 ///
 /// # Errors
-/// [`Error::Page`] where the template and what it is given disagree.
+/// [`Error::Page`] where the template and what it is given disagree; where comparisons cannot be read.
 pub fn page(
     study: &Study,
     plan: &Plan,
@@ -47,7 +47,7 @@ pub fn page(
 ) -> Result<String, Error> {
     let mut planned = records.clone();
     planned.retain(|record| plan.get(&record.id).is_some());
-    let summary = Summary::new(study, plan, &planned);
+    let summary = Summary::new(study, plan, &planned, out)?;
     let sources = Sources { study, plan, records: &planned, summary: &summary, out };
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
