@@ -11,7 +11,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("scarf-data", &["scarf-core"]),
     ("scarf-metrics", &["scarf-core"]),
     ("scarf-hpo", &[]),
-    ("scarf-study", &["scarf-hpo"]),
+    ("scarf-study", &["scarf-hpo", "scarf-metrics"]),
     ("scarf-kernels", &[]),
     ("scarf-backbones", &["scarf-kernels"]),
     ("scarf-heads", &["scarf-backbones", "scarf-core", "scarf-kernels"]),
