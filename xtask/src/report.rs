@@ -83,7 +83,7 @@ fn keep(from: &Path, to: &Path, private: bool) -> Result<()> {
     let mut file: serde_json::Value =
         serde_json::from_str(&text).with_context(|| from.display().to_string())?;
     for list in ["images", "failures"] {
-        for image in file[list].as_array_mut().into_iter().flatten() {
+        for image in file.get_mut(list).and_then(|list| list.as_array_mut()).into_iter().flatten() {
             image["jpeg"] = "".into();
         }
     }

@@ -46,7 +46,7 @@ fn told(html: &str, port: u16) -> Option<Value> {
     Some(serde_json::from_str(&told.replace("&quot;", "\"").replace("&amp;", "&")).unwrap())
 }
 
-const SCRIPT: &str = r#"
+const SCRIPT: &str = r##"
 (async () => {
   const told = { violations: 0 };
   document.addEventListener("securitypolicyviolation", () => told.violations++);
@@ -76,7 +76,7 @@ const SCRIPT: &str = r#"
   pre.textContent = JSON.stringify(told);
   document.body.append(pre);
 })();
-"#;
+"##;
 
 fn holds(html: &str) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
