@@ -3,9 +3,7 @@
 use crate::workspace;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use scarf_study::{
-    How, Photographs, Records, Study, Summary, claims, markdown, page, splice, write_atomic,
-};
+use scarf_study::{How, Photographs, Records, Study, Summary, claims, markdown, page, splice, write_atomic};
 use std::path::Path;
 
 #[derive(Debug, Args)]

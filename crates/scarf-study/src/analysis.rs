@@ -103,7 +103,8 @@ impl Analysis {
             })
             .collect();
         let errors = evaluator.tide().errors.into_iter();
-        let errors = errors.map(|(kind, count, gain)| ErrorShare { kind: name(kind).into(), count, ap50_gain: gain });
+        let errors =
+            errors.map(|(kind, count, gain)| ErrorShare { kind: name(kind).into(), count, ap50_gain: gain });
         Self {
             version: VERSION,
             images: evaluator.images(),
@@ -134,7 +135,9 @@ pub(crate) fn detections(folder: &Path) -> Result<Option<CocoSet>, Error> {
     if !truth.is_file() || !found.is_file() {
         return Ok(None);
     }
-    CocoSet::load(&truth, &found, CocoParams::default(), 1).map(Some).map_err(|error| Error::Detections(error.to_string()))
+    CocoSet::load(&truth, &found, CocoParams::default(), 1)
+        .map(Some)
+        .map_err(|error| Error::Detections(error.to_string()))
 }
 
 /// The outcome of matching, ready to be asked for one of COCO's average precisions by its place among the 12.

@@ -2,7 +2,9 @@
 
 use crate::study::{Approach, Claim, Init, Metric, Objective, Study, Than, Tune};
 use crate::tree::{get, merge, remove, to_json};
-use crate::{ApproachFile, ClaimFile, Error, Given, InitFile, Names, Problem, Role, StudyFile, Tree, TuneFile};
+use crate::{
+    ApproachFile, ClaimFile, Error, Given, InitFile, Names, Problem, Role, StudyFile, Tree, TuneFile,
+};
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
@@ -18,7 +20,8 @@ impl StudyFile {
         let approaches: Vec<Approach> =
             self.approach.0.iter().filter_map(|(name, written)| check.approach(name, written)).collect();
         check.beginnings(&approaches);
-        let claims = self.claims.iter().enumerate().filter_map(|(at, claim)| check.claim(at, claim)).collect();
+        let claims =
+            self.claims.iter().enumerate().filter_map(|(at, claim)| check.claim(at, claim)).collect();
         if !check.problems.is_empty() {
             return Err(Error::Invalid(check.problems));
         }
@@ -264,7 +267,8 @@ impl<'a> Check<'a> {
         let rows: Vec<&str> = rows.map(|(name, _)| name.as_str()).collect();
         let missing = names.names().iter().find(|name| !rows.contains(&name.as_str()));
         if let Some(name) = missing {
-            let reason = format!("there is no approach {name} that is compared; there are {}", rows.join(", "));
+            let reason =
+                format!("there is no approach {name} that is compared; there are {}", rows.join(", "));
             self.refuse(key, reason);
             return None;
         }
@@ -313,9 +317,11 @@ fn line_of(text: &str, key: &str) -> Option<usize> {
     for part in parts {
         let next = match at {
             DeValue::Table(table) => entry(table, part),
-            DeValue::Array(items) => {
-                part.parse().ok().and_then(|index: usize| items.get(index)).map(|item| (item.span().start, item.get_ref()))
-            }
+            DeValue::Array(items) => part
+                .parse()
+                .ok()
+                .and_then(|index: usize| items.get(index))
+                .map(|item| (item.span().start, item.get_ref())),
             _ => None,
         };
         let Some(next) = next else { break };

@@ -43,7 +43,8 @@ pub use engine::{Engine, Watch};
 pub use error::{Error, Problem};
 pub use estimate::Estimate;
 pub use file::{
-    ApproachFile, ClaimFile, Given, InitFile, Machine, Named, Names, Price, Role, StudyFile, TuneFile, Weights, WithFile,
+    ApproachFile, ClaimFile, Given, InitFile, Machine, Named, Names, Price, Role, StudyFile, TuneFile,
+    Weights, WithFile,
 };
 pub use files::write_atomic;
 pub use how::How;
@@ -61,5 +62,5 @@ pub use study::{Approach, Claim, Init, Metric, Objective, Study, Than, Tune};
 pub use summary::{Reached, Row, Summary};
 pub use text::{claims, duration, markdown, money, terminal};
 pub use tree::{Tree, merge};
-pub use verdict::{Compared, Comparisons, Outcome, Verdict};
 pub use tune::{Command, Keep, Over, Search, SearchFile, Take, TuneWatch, Tuner};
+pub use verdict::{Compared, Comparisons, Outcome, Verdict};

@@ -96,7 +96,8 @@ impl Summary {
         let mut planned = records.clone();
         planned.retain(|record| plan.get(&record.id).is_some());
         let finals = |approach: &Approach| -> Vec<Vec<(f64, f64)>> {
-            let runs = planned.iter().filter(|each| each.approach == approach.name && each.kind == Kind::Final);
+            let runs =
+                planned.iter().filter(|each| each.approach == approach.name && each.kind == Kind::Final);
             runs.map(|record| curve(&run_folder(out, &record.id))).filter(|curve| !curve.is_empty()).collect()
         };
         let curves: Vec<Vec<Vec<(f64, f64)>>> = study.rows().map(finals).collect();
@@ -104,7 +105,9 @@ impl Summary {
         let reach = study.reach.or_else(|| (best > 0.0).then(|| (best * 50.0).round() / 100.0));
         let rows = study.rows().zip(&curves);
         let mut rows: Vec<Row> = rows
-            .map(|(approach, curves)| row(study, approach, plan, &planned, out, reach.map(|reach| (reach, curves))))
+            .map(|(approach, curves)| {
+                row(study, approach, plan, &planned, out, reach.map(|reach| (reach, curves)))
+            })
             .collect();
         front(&mut rows);
         Ok(Self {
@@ -186,7 +189,8 @@ fn row(
         test,
         inference: folders().filter_map(|folder| RunResult::read(&folder).ok()?.inference).collect(),
         reached: reach.and_then(|(reach, curves)| {
-            let seconds = |curve: &Vec<(f64, f64)>| curve.iter().find(|point| point.1 >= reach).map(|point| point.0);
+            let seconds =
+                |curve: &Vec<(f64, f64)>| curve.iter().find(|point| point.1 >= reach).map(|point| point.0);
             let times: Vec<f64> = curves.iter().filter_map(seconds).collect();
             let training = mean(times.iter().copied())?;
             let dollars = at(training, study.price.dollars_per_hour) + extra.1;

@@ -53,7 +53,8 @@ fn scores(summary: &Summary) -> Cells {
         let number = |index: usize| {
             let stat = row.test.map(|test: [Stat; 12]| test[index]).filter(|stat| stat.mean >= 0.0);
             let interval = row.intervals[index];
-            let interval = interval.map_or_else(String::new, |(low, high)| format!(" ({low:.3} to {high:.3})"));
+            let interval =
+                interval.map_or_else(String::new, |(low, high)| format!(" ({low:.3} to {high:.3})"));
             or_none(stat, |stat| format!("{:.3}{interval}", stat.mean))
         };
         let (time, cost) = (or_none(row.total_seconds, duration), or_none(row.total, money));
@@ -99,9 +100,17 @@ fn reached(reached: Reached) -> String {
 /// Where AP is lost, how far scores can be trusted, and how fast the models are; means over the seeds. `None` where
 /// nobody has looked at detections.
 pub(crate) fn details(summary: &Summary) -> Option<Cells> {
-    let kinds: Vec<String> =
-        summary.rows.iter().flat_map(|row| &row.analyses).next()?.errors.iter().map(|each| each.kind.clone()).collect();
-    let mut head: Vec<String> = ["approach", "AP S", "AP M", "AP L", "oLRP", "D-ECE"].map(String::from).to_vec();
+    let kinds: Vec<String> = summary
+        .rows
+        .iter()
+        .flat_map(|row| &row.analyses)
+        .next()?
+        .errors
+        .iter()
+        .map(|each| each.kind.clone())
+        .collect();
+    let mut head: Vec<String> =
+        ["approach", "AP S", "AP M", "AP L", "oLRP", "D-ECE"].map(String::from).to_vec();
     head.extend(kinds);
     head.extend(["images a second", "memory"].map(String::from));
     let row = |row: &Row| {
@@ -137,8 +146,11 @@ fn classes(summary: &Summary) -> Option<Cells> {
     let rows = first.classes.iter().map(|class| {
         let mut cells = vec![class.class.clone(), class.objects.to_string()];
         cells.extend(summary.rows.iter().map(|row| {
-            let same = || row.analyses.iter().flat_map(|each| &each.classes).filter(|each| each.class == class.class);
-            let (ap, ap50) = (mean(same().filter_map(|each| each.ap)), mean(same().filter_map(|each| each.ap50)));
+            let same = || {
+                row.analyses.iter().flat_map(|each| &each.classes).filter(|each| each.class == class.class)
+            };
+            let (ap, ap50) =
+                (mean(same().filter_map(|each| each.ap)), mean(same().filter_map(|each| each.ap50)));
             or_none(ap.zip(ap50), |(ap, ap50)| format!("{ap:.3} ({ap50:.3})"))
         }));
         cells
@@ -191,7 +203,10 @@ pub fn markdown(summary: &Summary) -> String {
         text += &format!("\n### Errors, calibration and speed\n\n{}\n{DETAILS}.\n", table(details));
     }
     if let Some(classes) = classes(summary) {
-        text += &format!("\n### Classes\n\n{}\nAP, and AP50 in brackets; means over the seeds.\n", table(classes));
+        text += &format!(
+            "\n### Classes\n\n{}\nAP, and AP50 in brackets; means over the seeds.\n",
+            table(classes)
+        );
     }
     text
 }
@@ -229,9 +244,11 @@ fn table(Cells { head, rows }: Cells) -> String {
 /// What the intervals of the rows are of.
 pub(crate) fn intervals(summary: &Summary) -> &'static str {
     let any = summary.rows.iter().any(|row| row.intervals[0].is_some());
-    let (least, most) = summary.rows.iter().filter_map(Row::ap).fold((usize::MAX, 0), |(least, most), stat| {
-        (least.min(stat.n), most.max(stat.n))
-    });
+    let (least, most) = summary
+        .rows
+        .iter()
+        .filter_map(Row::ap)
+        .fold((usize::MAX, 0), |(least, most), stat| (least.min(stat.n), most.max(stat.n)));
     match (any, least, most) {
         (_, _, 0) => "no scores yet",
         (false, _, 1) => "one seed, so run-to-run spread is unknown",
@@ -257,7 +274,9 @@ fn footing(summary: &Summary) -> String {
 
 /// What the table of costs says beyond its head.
 pub(crate) fn costs_footing(summary: &Summary) -> String {
-    let mut text = "Time and cost of one detector, all that it takes included: training, search, pretraining.".to_string();
+    let mut text =
+        "Time and cost of one detector, all that it takes included: training, search, pretraining."
+            .to_string();
     if let Some(reach) = summary.reach {
         text += &format!(
             " To val AP {reach:.3}: until the first epoch that was scored so on the validation images, search and \

@@ -1,11 +1,11 @@
 //! What the test images say of a study's claims.
 
+use crate::Error;
 use crate::analysis::{DRAWS, RESAMPLES, detections, matched, thresholds};
 use crate::files::{read_if_there, write_atomic};
 use crate::plan::{Kind, Plan, State};
 use crate::settings::run_folder;
 use crate::study::{Claim, Study, Than};
-use crate::Error;
 use scarf_metrics::{Comparison, Matched, compare_means, compare_to};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -70,7 +70,8 @@ impl Outcome {
 impl Compared {
     /// What it says of "is better".
     pub fn outcome(&self) -> Outcome {
-        let seeds = |better: bool| self.by_seed.iter().all(|(_, by)| if better { *by > 0.0 } else { *by < 0.0 });
+        let seeds =
+            |better: bool| self.by_seed.iter().all(|(_, by)| if better { *by > 0.0 } else { *by < 0.0 });
         match self.interval {
             (low, _) if low > 0.0 && seeds(true) => Outcome::Supported,
             (_, high) if high < 0.0 && seeds(false) => Outcome::Contradicted,
@@ -103,7 +104,9 @@ impl Comparisons {
     pub fn read(out: &Path) -> Result<Self, Error> {
         let path = out.join(FILE);
         let Some(text) = read_if_there(&path)? else { return Ok(Self::default()) };
-        serde_json::from_str(&text).map(Self).map_err(|error| Error::Parse { path, message: error.to_string() })
+        serde_json::from_str(&text)
+            .map(Self)
+            .map_err(|error| Error::Parse { path, message: error.to_string() })
     }
 
     /// Writes them into a study's folder.
@@ -181,7 +184,8 @@ fn number(claim: &Claim) -> String {
 fn reason(compared: &Compared, claim: &Claim, better: &str, than: &str) -> String {
     let Compared { difference, interval: (low, high), p_value, resamples, .. } = compared;
     let least = 2.0 / (*resamples as f64 + 1.0);
-    let p = if *p_value <= least { format!("p < {:.3}", least.max(0.001)) } else { format!("p = {p_value:.3}") };
+    let p =
+        if *p_value <= least { format!("p < {:.3}", least.max(0.001)) } else { format!("p = {p_value:.3}") };
     let metric = claim.metric.name().replace("ap", "AP").replace('_', " ");
     let seeds = match compared.by_seed.as_slice() {
         [] => "no seed in common, so run-to-run spread is not paired".into(),
@@ -191,7 +195,9 @@ fn reason(compared: &Compared, claim: &Claim, better: &str, than: &str) -> Strin
             format!("seed by seed {}", by.join(", "))
         }
     };
-    format!("{better} against {than}: {metric} {difference:+.3}, 95 % interval {low:+.3} to {high:+.3}, {p}; {seeds}")
+    format!(
+        "{better} against {than}: {metric} {difference:+.3}, 95 % interval {low:+.3} to {high:+.3}, {p}; {seeds}"
+    )
 }
 
 /// The pairs of approaches that a claim compares; the second is missing where it is a number.
@@ -225,7 +231,12 @@ fn questions(claim: &Claim, plan: &Plan) -> Vec<Option<Question>> {
             (Than::Number(number), _) => Err(*number),
             (_, than) => Ok(runs(than?)?),
         };
-        Some(Question { better: runs(better)?, than, metric: claim.metric.index(), name: claim.metric.name() })
+        Some(Question {
+            better: runs(better)?,
+            than,
+            metric: claim.metric.index(),
+            name: claim.metric.name(),
+        })
     };
     pairs(claim).into_iter().map(question).collect()
 }
@@ -282,7 +293,9 @@ impl Question {
     /// The detections of these runs, matched; `None` where a run left none.
     fn open(&self, runs: &[(String, u64)], out: &Path) -> Result<Option<Vec<Matched>>, Error> {
         runs.iter()
-            .map(|(id, _)| Ok(detections(&run_folder(out, id))?.map(|set| matched(&set.evaluator, self.metric))))
+            .map(|(id, _)| {
+                Ok(detections(&run_folder(out, id))?.map(|set| matched(&set.evaluator, self.metric)))
+            })
             .collect()
     }
 }

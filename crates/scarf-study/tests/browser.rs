@@ -17,7 +17,10 @@ fn chromium() -> Option<PathBuf> {
     }
     let names = ["chromium", "chromium-browser", "google-chrome"];
     let folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
-    names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).find(|path| path.is_file())
+    names
+        .iter()
+        .flat_map(|name| folders.iter().map(move |folder| folder.join(name)))
+        .find(|path| path.is_file())
 }
 
 /// What the script below tells of a page; `None` without a Chromium. `port` is where it tries to reach.
@@ -92,7 +95,10 @@ fn holds(html: &str) {
     assert!(numbers("falling").is_sorted_by(|a, b| a >= b) && numbers("rising").is_sorted(), "{told}");
     assert!(numbers("rising").len() > 1 && numbers("falling") != numbers("rising"), "{told}");
     let shown = numbers("shown");
-    assert!(shown[0] > shown[1] && shown[1] > shown[2] && shown[0] == told["all"].as_f64().unwrap(), "{told}");
+    assert!(
+        shown[0] > shown[1] && shown[1] > shown[2] && shown[0] == told["all"].as_f64().unwrap(),
+        "{told}"
+    );
     assert!(told["wide"].as_f64().unwrap() <= 0.0, "it must not scroll sideways on a laptop: {told}");
 }
 

@@ -32,7 +32,11 @@ fn claims_are_supported_contradicted_or_left_open() {
     assert_eq!(outcomes[2..], [Some(Outcome::Contradicted), None]);
     let plan = study.plan(&scarf_study::Records::read(&out.path().join("records.csv")).unwrap());
     let verdict = &Comparisons::read(out.path()).unwrap().verdicts(&study, &plan)[0];
-    assert!(verdict.reasons[0].starts_with("Fine-tuned against From scratch: AP +0."), "{:?}", verdict.reasons);
+    assert!(
+        verdict.reasons[0].starts_with("Fine-tuned against From scratch: AP +0."),
+        "{:?}",
+        verdict.reasons
+    );
     assert!(verdict.reasons[0].contains("; seed by seed +0."), "{:?}", verdict.reasons);
 }
 

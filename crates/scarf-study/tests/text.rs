@@ -3,7 +3,9 @@
 mod common;
 
 use common::{Log, STUDY, run, study};
-use scarf_study::{Given, How, Photographs, Records, Study, Summary, claims, judge, list, markdown, page, terminal};
+use scarf_study::{
+    Given, How, Photographs, Records, Study, Summary, claims, judge, list, markdown, page, terminal,
+};
 use std::path::Path;
 
 /// The study done, with times that do not hang on the machine.

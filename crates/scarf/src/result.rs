@@ -93,7 +93,10 @@ struct Mistakes {
 }
 
 /// The images with the most mistakes, by their places in the part, the worst first.
-fn failures(samples: Samples<'_>, detections: &[Vec<Detection>]) -> Result<Vec<(usize, Mistakes)>, EvalError> {
+fn failures(
+    samples: Samples<'_>,
+    detections: &[Vec<Detection>],
+) -> Result<Vec<(usize, Mistakes)>, EvalError> {
     let mistakes = (0..samples.indices.len()).map(|at| Ok((at, mistakes(samples, detections, at)?)));
     let mut all = mistakes.collect::<Result<Vec<_>, EvalError>>()?;
     all.retain(|(_, each)| each.missed + each.wrong > 0);

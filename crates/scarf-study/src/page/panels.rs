@@ -138,7 +138,8 @@ pub(super) fn panels(sources: &Sources<'_>, photographs: Photographs) -> Option<
         lead: String::new(),
         pictures: pictures(&first.file.images, &first.folder),
     }];
-    let best = sources.summary.best().and_then(|best| shown.iter().find(|each| each.approach == best.approach));
+    let best =
+        sources.summary.best().and_then(|best| shown.iter().find(|each| each.approach == best.approach));
     if let Some(best) = best.filter(|best| !best.file.failures.is_empty()) {
         groups.push(Group {
             id: "worst",

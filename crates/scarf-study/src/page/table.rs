@@ -191,7 +191,8 @@ fn table_row(sources: &Sources<'_>, row: &Row) -> TableRow {
     let number = |index: usize| match row.test.map(|test| test[index]).filter(|stat| stat.mean >= 0.0) {
         Some(stat) => Cell {
             text: format!("{:.3}", stat.mean),
-            spread: row.intervals[index].map_or_else(String::new, |(low, high)| format!("{low:.3}–{high:.3}")),
+            spread: row.intervals[index]
+                .map_or_else(String::new, |(low, high)| format!("{low:.3}–{high:.3}")),
             sort: stat.mean,
             best: false,
         },
