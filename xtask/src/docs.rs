@@ -1,9 +1,9 @@
-//! `cargo xtask docs`: tables of published records in the documents.
+//! `cargo xtask docs`: documents and pages of published records.
 
 use crate::workspace;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use scarf_study::{How, Records, Study, Summary, markdown, splice, write_atomic};
+use scarf_study::{How, Photographs, Records, Study, Summary, claims, markdown, page, splice, write_atomic};
 use std::path::Path;
 
 #[derive(Debug, Args)]
@@ -31,7 +31,7 @@ pub(crate) fn docs(arguments: &Arguments) -> Result<()> {
     names.iter().try_for_each(|name| update(name, arguments.check))
 }
 
-/// Puts the table of one study into its document, or checks that it is there.
+/// Puts the results of one study into its document and draws its page, or checks that they are there.
 pub(crate) fn update(name: &str, check: bool) -> Result<()> {
     let root = workspace::root();
     let folder = root.join("studies/records").join(name);
@@ -39,28 +39,41 @@ pub(crate) fn update(name: &str, check: bool) -> Result<()> {
     let records = Records::read(&folder.join("records.csv"))?;
     let study = published(&root.join("studies").join(format!("{name}.toml")), &how, &records)?;
     let plan = study.plan(&records);
-    let table = markdown(&Summary::new(&study, &plan, &records));
+    let path = root.join("docs").join(format!("study-{name}.md"));
+    let document = std::fs::read_to_string(&path).unwrap_or_else(|_| {
+        format!("# The study {name}\n\n<!-- results:begin -->\n<!-- results:end -->\n\nThe [page](study-{name}.html).\n")
+    });
+    let results = results(&study, &Summary::new(&study, &plan, &records, &folder)?, &how);
+    keep(&path, &splice(&path, &document, "results", &results)?, check)?;
+    let photographs = if study.private_images { Photographs::LeftOut } else { Photographs::Shown };
+    let html = page(&study, &plan, &records, &how, &folder, photographs)?;
+    keep(&path.with_extension("html"), &html, check)
+}
+
+/// The text between the markers of a study's document.
+fn results(study: &Study, summary: &Summary, how: &How) -> String {
     let price = &study.price;
-    let results = format!(
-        "```sh\n{}\n```\n\n{}\n\n{table}\nPrice: ${} an hour for {} ({}, {}). Commit {}.\n",
-        how.command,
+    format!(
+        "{}\n\n{}\n{}\n```sh\n{}\n```\n\nPrice: ${} an hour for {} ({}, {}). Commit {}.\n",
         study.claim,
+        claims(summary),
+        markdown(summary),
+        how.command,
         price.dollars_per_hour,
         price.machine,
         price.source,
         price.date,
         how.revision
-    );
-    let path = root.join("docs").join(format!("study-{name}.md"));
-    let document = std::fs::read_to_string(&path).unwrap_or_else(|_| {
-        format!("# The study {name}\n\n<!-- results:begin -->\n<!-- results:end -->\n\nThe [page](study-{name}.html).\n")
-    });
-    let fresh = splice(&path, &document, "results", &results)?;
-    match (check, std::fs::read_to_string(&path).is_ok_and(|text| text == fresh)) {
+    )
+}
+
+/// Writes a document that is not as it should be, or fails because of it.
+fn keep(path: &Path, fresh: &str, check: bool) -> Result<()> {
+    match (check, std::fs::read_to_string(path).is_ok_and(|text| text == fresh)) {
         (_, true) => println!("{}: fresh", path.display()),
         (true, false) => bail!("{}: stale; run `cargo xtask docs`", path.display()),
         (false, false) => {
-            write_atomic(&path, fresh.as_bytes())?;
+            write_atomic(path, fresh.as_bytes())?;
             println!("{}: written", path.display());
         }
     }

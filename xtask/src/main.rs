@@ -24,7 +24,7 @@ enum Chore {
     Study(study::Arguments),
     /// Draws the page and prints the table of a study again, from its records.
     Report(report::Arguments),
-    /// Puts the tables of the published records (studies/records) into docs/study-NAME.md.
+    /// Makes docs/study-NAME.md and .html of the published records (studies/records).
     Docs(docs::Arguments),
     /// The tests of all crates.
     Test,

@@ -1,9 +1,11 @@
 //! `cargo xtask report`.
 
 use crate::workspace;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
-use scarf_study::{Given, How, Photographs, Records, Study, Summary, page, terminal, write_atomic};
+use scarf_study::{
+    Comparisons, Given, How, Kind, Photographs, Records, Study, Summary, judge, page, terminal, write_atomic,
+};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
@@ -14,8 +16,7 @@ pub(crate) struct Arguments {
     /// Where its runs and records are [default: runs/NAME].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Keeps the records and the page for good: in studies/records/NAME and docs/study-NAME.html, and the table in
-    /// docs/study-NAME.md.
+    /// Keeps the records for good in studies/records/NAME, and makes docs/study-NAME.md and .html of them.
     #[arg(long)]
     publish: bool,
 }
@@ -40,14 +41,17 @@ pub(crate) fn report(arguments: &Arguments) -> Result<()> {
 /// Draws the page, and prints the table.
 pub(crate) fn tell(study: &Study, records: &Records, how: &How, out: &Path) -> Result<()> {
     let plan = study.plan(records);
+    judge(study, &plan, out)?;
     let html = page(study, &plan, records, how, out, Photographs::Shown)?;
     let file = out.join("report.html");
     write_atomic(&file, html.as_bytes())?;
-    println!("\n{}", terminal(&Summary::new(study, &plan, records)));
+    println!("\n{}", terminal(&Summary::new(study, &plan, records, out)?));
     println!("records: {}\npage:    {}", out.join("records.csv").display(), file.display());
     Ok(())
 }
 
+/// Keeps what documents are made of: records, how they came about, and what lies in the folders of runs, but for the
+/// weights and the detections.
 fn publish(study: &Study, records: &Records, how: &How, out: &Path) -> Result<()> {
     if how.shrink {
         bail!("a study that was shrunk to a check is not published: its numbers mean nothing");
@@ -57,11 +61,31 @@ fn publish(study: &Study, records: &Records, how: &How, out: &Path) -> Result<()
     planned.retain(|record| plan.get(&record.id).is_some());
     let folder = workspace::root().join("studies/records").join(&study.name);
     planned.write(&folder.join("records.csv"))?;
-    let how = how.published();
-    how.write(&folder)?;
-    let photographs = if study.private_images { Photographs::LeftOut } else { Photographs::Shown };
-    let file = workspace::root().join("docs").join(format!("study-{}.html", study.name));
-    write_atomic(&file, page(study, &plan, records, &how, out, photographs)?.as_bytes())?;
-    println!("kept:    {} and {}", folder.display(), file.display());
+    how.published().write(&folder)?;
+    Comparisons::read(out)?.write(&folder)?;
+    for record in planned.iter().filter(|record| record.kind != Kind::Trial) {
+        let (from, to) = (out.join("runs").join(&record.id), folder.join("runs").join(&record.id));
+        for name in ["metrics.jsonl", "result.json", "analysis.json", "predictions/test.json"] {
+            keep(&from.join(name), &to.join(name), study.private_images)?;
+        }
+    }
+    println!("kept:    {}", folder.display());
     crate::docs::update(&study.name, false)
+}
+
+/// Copies a file if it is there, without photographs where they may not be handed on.
+fn keep(from: &Path, to: &Path, private: bool) -> Result<()> {
+    let Ok(text) = std::fs::read_to_string(from) else { return Ok(()) };
+    let pictures = to.file_name().is_some_and(|name| name == "test.json");
+    if !(pictures && private) {
+        return Ok(write_atomic(to, text.as_bytes())?);
+    }
+    let mut file: serde_json::Value =
+        serde_json::from_str(&text).with_context(|| from.display().to_string())?;
+    for list in ["images", "failures"] {
+        for image in file.get_mut(list).and_then(|list| list.as_array_mut()).into_iter().flatten() {
+            image["jpeg"] = "".into();
+        }
+    }
+    Ok(write_atomic(to, format!("{file}\n").as_bytes())?)
 }

@@ -11,7 +11,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("scarf-data", &["scarf-core"]),
     ("scarf-metrics", &["scarf-core"]),
     ("scarf-hpo", &[]),
-    ("scarf-study", &["scarf-hpo"]),
+    ("scarf-study", &["scarf-hpo", "scarf-metrics"]),
     ("scarf-weights", &[]),
     ("scarf-kernels", &[]),
     ("scarf-backbones", &["scarf-kernels", "scarf-weights"]),

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::ops::Range;
 
 use crate::Matched;
 use crate::matched::Scratch;
@@ -40,12 +41,15 @@ impl Matched {
     /// AP with its 95 % interval by the percentile bootstrap: images drawn with replacement, as many as
     /// there are. The same seed draws the same images. `None` where there is nothing to score.
     pub fn bootstrap(&self, resamples: usize, seed: u64) -> Option<Interval> {
+        self.bootstrap_at(0..self.iou_thresholds.len(), resamples, seed)
+    }
+
+    /// The same of AP over the IoU thresholds of this range of indices.
+    pub fn bootstrap_at(&self, thresholds: Range<usize>, resamples: usize, seed: u64) -> Option<Interval> {
+        let models = std::slice::from_ref(self);
         let scratch = &mut Scratch::default();
-        let all = 0..self.iou_thresholds.len();
-        let value = self.ap_at(all.clone(), &[], scratch)?;
-        let mut draw = Draw::new(self.images, seed);
-        let aps = (0..resamples).filter_map(|_| self.ap_at(all.clone(), draw.next(), scratch)).collect();
-        Some(interval(value, aps))
+        let mut value = |weights: &[u32]| mean_ap(models, &thresholds, weights, scratch);
+        Some(interval(value(&[])?, resampled(self.images, resamples, seed, value)))
     }
 
     /// AP of `other` less our own, with an interval from resamples in which both see the same images.
@@ -58,24 +62,98 @@ impl Matched {
         resamples: usize,
         seed: u64,
     ) -> Result<Option<Comparison>, NotPaired> {
-        if self.images != other.images {
-            return Err(NotPaired { first: self.images, second: other.images });
-        }
-        let scratch = &mut Scratch::default();
-        let mut difference = |weights: &[u32]| {
-            let ours = self.ap_at(0..self.iou_thresholds.len(), weights, scratch)?;
-            Some(other.ap_at(0..other.iou_thresholds.len(), weights, scratch)? - ours)
-        };
-        let Some(value) = difference(&[]) else {
-            return Ok(None);
-        };
-        let mut draw = Draw::new(self.images, seed);
-        let differences: Vec<f64> = (0..resamples).filter_map(|_| difference(draw.next())).collect();
-        let beyond = |side: fn(f64) -> bool| differences.iter().filter(|&&d| side(d)).count() + 1;
-        let least = beyond(|d| d <= 0.0).min(beyond(|d| d >= 0.0));
-        let p_value = (2.0 * least as f64 / (differences.len() + 1) as f64).min(1.0);
-        Ok(Some(Comparison { difference: interval(value, differences), p_value }))
+        let all = 0..self.iou_thresholds.len();
+        let (ours, theirs) = (std::slice::from_ref(self), std::slice::from_ref(other));
+        compare_means(ours, theirs, all, resamples, seed)
     }
+}
+
+/// The mean AP of the `second` models less that of the `first`, over the IoU thresholds of this range of indices:
+/// two ways of training, each tried with some seeds.
+///
+/// Paired bootstrap of a number that is no mean over images (Koehn, "Statistical significance tests for machine
+/// translation evaluation", 2004): images are drawn with replacement, the same ones for every model; AP is computed
+/// anew for each model and averaged over the models of a side. The interval is the percentiles' (Efron & Tibshirani,
+/// 1993). It is of these trained models on other images: how far other seeds would differ is not in it.
+///
+/// # Errors
+/// Different numbers of images. `Ok(None)` where either side has nothing to score.
+pub fn compare_means(
+    first: &[Matched],
+    second: &[Matched],
+    thresholds: Range<usize>,
+    resamples: usize,
+    seed: u64,
+) -> Result<Option<Comparison>, NotPaired> {
+    let mut all = first.iter().chain(second);
+    let Some(images) = all.next().map(|model| model.images) else { return Ok(None) };
+    if let Some(odd) = all.find(|model| model.images != images) {
+        return Err(NotPaired { first: images, second: odd.images });
+    }
+    let scratch = &mut Scratch::default();
+    Ok(comparison(images, resamples, seed, |weights| {
+        let ours = mean_ap(first, &thresholds, weights, scratch)?;
+        Some(mean_ap(second, &thresholds, weights, scratch)? - ours)
+    }))
+}
+
+/// The mean AP of these models less a number that is taken as exact, such as somebody's published AP on the same
+/// images; otherwise as [`compare_means`].
+///
+/// # Errors
+/// As [`compare_means`].
+pub fn compare_to(
+    number: f64,
+    models: &[Matched],
+    thresholds: Range<usize>,
+    resamples: usize,
+    seed: u64,
+) -> Result<Option<Comparison>, NotPaired> {
+    let Some(images) = models.first().map(|model| model.images) else { return Ok(None) };
+    if let Some(odd) = models.iter().find(|model| model.images != images) {
+        return Err(NotPaired { first: images, second: odd.images });
+    }
+    let scratch = &mut Scratch::default();
+    Ok(comparison(images, resamples, seed, |weights| {
+        Some(mean_ap(models, &thresholds, weights, scratch)? - number)
+    }))
+}
+
+/// The mean over models of their AP on images that come as often as `weights` say.
+fn mean_ap(
+    models: &[Matched],
+    thresholds: &Range<usize>,
+    weights: &[u32],
+    scratch: &mut Scratch,
+) -> Option<f64> {
+    let sum = models
+        .iter()
+        .try_fold(0.0, |sum, model| Some(sum + model.ap_at(thresholds.clone(), weights, scratch)?))?;
+    (!models.is_empty()).then(|| sum / models.len() as f64)
+}
+
+fn resampled(
+    images: usize,
+    resamples: usize,
+    seed: u64,
+    mut value: impl FnMut(&[u32]) -> Option<f64>,
+) -> Vec<f64> {
+    let mut draw = Draw::new(images, seed);
+    (0..resamples).filter_map(|_| value(draw.next())).collect()
+}
+
+fn comparison(
+    images: usize,
+    resamples: usize,
+    seed: u64,
+    mut difference: impl FnMut(&[u32]) -> Option<f64>,
+) -> Option<Comparison> {
+    let value = difference(&[])?;
+    let differences = resampled(images, resamples, seed, difference);
+    let beyond = |side: fn(f64) -> bool| differences.iter().filter(|&&d| side(d)).count() + 1;
+    let least = beyond(|d| d <= 0.0).min(beyond(|d| d >= 0.0));
+    let p_value = (2.0 * least as f64 / (differences.len() + 1) as f64).min(1.0);
+    Some(Comparison { difference: interval(value, differences), p_value })
 }
 
 impl Comparison {

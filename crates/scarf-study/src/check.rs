@@ -1,8 +1,10 @@
 //! From a study as written to one that can be planned.
 
-use crate::study::{Approach, Init, Objective, Study, Tune};
+use crate::study::{Approach, Claim, Init, Metric, Objective, Study, Than, Tune};
 use crate::tree::{get, merge, remove, to_json};
-use crate::{ApproachFile, Error, Given, InitFile, Problem, Role, StudyFile, Tree, TuneFile};
+use crate::{
+    ApproachFile, ClaimFile, Error, Given, InitFile, Names, Problem, Role, StudyFile, Tree, TuneFile,
+};
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
@@ -18,12 +20,16 @@ impl StudyFile {
         let approaches: Vec<Approach> =
             self.approach.0.iter().filter_map(|(name, written)| check.approach(name, written)).collect();
         check.beginnings(&approaches);
+        let claims =
+            self.claims.iter().enumerate().filter_map(|(at, claim)| check.claim(at, claim)).collect();
         if !check.problems.is_empty() {
             return Err(Error::Invalid(check.problems));
         }
         Ok(Study {
             name: path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
             claim: self.claim.clone(),
+            claims,
+            reach: self.reach,
             expected: self.expected.clone(),
             minutes: self.minutes,
             price: self.price.clone(),
@@ -54,9 +60,16 @@ impl<'a> Check<'a> {
             self.refuse("claim", "a study claims something; say what it is to show");
         }
         self.seeds("seeds", &file.seeds);
-        let price = file.price.dollars_per_hour;
-        if !price.is_finite() || price < 0.0 {
-            self.refuse("price.dollars_per_hour", format!("{price} is no price; write dollars, 0 or more"));
+        let original = file.price.original.as_ref().map(|machine| machine.dollars_per_hour);
+        let prices = [("price", Some(file.price.dollars_per_hour)), ("price.original", original)];
+        for (key, price) in prices.into_iter().filter_map(|(key, price)| Some((key, price?))) {
+            if !price.is_finite() || price < 0.0 {
+                let reason = format!("{price} is no price; write dollars, 0 or more");
+                self.refuse(&format!("{key}.dollars_per_hour"), reason);
+            }
+        }
+        if let Some(reach) = file.reach.filter(|reach| !(0.0..=1.0).contains(reach) || *reach == 0.0) {
+            self.refuse("reach", format!("{reach} is no AP to be reached; write a number over 0, up to 1"));
         }
         if file.minutes.is_some_and(|minutes| !minutes.is_finite() || minutes <= 0.0) {
             self.refuse("minutes", "must be more than 0");
@@ -217,6 +230,55 @@ impl<'a> Check<'a> {
         })
     }
 
+    /// A claim whose approaches are all there; `None` (and why, among the problems) where one is not.
+    fn claim(&mut self, at: usize, written: &ClaimFile) -> Option<Claim> {
+        let key = |name: &str| format!("claims[{at}].{name}");
+        if written.text.trim().is_empty() {
+            self.refuse(&key("text"), "say in words what is claimed");
+        }
+        let better = self.compared(&key("better"), &written.better);
+        let than = match (&written.than, written.published) {
+            (Some(names), None) => self.compared(&key("than"), names).map(Than::Approaches),
+            (None, Some(number)) if (0.0..=1.0).contains(&number) => Some(Than::Number(number)),
+            (None, Some(number)) => {
+                self.refuse(&key("published"), format!("{number} is no AP; write one from 0 to 1"));
+                None
+            }
+            _ => {
+                let forms = "write than = \"approach\", or published = a number, and not both";
+                self.refuse(&key("than"), forms);
+                None
+            }
+        };
+        let metric = Metric::parse(&written.metric);
+        let metric = metric.map_err(|reason| self.refuse(&key("metric"), reason)).ok();
+        let (better, than) = (better?, than?);
+        if let Than::Approaches(others) = &than
+            && let Some(same) = better.iter().find(|each| others.contains(each))
+        {
+            self.refuse(&key("than"), format!("{same} cannot be better than itself"));
+        }
+        Some(Claim { text: written.text.clone(), better, than, metric: metric? })
+    }
+
+    /// The names of approaches that have rows.
+    fn compared(&mut self, key: &str, names: &Names) -> Option<Vec<String>> {
+        let rows = self.file.approach.0.iter().filter(|(_, each)| each.role == Role::Row);
+        let rows: Vec<&str> = rows.map(|(name, _)| name.as_str()).collect();
+        let missing = names.names().iter().find(|name| !rows.contains(&name.as_str()));
+        if let Some(name) = missing {
+            let reason =
+                format!("there is no approach {name} that is compared; there are {}", rows.join(", "));
+            self.refuse(key, reason);
+            return None;
+        }
+        if names.names().is_empty() {
+            self.refuse(key, "name one approach at least");
+            return None;
+        }
+        Some(names.names().to_vec())
+    }
+
     /// Every approach that another begins from is there, and none begins from itself.
     fn beginnings(&mut self, approaches: &[Approach]) {
         for approach in approaches {
@@ -245,23 +307,31 @@ impl<'a> Check<'a> {
     }
 }
 
-/// The line of a dotted key in a TOML text, or of the nearest table around it; from 1.
+/// The line of a dotted key, as `claims[0].than`, in a TOML text, or of the nearest table around it; from 1.
 fn line_of(text: &str, key: &str) -> Option<usize> {
     let document = DeTable::parse(text).ok()?;
-    let mut table = document.get_ref();
-    let mut found = None;
-    let mut rest = key;
-    while !rest.is_empty() {
-        let (part, next) = rest.split_once('.').unwrap_or((rest, ""));
-        let Some((name, value)) = table.iter().find(|(name, _)| name.get_ref().as_ref() == part) else {
-            break;
+    let key = key.replace('[', ".").replace(']', "");
+    let mut parts = key.split('.');
+    let (name, value) = entry(document.get_ref(), parts.next()?)?;
+    let (mut found, mut at) = (name, value);
+    for part in parts {
+        let next = match at {
+            DeValue::Table(table) => entry(table, part),
+            DeValue::Array(items) => part
+                .parse()
+                .ok()
+                .and_then(|index: usize| items.get(index))
+                .map(|item| (item.span().start, item.get_ref())),
+            _ => None,
         };
-        found = Some(name.span().start);
-        match value.get_ref() {
-            DeValue::Table(below) => table = below,
-            _ => break,
-        }
-        rest = next;
+        let Some(next) = next else { break };
+        (found, at) = next;
     }
-    found.map(|offset| text[..offset].matches('\n').count() + 1)
+    Some(text[..found].matches('\n').count() + 1)
+}
+
+/// Where the key of an entry begins, and its value.
+fn entry<'a, 'i>(table: &'a DeTable<'i>, key: &str) -> Option<(usize, &'a DeValue<'i>)> {
+    let found = table.iter().find(|(name, _)| name.get_ref().as_ref() == key);
+    found.map(|(name, value)| (name.span().start, value.get_ref()))
 }

@@ -70,6 +70,9 @@ pub enum Error {
     /// The run was interrupted from outside; nothing is recorded, the next call goes on with it.
     #[error("interrupted; the same command goes on from here")]
     Interrupted,
+    /// What runs detected cannot be scored.
+    #[error("{0}")]
+    Detections(String),
     /// The journal of a search cannot be used.
     #[error(transparent)]
     Journal(#[from] scarf_hpo::JournalError),

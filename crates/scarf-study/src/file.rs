@@ -15,6 +15,12 @@ use std::path::{Path, PathBuf};
 pub struct StudyFile {
     /// What the study is to show, in a sentence.
     pub claim: String,
+    /// The same as claims that the test images can judge, one by one.
+    #[serde(default)]
+    pub claims: Vec<ClaimFile>,
+    /// AP on the validation images: the table tells how long each approach takes to reach it. Half of the best that
+    /// any of them reaches, where left out.
+    pub reach: Option<f64>,
     /// What to expect of it: scores, and how long it takes on which machine.
     #[serde(default)]
     pub expected: String,
@@ -55,6 +61,43 @@ pub struct Price {
     pub source: String,
     /// When it was looked up.
     pub date: String,
+    /// The machine of the study that this one repeats: the same hours are priced there, too.
+    pub original: Option<Machine>,
+}
+
+/// Another machine and its price.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Machine {
+    /// US dollars for an hour of it.
+    pub dollars_per_hour: f64,
+    /// The machine.
+    pub machine: String,
+    /// Where the price is from.
+    pub source: String,
+    /// When it was looked up.
+    pub date: String,
+}
+
+/// A claim, as written: that some approaches do better on the test images than others, or than a published number.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimFile {
+    /// The claim in words.
+    pub text: String,
+    /// The approach that is to be better, or several: the claim holds if each of them is.
+    pub better: Names,
+    /// The approach that they are to be better than, or several.
+    pub than: Option<Names>,
+    /// In place of `than`: a number that somebody has published for the same images, taken as exact.
+    pub published: Option<f64>,
+    /// What is compared: `ap`, `ap50`, `ap75`, `ap_small`, `ap_medium` or `ap_large`.
+    #[serde(default = "ap")]
+    pub metric: String,
+}
+
+fn ap() -> String {
+    "ap".into()
 }
 
 /// Laid over the file where something is given from outside.

@@ -11,6 +11,7 @@
 //! Architecture invariant: this crate knows nothing of detectors. A recipe is an opaque tree that it merges,
 //! edits, hashes and hands to the program; the program says what is wrong in it.
 
+mod analysis;
 mod check;
 mod engine;
 mod error;
@@ -18,6 +19,7 @@ mod estimate;
 mod file;
 mod files;
 mod how;
+mod judge;
 mod list;
 mod page;
 
@@ -33,27 +35,32 @@ mod summary;
 mod text;
 mod tree;
 mod tune;
+mod verdict;
 mod when;
 
+pub use analysis::{Analysis, ClassAnalysis, ErrorShare};
 pub use engine::{Engine, Watch};
 pub use error::{Error, Problem};
 pub use estimate::Estimate;
 pub use file::{
-    ApproachFile, Given, InitFile, Named, Names, Price, Role, StudyFile, TuneFile, Weights, WithFile,
+    ApproachFile, ClaimFile, Given, InitFile, Machine, Named, Names, Price, Role, StudyFile, TuneFile,
+    Weights, WithFile,
 };
 pub use files::write_atomic;
 pub use how::How;
+pub use judge::judge;
 pub use list::list;
 pub use page::{Photographs, page, tune_page};
 pub use plan::{Kind, Plan, Run, State};
 pub use program::Program;
 pub use record::{Record, Records};
-pub use result::{ClassScore, Epoch, NUMBERS, Numbers, RunResult, Score, Seconds};
+pub use result::{ClassScore, Epoch, Inference, NUMBERS, Numbers, RunResult, Score, Seconds};
 pub use settings::{InitSetting, Places, Settings};
 pub use splice::splice;
 pub use stat::Stat;
-pub use study::{Approach, Init, Objective, Study, Tune};
-pub use summary::{Row, Summary};
-pub use text::{duration, markdown, money, terminal};
+pub use study::{Approach, Claim, Init, Metric, Objective, Study, Than, Tune};
+pub use summary::{Reached, Row, Summary};
+pub use text::{claims, duration, markdown, money, terminal};
 pub use tree::{Tree, merge};
 pub use tune::{Command, Keep, Over, Search, SearchFile, Take, TuneWatch, Tuner};
+pub use verdict::{Compared, Comparisons, Outcome, Verdict};

@@ -17,12 +17,15 @@ use std::time::{Duration, Instant};
 /// the engine's, to be left alone; what it prints on stderr is shown line by line, and goes with stdout into
 /// `DIR/log.txt`; stderr closes when the engine is killed. Called again with the same DIR it goes on where it was. It
 /// writes into DIR
-/// - `metrics.jsonl`, a JSON object a line and epoch: `epoch` (from 1), `epochs`, `seconds` (of this epoch) and any
+/// - `metrics.jsonl`, a JSON object a line and epoch: `epoch` (from 1), `epochs`, `seconds` (of training so far) and any
 ///   numbers more; those named `train/...`, `val/...` and `lr` are drawn as curves;
 /// - `checkpoint/`, or whatever it begins other runs from: they are given DIR;
 /// - `predictions/test.json`, if the page is to show pictures: `{"classes": [..], "images": [{"name", "width",
 ///   "height", "jpeg": base64 or a file beside it, "ground_truth": [{"class", "box": [x1, y1, x2, y2]}],
-///   "detections": [{"class", "score", "box"}]}]}`;
+///   "detections": [{"class", "score", "box"}]}], "failures": [..]}`, the latter with the images that have the most
+///   mistakes, and how many: `missed` objects and `wrong` detections;
+/// - `predictions/test.coco.json` and `predictions/test.truth.json`, what was found on the test images and what is
+///   there, as COCO's results and instances: claims are judged by them, and errors told apart;
 /// - `result.json` last, and whole or not at all: see [`RunResult`](crate::RunResult).
 ///
 /// An exit status other than 0 is a failure, told by the last lines of stderr; ending by SIGINT or SIGTERM is an

@@ -70,6 +70,22 @@ pub struct RunResult {
     /// The scores on the test images.
     #[serde(default)]
     pub test: Option<Score>,
+    /// How fast the trained model goes through the test images.
+    #[serde(default)]
+    pub inference: Option<Inference>,
+}
+
+/// How fast a trained model is, and what it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+pub struct Inference {
+    /// Images a second, read and resized ones in, boxes out.
+    pub images_per_second: f64,
+    /// Images at a time.
+    #[serde(default)]
+    pub batch: Option<u64>,
+    /// The most memory that the process has had, training included.
+    #[serde(default)]
+    pub peak_memory_bytes: Option<f64>,
 }
 
 /// Wall-clock seconds.

@@ -12,6 +12,10 @@ pub struct Study {
     pub name: String,
     /// What it is to show.
     pub claim: String,
+    /// The same as claims that can be judged one by one.
+    pub claims: Vec<Claim>,
+    /// AP on the validation images that approaches are timed to; half of the best that is reached, where `None`.
+    pub reach: Option<f64>,
     /// What to expect of it.
     pub expected: String,
     /// About how many minutes it takes in all.
@@ -24,6 +28,54 @@ pub struct Study {
     pub approaches: Vec<Approach>,
     /// The text of its file.
     pub text: String,
+}
+
+/// A checked claim: each of some approaches is better than each of others.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    /// In words.
+    pub text: String,
+    /// The approaches that are to be better; one at least, each with a row.
+    pub better: Vec<String>,
+    /// What they are to be better than.
+    pub than: Than,
+    /// What is compared, on the test images.
+    pub metric: Metric,
+}
+
+/// What a claim compares with.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Than {
+    /// These approaches; one at least, each with a row.
+    Approaches(Vec<String>),
+    /// A published number, taken as exact.
+    Number(f64),
+}
+
+/// One of COCO's average precisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric(usize);
+
+impl Metric {
+    /// From its name, as `ap50`.
+    ///
+    /// # Errors
+    /// The names there are.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        let all = &NUMBERS[..6];
+        let place = all.iter().position(|each| *each == name).map(Metric);
+        place.ok_or_else(|| format!("claims are of {}, not {name}", all.join(", ")))
+    }
+
+    /// Its place among [`NUMBERS`]: 0 to 5.
+    pub fn index(self) -> usize {
+        self.0
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        NUMBERS[self.0]
+    }
 }
 
 /// One approach, with all that it takes over from others.

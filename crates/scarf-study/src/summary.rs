@@ -1,10 +1,15 @@
 //! What came of a study: one row an approach.
 
+use crate::analysis::{Analysis, mean};
 use crate::plan::{Kind, Plan, State};
 use crate::record::{Record, Records};
-use crate::result::Numbers;
+use crate::result::{Epoch, Inference, Numbers, RunResult};
+use crate::settings::run_folder;
 use crate::stat::Stat;
 use crate::study::{Approach, Study};
+use crate::verdict::{Comparisons, Verdict};
+use crate::{Error, Machine};
+use std::path::Path;
 
 /// What came of a study.
 #[derive(Debug, Clone)]
@@ -17,6 +22,12 @@ pub struct Summary {
     pub dollars: f64,
     /// How many seeds an approach is trained with, at most.
     pub seeds: usize,
+    /// What became of each claim.
+    pub verdicts: Vec<Verdict>,
+    /// AP on the validation images that approaches are timed to; `None` where there are no curves.
+    pub reach: Option<f64>,
+    /// The machine of the study that this one repeats.
+    pub original: Option<Machine>,
 }
 
 /// What came of one approach.
@@ -32,6 +43,17 @@ pub struct Row {
     pub val: Option<[Stat; 12]>,
     /// The same on the test images.
     pub test: Option<[Stat; 12]>,
+    /// 95 % intervals of the test numbers, low and high: of several seeds by Student's t over the seeds; of one seed by
+    /// the bootstrap over test images, of AP, AP50 and AP75, where its detections were looked at.
+    pub intervals: [Option<(f64, f64)>; 12],
+    /// A closer look at each of its final runs, as far as there is one.
+    pub analyses: Vec<Analysis>,
+    /// How fast its models are, likewise.
+    pub inference: Vec<Inference>,
+    /// How long it took to reach [`Summary::reach`].
+    pub reached: Option<Reached>,
+    /// Whether none other reaches as much for its cost or less.
+    pub front: bool,
     /// Mean seconds of one training, scoring included.
     pub seconds: Option<f64>,
     /// What one training costs: US dollars.
@@ -44,22 +66,59 @@ pub struct Row {
     pub total_seconds: Option<f64>,
     /// The same in US dollars.
     pub total: Option<f64>,
+    /// The same hours at the price of [`Summary::original`].
+    pub total_original: Option<f64>,
     /// Why there is nothing, or not all.
     pub err: Option<String>,
 }
 
+/// When the runs of an approach reached a given AP on the validation images.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reached {
+    /// Mean seconds until the first epoch that was scored so, search and pretraining before it included; of those that
+    /// reached it.
+    pub seconds: f64,
+    /// The same in US dollars.
+    pub dollars: f64,
+    /// How many runs reached it.
+    pub runs: usize,
+    /// Of how many.
+    pub of: usize,
+}
+
 impl Summary {
-    /// What these records say of `study`. Records of runs that are not in `plan` (of earlier settings) do not count.
-    pub fn new(study: &Study, plan: &Plan, records: &Records) -> Self {
+    /// What these records say of `study`, and what lies beside them in its folder `out`. Records of runs that are not
+    /// in `plan` (of earlier settings) do not count.
+    ///
+    /// # Errors
+    /// Where the comparisons in the folder cannot be read.
+    pub fn new(study: &Study, plan: &Plan, records: &Records, out: &Path) -> Result<Self, Error> {
         let mut planned = records.clone();
         planned.retain(|record| plan.get(&record.id).is_some());
-        let rows: Vec<Row> = study.rows().map(|approach| row(study, approach, plan, &planned)).collect();
-        Self {
+        let finals = |approach: &Approach| -> Vec<Vec<(f64, f64)>> {
+            let runs =
+                planned.iter().filter(|each| each.approach == approach.name && each.kind == Kind::Final);
+            runs.map(|record| curve(&run_folder(out, &record.id))).filter(|curve| !curve.is_empty()).collect()
+        };
+        let curves: Vec<Vec<Vec<(f64, f64)>>> = study.rows().map(finals).collect();
+        let best = curves.iter().flatten().flatten().map(|point| point.1).fold(0.0, f64::max);
+        let reach = study.reach.or_else(|| (best > 0.0).then(|| (best * 50.0).round() / 100.0));
+        let rows = study.rows().zip(&curves);
+        let mut rows: Vec<Row> = rows
+            .map(|(approach, curves)| {
+                row(study, approach, plan, &planned, out, reach.map(|reach| (reach, curves)))
+            })
+            .collect();
+        front(&mut rows);
+        Ok(Self {
             rows,
             seconds: planned.iter().map(|record| record.seconds).sum(),
             dollars: planned.iter().map(|record| record.dollars).sum(),
             seeds: study.rows().map(|approach| approach.seeds.len()).max().unwrap_or(0),
-        }
+            verdicts: Comparisons::read(out)?.verdicts(study, plan),
+            reach: reach.filter(|_| best > 0.0),
+            original: study.price.original.clone(),
+        })
     }
 
     /// The row with the best mean AP on the test images.
@@ -81,32 +140,85 @@ impl Row {
     }
 }
 
-fn row(study: &Study, approach: &Approach, plan: &Plan, records: &Records) -> Row {
+/// Seconds of training and AP on the validation images, where that was measured, in order.
+fn curve(folder: &Path) -> Vec<(f64, f64)> {
+    let point = |epoch: Epoch| Some((*epoch.values.get("seconds")?, *epoch.values.get("val/ap")?));
+    Epoch::read_all(folder).into_iter().filter_map(point).filter(|point| point.1 >= 0.0).collect()
+}
+
+/// Marks the rows that none other beats at their cost or less.
+fn front(rows: &mut [Row]) {
+    let points: Vec<Option<(f64, f64)>> =
+        rows.iter().map(|row| Some((row.total?, row.ap().filter(|ap| ap.mean >= 0.0)?.mean))).collect();
+    let beats = |a: (f64, f64), b: (f64, f64)| a.0 <= b.0 && a.1 >= b.1 && a != b;
+    for (row, point) in rows.iter_mut().zip(&points) {
+        row.front = point.is_some_and(|point| !points.iter().flatten().any(|other| beats(*other, point)));
+    }
+}
+
+fn row(
+    study: &Study,
+    approach: &Approach,
+    plan: &Plan,
+    records: &Records,
+    out: &Path,
+    reach: Option<(f64, &Vec<Vec<(f64, f64)>>)>,
+) -> Row {
     let of = |kind: Kind| {
         records.iter().filter(move |record| record.approach == approach.name && record.kind == kind)
     };
     let finals: Vec<&Record> = of(Kind::Final).filter(|record| record.is_ok()).collect();
-    let n = finals.len() as f64;
-    let seconds = (n > 0.0).then(|| finals.iter().map(|record| record.seconds).sum::<f64>() / n);
-    let cost = (n > 0.0).then(|| finals.iter().map(|record| record.dollars).sum::<f64>() / n);
+    let folders = || finals.iter().map(|record| run_folder(out, &record.id));
+    let seconds = mean(finals.iter().map(|record| record.seconds));
+    let cost = mean(finals.iter().map(|record| record.dollars));
     let search = approach.tune.as_ref().map(|_| spent(of(Kind::Trial)));
     let lineage = study.lineage(approach);
     let begun = |record: &&Record| lineage.iter().any(|each| each.name == record.approach);
     let before = (!lineage.is_empty()).then(|| spent(records.iter().filter(begun)));
     let extra = [search, before].into_iter().flatten().fold((0.0, 0.0), |a, b| (a.0 + b.0, a.1 + b.1));
+    let total_seconds = seconds.map(|seconds| seconds + extra.0);
+    let test = stats(finals.iter().filter_map(|record| record.test));
+    let analyses: Vec<Analysis> = folders().filter_map(|folder| Analysis::read(&folder)).collect();
+    let at = |seconds: f64, price: f64| seconds / 3600.0 * price;
     Row {
         approach: approach.name.clone(),
         title: approach.title.clone(),
         planned: plan.of(&approach.name).filter(|run| run.kind == Kind::Final).count(),
         val: stats(finals.iter().filter_map(|record| record.val)),
-        test: stats(finals.iter().filter_map(|record| record.test)),
+        intervals: std::array::from_fn(|index| interval(&test?[index], &analyses, index)),
+        test,
+        inference: folders().filter_map(|folder| RunResult::read(&folder).ok()?.inference).collect(),
+        reached: reach.and_then(|(reach, curves)| {
+            let seconds =
+                |curve: &Vec<(f64, f64)>| curve.iter().find(|point| point.1 >= reach).map(|point| point.0);
+            let times: Vec<f64> = curves.iter().filter_map(seconds).collect();
+            let training = mean(times.iter().copied())?;
+            let dollars = at(training, study.price.dollars_per_hour) + extra.1;
+            Some(Reached { seconds: training + extra.0, dollars, runs: times.len(), of: curves.len() })
+        }),
+        front: false,
+        analyses,
         seconds,
         cost,
         search: search.map(|spent| spent.1),
         pretraining: before.map(|spent| spent.1),
-        total_seconds: seconds.map(|seconds| seconds + extra.0),
+        total_seconds,
         total: cost.map(|cost| cost + extra.1),
+        total_original: study
+            .price
+            .original
+            .as_ref()
+            .and_then(|machine| Some(at(total_seconds?, machine.dollars_per_hour))),
         err: trouble(approach, plan, records),
+    }
+}
+
+/// The interval of a number: over several seeds, or of the one seed's analysis.
+fn interval(stat: &Stat, analyses: &[Analysis], index: usize) -> Option<(f64, f64)> {
+    match (stat.half, analyses) {
+        (Some(half), _) => Some(((stat.mean - half).max(0.0), (stat.mean + half).min(1.0))),
+        (None, [one]) if stat.n == 1 => one.intervals.get(index).copied().flatten(),
+        _ => None,
     }
 }
 

@@ -1,7 +1,10 @@
 //! Tables for the terminal and for documents.
 
+use crate::Analysis;
+use crate::analysis::mean;
 use crate::stat::Stat;
-use crate::summary::{Row, Summary};
+use crate::summary::{Reached, Row, Summary};
+use crate::verdict::{Outcome, Verdict};
 
 /// Seconds for people: `42 s`, `4 min 10 s`, `1 h 05 min`.
 pub fn duration(seconds: f64) -> String {
@@ -26,90 +29,267 @@ pub fn money(dollars: f64) -> String {
     }
 }
 
-/// A table, and which of its columns hold numbers.
-struct Cells {
-    head: Vec<&'static str>,
-    rows: Vec<Vec<String>>,
+/// Bytes for people.
+pub(crate) fn memory(bytes: f64) -> String {
+    if bytes >= 1e9 { format!("{:.1} GB", bytes / 1e9) } else { format!("{:.0} MB", bytes / 1e6) }
 }
 
-fn cells(summary: &Summary) -> Cells {
-    let any = |cell: fn(&Row) -> Option<f64>| summary.rows.iter().any(|row| cell(row).is_some());
-    let (searched, pretrained) = (any(|row| row.search), any(|row| row.pretraining));
-    let mut head = vec!["approach", "AP", "AP50", "AP75", "time", "cost"];
-    head.extend(searched.then_some("search"));
-    head.extend(pretrained.then_some("pretraining"));
-    head.extend((searched || pretrained).then_some("total"));
+/// A table, all of its columns but the first of numbers.
+pub(crate) struct Cells {
+    pub(crate) head: Vec<String>,
+    pub(crate) rows: Vec<Vec<String>>,
+}
+
+const NONE: &str = "–";
+
+fn or_none<T>(value: Option<T>, text: impl Fn(T) -> String) -> String {
+    value.map_or_else(|| NONE.into(), text)
+}
+
+/// What each approach reached, with 95 % intervals, and what one detector of it takes.
+fn scores(summary: &Summary) -> Cells {
+    let head = ["approach", "AP", "AP50", "AP75", "time", "cost"].map(String::from).to_vec();
     let row = |row: &Row| {
-        let number =
-            |index: usize| row.test.map_or_else(|| "–".into(), |test: [Stat; 12]| test[index].text());
-        let dollars = |value: Option<f64>| value.map_or_else(|| "–".into(), money);
-        let mut cells = vec![row.title.clone(), number(0), number(1), number(2)];
-        cells.push(row.seconds.map_or_else(|| "–".into(), duration));
-        cells.push(dollars(row.cost));
-        cells.extend(searched.then(|| dollars(row.search)));
-        cells.extend(pretrained.then(|| dollars(row.pretraining)));
-        cells.extend((searched || pretrained).then(|| dollars(row.total)));
-        cells
+        let number = |index: usize| {
+            let stat = row.test.map(|test: [Stat; 12]| test[index]).filter(|stat| stat.mean >= 0.0);
+            let interval = row.intervals[index];
+            let interval =
+                interval.map_or_else(String::new, |(low, high)| format!(" ({low:.3} to {high:.3})"));
+            or_none(stat, |stat| format!("{:.3}{interval}", stat.mean))
+        };
+        let (time, cost) = (or_none(row.total_seconds, duration), or_none(row.total, money));
+        vec![row.title.clone(), number(0), number(1), number(2), time, cost]
     };
     Cells { head, rows: summary.rows.iter().map(row).collect() }
 }
 
-/// The table for a terminal: what each approach reached on the test images (mean ± standard deviation over the
-/// seeds), and what one detector of it takes.
+/// What one detector of each approach takes, part by part; `None` where that says no more than [`scores`] does.
+pub(crate) fn costs(summary: &Summary) -> Option<Cells> {
+    let any = |cell: fn(&Row) -> bool| summary.rows.iter().any(cell);
+    let (searched, pretrained) = (any(|row| row.search.is_some()), any(|row| row.pretraining.is_some()));
+    let (original, reach) = (summary.original.is_some(), summary.reach);
+    if !searched && !pretrained && !original && reach.is_none() {
+        return None;
+    }
+    let mut head = vec!["approach".to_string(), "training".into()];
+    head.extend(searched.then(|| "search".into()));
+    head.extend(pretrained.then(|| "pretraining".into()));
+    head.push("in all".into());
+    head.extend(original.then(|| "at the original's price".into()));
+    head.extend(reach.map(|reach| format!("to val AP {reach:.3}")));
+    head.push("best for the money".into());
+    let row = |row: &Row| {
+        let mut cells = vec![row.title.clone(), or_none(row.cost, money)];
+        cells.extend(searched.then(|| or_none(row.search, money)));
+        cells.extend(pretrained.then(|| or_none(row.pretraining, money)));
+        cells.push(or_none(row.total, money));
+        cells.extend(original.then(|| or_none(row.total_original, money)));
+        cells.extend(reach.map(|_| or_none(row.reached, reached)));
+        cells.push(if row.front { "yes".into() } else { String::new() });
+        cells
+    };
+    Some(Cells { head, rows: summary.rows.iter().map(row).collect() })
+}
+
+fn reached(reached: Reached) -> String {
+    let Reached { seconds, dollars, runs, of } = reached;
+    let some = if runs < of { format!(" ({runs} of {of} seeds)") } else { String::new() };
+    format!("{}, {}{some}", duration(seconds), money(dollars))
+}
+
+/// Where AP is lost, how far scores can be trusted, and how fast the models are; means over the seeds. `None` where
+/// nobody has looked at detections.
+pub(crate) fn details(summary: &Summary) -> Option<Cells> {
+    let kinds: Vec<String> = summary
+        .rows
+        .iter()
+        .flat_map(|row| &row.analyses)
+        .next()?
+        .errors
+        .iter()
+        .map(|each| each.kind.clone())
+        .collect();
+    let mut head: Vec<String> =
+        ["approach", "AP S", "AP M", "AP L", "oLRP", "D-ECE"].map(String::from).to_vec();
+    head.extend(kinds);
+    head.extend(["images a second", "memory"].map(String::from));
+    let row = |row: &Row| {
+        let number = |value: Option<f64>| or_none(value, |value| format!("{value:.3}"));
+        let of = |pick: fn(&Analysis) -> Option<f64>| number(mean(row.analyses.iter().filter_map(pick)));
+        let size = |index: usize| number(row.test.map(|test| test[index].mean).filter(|value| *value >= 0.0));
+        let mut cells = vec![row.title.clone(), size(3), size(4), size(5)];
+        cells.extend([of(|analysis| analysis.olrp), of(|analysis| analysis.d_ece)]);
+        cells.extend((0..head.len() - 8).map(|kind| {
+            let gain = mean(row.analyses.iter().filter_map(|each| Some(each.errors.get(kind)?.ap50_gain)));
+            or_none(gain, |gain| format!("{gain:.3}"))
+        }));
+        let speed = mean(row.inference.iter().map(|each| each.images_per_second));
+        cells.push(or_none(speed, |speed| format!("{speed:.1}")));
+        cells.push(or_none(mean(row.inference.iter().filter_map(|each| each.peak_memory_bytes)), memory));
+        cells
+    };
+    let rows = summary.rows.iter().map(row).collect();
+    Some(Cells { head, rows })
+}
+
+/// What [`details`] says, column by column.
+pub(crate) const DETAILS: &str = "AP of small, medium and large objects; oLRP: optimal localisation-recall-precision \
+error, less is better; D-ECE: how far scores are from the share that is right, over all detections; then the kinds of \
+error (TIDE), each by how much AP50 would rise without it; speed on the test images on the study's machine; the most \
+memory that the run had, training included";
+
+/// AP (and AP50) of each class by approach; means over the seeds.
+fn classes(summary: &Summary) -> Option<Cells> {
+    let first = summary.rows.iter().flat_map(|row| &row.analyses).next()?;
+    let mut head = vec!["class".to_string(), "objects".into()];
+    head.extend(summary.rows.iter().map(|row| row.title.clone()));
+    let rows = first.classes.iter().map(|class| {
+        let mut cells = vec![class.class.clone(), class.objects.to_string()];
+        cells.extend(summary.rows.iter().map(|row| {
+            let same = || {
+                row.analyses.iter().flat_map(|each| &each.classes).filter(|each| each.class == class.class)
+            };
+            let (ap, ap50) =
+                (mean(same().filter_map(|each| each.ap)), mean(same().filter_map(|each| each.ap50)));
+            or_none(ap.zip(ap50), |(ap, ap50)| format!("{ap:.3} ({ap50:.3})"))
+        }));
+        cells
+    });
+    Some(Cells { head, rows: rows.collect() })
+}
+
+/// The table for a terminal: what each approach reached on the test images, and what one detector of it takes; then
+/// the claims.
 pub fn terminal(summary: &Summary) -> String {
-    let Cells { head, rows } = cells(summary);
+    let Cells { head, rows } = scores(summary);
     let width = |text: &str| text.chars().count();
     let widths: Vec<usize> = (0..head.len())
         .map(|column| {
-            rows.iter().map(|row| width(&row[column])).chain([width(head[column])]).max().unwrap_or(0)
+            rows.iter().map(|row| width(&row[column])).chain([width(&head[column])]).max().unwrap_or(0)
         })
         .collect();
-    let line = |cells: Vec<&str>| {
+    let line = |cells: &[String]| {
         let padded = cells.iter().zip(&widths).enumerate().map(|(column, (cell, width))| match column {
             0 => format!("{cell:<width$}"),
             _ => format!("{cell:>width$}"),
         });
         format!("{}\n", padded.collect::<Vec<_>>().join("  ").trim_end())
     };
-    let mut text = line(head.clone());
+    let mut text = line(&head);
     text += &format!("{}\n", "─".repeat(widths.iter().sum::<usize>() + 2 * (widths.len() - 1)));
-    for row in &rows {
-        text += &line(row.iter().map(String::as_str).collect());
-    }
+    rows.iter().for_each(|row| text += &line(row));
     for row in summary.rows.iter().filter(|row| row.err.is_some()) {
         text += &format!("{}: {}\n", row.title, row.err.as_deref().unwrap_or_default());
     }
-    text + &format!("{}\n", footing(summary))
+    text += &format!("{}\n", footing(summary));
+    for verdict in &summary.verdicts {
+        text += &format!("\n{}: {}\n", outcome(verdict), verdict.text);
+        verdict.reasons.iter().for_each(|reason| text += &format!("  {reason}\n"));
+    }
+    text
 }
 
-/// The same as a Markdown table.
+/// The same in Markdown, with all tables.
 pub fn markdown(summary: &Summary) -> String {
-    let Cells { head, rows } = cells(summary);
-    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-    let mut text = line(head.iter().map(|cell| (*cell).to_string()).collect());
-    text += &line(
-        head.iter().enumerate().map(|(column, _)| if column == 0 { "---" } else { "---:" }.into()).collect(),
-    );
-    for row in &rows {
-        text += &line(row.iter().map(|cell| cell.replace('|', "\\|")).collect());
-    }
+    let mut text = table(scores(summary));
     for row in summary.rows.iter().filter(|row| row.err.is_some()) {
         text += &format!("\n{}: {}\n", row.title, row.err.as_deref().unwrap_or_default().replace('|', "\\|"));
     }
-    text + &format!("\n{}\n", footing(summary))
+    text += &format!("\n{}\n", footing(summary));
+    if let Some(costs) = costs(summary) {
+        text += &format!("\n### Cost\n\n{}\n{}\n", table(costs), costs_footing(summary));
+    }
+    if let Some(details) = details(summary) {
+        text += &format!("\n### Errors, calibration and speed\n\n{}\n{DETAILS}.\n", table(details));
+    }
+    if let Some(classes) = classes(summary) {
+        text += &format!(
+            "\n### Classes\n\n{}\nAP, and AP50 in brackets; means over the seeds.\n",
+            table(classes)
+        );
+    }
+    text
+}
+
+/// The claims in Markdown, each with its verdict; empty where there are none.
+pub fn claims(summary: &Summary) -> String {
+    let each = |verdict: &Verdict| {
+        let reasons: Vec<String> = verdict.reasons.iter().map(|reason| format!("  {reason}.\n")).collect();
+        format!("- **{}**: {}\n\n{}", outcome(verdict), verdict.text, reasons.join(""))
+    };
+    let all: Vec<String> = summary.verdicts.iter().map(each).collect();
+    if all.is_empty() { String::new() } else { format!("{}\n{METHOD}\n", all.join("\n")) }
+}
+
+pub(crate) fn outcome(verdict: &Verdict) -> &'static str {
+    verdict.outcome.map_or("not judged", Outcome::words)
+}
+
+/// How claims are judged.
+pub(crate) const METHOD: &str = "Claims are judged on the test images by a paired bootstrap (Koehn 2004): 1,000 times \
+the images are drawn anew with replacement, the same ones for both sides, and AP is computed anew and averaged over the \
+seeds. Supported: the 95 % interval of the difference lies above 0, and no seed says otherwise; contradicted: it lies \
+below, and no seed says otherwise. The interval is of these trained models on other images, each claim for itself.";
+
+fn table(Cells { head, rows }: Cells) -> String {
+    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let rule = (0..head.len()).map(|column| if column == 0 { "---" } else { "---:" }.into()).collect();
+    let mut text = line(head) + &line(rule);
+    for row in rows {
+        text += &line(row.iter().map(|cell| cell.replace('|', "\\|")).collect());
+    }
+    text
+}
+
+/// What the intervals of the rows are of.
+pub(crate) fn intervals(summary: &Summary) -> &'static str {
+    let any = summary.rows.iter().any(|row| row.intervals[0].is_some());
+    let (least, most) = summary
+        .rows
+        .iter()
+        .filter_map(Row::ap)
+        .fold((usize::MAX, 0), |(least, most), stat| (least.min(stat.n), most.max(stat.n)));
+    match (any, least, most) {
+        (_, _, 0) => "no scores yet",
+        (false, _, 1) => "one seed, so run-to-run spread is unknown",
+        (true, _, 1) => {
+            "one seed; 95 % intervals are over test images (bootstrap), and run-to-run spread is unknown"
+        }
+        (_, 0 | 1, _) => {
+            "means over the seeds; 95 % intervals are of the mean over seeds (Student's t), or over test images \
+             (bootstrap) where there is one seed"
+        }
+        _ => "means over the seeds; 95 % intervals are of the mean over seeds (Student's t)",
+    }
 }
 
 fn footing(summary: &Summary) -> String {
-    let spread = if summary.seeds > 1 {
-        format!("mean ± standard deviation of {} seeds", summary.seeds)
-    } else {
-        "one seed".into()
-    };
     format!(
-        "COCO AP on the test images, {spread}; all runs together took {} and {}",
+        "COCO AP on the test images, {}; all runs together took {} and {}",
+        intervals(summary),
         duration(summary.seconds),
         money(summary.dollars)
     )
+}
+
+/// What the table of costs says beyond its head.
+pub(crate) fn costs_footing(summary: &Summary) -> String {
+    let mut text =
+        "Time and cost of one detector, all that it takes included: training, search, pretraining."
+            .to_string();
+    if let Some(reach) = summary.reach {
+        text += &format!(
+            " To val AP {reach:.3}: until the first epoch that was scored so on the validation images, search and \
+             pretraining included."
+        );
+    }
+    if let Some(original) = &summary.original {
+        text += &format!(
+            " The original's price: the same hours at ${} ({}; {}, {}).",
+            original.dollars_per_hour, original.machine, original.source, original.date
+        );
+    }
+    text
 }
 
 #[cfg(test)]

@@ -60,6 +60,15 @@ fn every_error_names_file_key_and_line() {
         ("recipe.fake.fail_seed = 1", "recipe.fake.lr = inf"),
         ("recipe.fake.fail_seed = 1", "unset = [\"train.epochs\"]"),
         ("role = \"pretraining\"", "role = \"pretrained\""),
+        ("better = \"tuned\"", "better = \"tuend\""),
+        ("better = \"tuned\"", "better = \"pretrain\""),
+        ("better = \"tuned\"", "better = []"),
+        ("than = \"finetune\"", "than = \"tuned\""),
+        ("than = \"finetune\"", "published = 37.5"),
+        ("than = \"finetune\"", "published = 0.3\nthan = \"finetune\""),
+        ("metric = \"ap50\"", "metric = \"ar100\""),
+        ("dollars_per_hour = 36.0", "dollars_per_hour = -36.0"),
+        ("minutes = 1.5", "minutes = 1.5\nreach = 20"),
     ];
     let all: Vec<String> = cases.iter().map(|(from, to)| format!("{to}\n{}\n", said(from, to))).collect();
     insta::assert_snapshot!(all.join("\n"));

@@ -3,7 +3,9 @@
 mod common;
 
 use common::{Log, STUDY, run, study};
-use scarf_study::{Given, How, Photographs, Records, Study, Summary, list, markdown, page, terminal};
+use scarf_study::{
+    Given, How, Photographs, Records, Study, Summary, claims, judge, list, markdown, page, terminal,
+};
 use std::path::Path;
 
 /// The study done, with times that do not hang on the machine.
@@ -19,6 +21,7 @@ fn done(out: &Path) -> (Study, Records) {
         }
         records.put(record);
     }
+    judge(&study, &study.plan(&records), out).unwrap();
     (study, records)
 }
 
@@ -35,8 +38,8 @@ fn the_plan() {
 fn the_tables() {
     let out = tempfile::tempdir().unwrap();
     let (study, records) = done(out.path());
-    let summary = Summary::new(&study, &study.plan(&records), &records);
-    insta::assert_snapshot!(format!("{}\n{}", terminal(&summary), markdown(&summary)));
+    let summary = Summary::new(&study, &study.plan(&records), &records, out.path()).unwrap();
+    insta::assert_snapshot!(format!("{}\n{}\n{}", terminal(&summary), claims(&summary), markdown(&summary)));
 }
 
 #[test]
@@ -71,11 +74,13 @@ fn a_page_to_hand_on_has_the_boxes_without_photographs_and_no_place_of_this_mach
 fn the_page_tells_everything_in_one_file() {
     let out = tempfile::tempdir().unwrap();
     let html = html(out.path());
-    for part in ["table", "cost", "curves", "pictures", "classes", "failures", "how"] {
+    for part in ["table", "cost", "details", "curves", "pictures", "classes", "failures", "how"] {
         assert!(html.contains(&format!("<section id=\"{part}\"")), "no section {part}");
     }
     assert!(html.contains("Fine-tuned, searched is best: AP 0."), "the answer");
     assert!(html.contains("the loss is not a number"), "the failure");
+    assert!(html.contains("1 missed, 2 wrong"), "an image with mistakes");
+    assert!(html.contains("class=\"claim supported\""), "a claim and its verdict");
     assert!(html.contains("--data &#x27;&lt;here&gt;&#x27;"), "text is escaped");
     assert!(html.contains("data:image/jpeg;base64,/9j/"), "the picture");
 }

@@ -28,9 +28,31 @@ pub(crate) struct DataSettings {
     pub voc: Option<VocFolder>,
     /// How it is split.
     pub split: SplitSettings,
+    /// What is learnt from.
+    #[serde(default, skip_serializing_if = "LearnFrom::is_train")]
+    pub on: LearnFrom,
     /// Leave out what is wrong, and list it, instead of stopping.
     #[serde(default)]
     pub skip_bad: bool,
+}
+
+/// What of a split is learnt from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum LearnFrom {
+    /// The training images.
+    #[default]
+    #[serde(rename = "train")]
+    Train,
+    /// The validation images, too. There are none left to choose an epoch by, so the last one counts.
+    #[serde(rename = "train+val")]
+    TrainAndVal,
+}
+
+impl LearnFrom {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    fn is_train(&self) -> bool {
+        *self == Self::Train
+    }
 }
 
 /// Parameters of a synthetic set.
@@ -178,13 +200,17 @@ impl DataSettings {
             let images = ImageCache::load(&set.samples)?;
             (set, images)
         };
-        let split = match self.split {
+        let mut split = match self.split {
             SplitSettings::Study => split::study_split(&set),
             SplitSettings::Stratified { train, val, test, seed } => {
                 split::stratified(&set, [train, val, test], seed)?
             }
             SplitSettings::Fold { of, number, seed } => split::k_fold(&set, of, seed)?.swap_remove(number),
         };
+        if self.on == LearnFrom::TrainAndVal {
+            split.train.append(&mut split.val);
+            split.train.sort_unstable();
+        }
         Ok(Opened { set, images, split, skipped })
     }
 

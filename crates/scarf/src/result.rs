@@ -8,7 +8,10 @@ use anyhow::{Context, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use scarf_core::{Classes, Detection};
-use scarf_metrics::{CocoReport, STAT_NAMES};
+use scarf_metrics::{
+    CocoParams, CocoReport, ConfusionParams, EvalError, Evaluator, GroundTruth, PairingRule, Prediction,
+    STAT_NAMES,
+};
 use scarf_train::Samples;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -17,6 +20,10 @@ use serde_json::{Map, Value, json};
 const PICTURES: usize = 18;
 /// Detections that a picture shows at most.
 const SHOWN: usize = 30;
+/// Pictures of failures at most.
+const FAILURES: usize = 6;
+/// A failure is an object without, or a detection of nothing with, a score above this; pages begin by showing those.
+const SURE: f64 = 0.3;
 
 /// The twelve numbers of a report's or a class's `stats`, by name, as JSON.
 pub(crate) fn named(stats: [Option<f64>; 12]) -> Map<String, Value> {
@@ -33,40 +40,102 @@ pub(crate) fn scores(report: &CocoReport, classes: &Classes) -> Value {
     Value::Object(scores)
 }
 
-/// Some images of a part with what is on them and what was found, for people to look at.
+/// Some images of a part with what is on them and what was found, for people to look at; and those with the most
+/// mistakes.
 pub(crate) fn pictures(samples: Samples<'_>, detections: &[Vec<Detection>]) -> Result<Value> {
-    let classes = &samples.set.classes;
     let step = (samples.indices.len() / PICTURES).max(1);
-    let images: Result<Vec<Value>> = samples
-        .indices
-        .iter()
-        .zip(detections)
-        .step_by(step)
-        .take(PICTURES)
-        .map(|(&index, detections)| {
-            let sample = &samples.set.samples[index];
-            let bytes = fs::read(&sample.image).with_context(|| sample.image.display().to_string())?;
-            let truth: Vec<Value> = sample
-                .annotations
-                .iter()
-                .map(|a| json!({"class": classes.name(a.class), "box": a.bbox.to_array()}))
-                .collect();
-            let found: Vec<Value> = detections
-                .iter()
-                .take(SHOWN)
-                .map(|d| json!({"class": classes.name(d.class), "score": d.score, "box": d.bbox.to_array()}))
-                .collect();
-            Ok(json!({
-                "name": sample.name,
-                "width": sample.size.width,
-                "height": sample.size.height,
-                "jpeg": BASE64_STANDARD.encode(bytes),
-                "ground_truth": truth,
-                "detections": found,
-            }))
+    let spread = (0..samples.indices.len()).step_by(step).take(PICTURES);
+    let images: Result<Vec<Value>> = spread.map(|at| picture(samples, detections, at)).collect();
+    let failures: Result<Vec<Value>> = failures(samples, detections)?
+        .into_iter()
+        .map(|(at, mistakes)| {
+            let mut picture = picture(samples, detections, at)?;
+            picture["missed"] = json!(mistakes.missed);
+            picture["wrong"] = json!(mistakes.wrong);
+            Ok(picture)
         })
         .collect();
-    Ok(json!({"classes": classes.names(), "images": images?}))
+    Ok(json!({"classes": samples.set.classes.names(), "images": images?, "failures": failures?}))
+}
+
+/// One image by its place in the part.
+fn picture(samples: Samples<'_>, detections: &[Vec<Detection>], at: usize) -> Result<Value> {
+    let classes = &samples.set.classes;
+    let sample = &samples.set.samples[samples.indices[at]];
+    let bytes = fs::read(&sample.image).with_context(|| sample.image.display().to_string())?;
+    let truth: Vec<Value> = sample
+        .annotations
+        .iter()
+        .map(|a| json!({"class": classes.name(a.class), "box": a.bbox.to_array()}))
+        .collect();
+    let found: Vec<Value> = detections[at]
+        .iter()
+        .take(SHOWN)
+        .map(|d| json!({"class": classes.name(d.class), "score": d.score, "box": d.bbox.to_array()}))
+        .collect();
+    Ok(json!({
+        "name": sample.name,
+        "width": sample.size.width,
+        "height": sample.size.height,
+        "jpeg": BASE64_STANDARD.encode(bytes),
+        "ground_truth": truth,
+        "detections": found,
+    }))
+}
+
+/// What went wrong on an image.
+#[derive(Clone, Copy)]
+struct Mistakes {
+    /// Objects that nothing was found of.
+    missed: usize,
+    /// Detections of nothing, and of objects of another class.
+    wrong: usize,
+}
+
+/// The images with the most mistakes, by their places in the part, the worst first.
+fn failures(
+    samples: Samples<'_>,
+    detections: &[Vec<Detection>],
+) -> Result<Vec<(usize, Mistakes)>, EvalError> {
+    let mistakes = (0..samples.indices.len()).map(|at| Ok((at, mistakes(samples, detections, at)?)));
+    let mut all = mistakes.collect::<Result<Vec<_>, EvalError>>()?;
+    all.retain(|(_, each)| each.missed + each.wrong > 0);
+    all.sort_by_key(|(at, each)| (std::cmp::Reverse(each.missed + each.wrong), *at));
+    all.truncate(FAILURES);
+    Ok(all)
+}
+
+/// Pairs what was found on an image with what is there, at IoU .5.
+fn mistakes(samples: Samples<'_>, detections: &[Vec<Detection>], at: usize) -> Result<Mistakes, EvalError> {
+    let classes = samples.set.classes.len();
+    let annotations = &samples.set.samples[samples.indices[at]].annotations;
+    let truth: Vec<GroundTruth> = annotations.iter().map(GroundTruth::from).collect();
+    let found: Vec<Prediction> = detections[at].iter().map(Prediction::from).collect();
+    let mut evaluator = Evaluator::new(classes, CocoParams::default());
+    evaluator.add_image(&truth, &found)?;
+    let params = ConfusionParams { score: SURE, iou: 0.5, rule: PairingRule::BestScoreFirst };
+    let confusion = evaluator.confusion(params);
+    let truths = || (0..classes).map(Some).chain([None]);
+    let wrong = (0..classes).flat_map(|found| truths().map(move |truth| (Some(found), truth)));
+    Ok(Mistakes {
+        missed: (0..classes).map(|truth| confusion.count(None, Some(truth))).sum(),
+        wrong: wrong
+            .filter(|(found, truth)| found != truth)
+            .map(|(found, truth)| confusion.count(found, truth))
+            .sum(),
+    })
+}
+
+/// How fast a trained model goes through a part (reading and resizing of decoded images included), and the most
+/// memory that this process has had, training included; where the system tells it (Linux).
+pub(crate) fn speed(images: usize, batch: usize, seconds: f64) -> Value {
+    json!({"images_per_second": images as f64 / seconds, "batch": batch, "peak_memory_bytes": peak_memory()})
+}
+
+fn peak_memory() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 /// Writes JSON, whole or not at all.

@@ -68,7 +68,11 @@ pub(crate) fn run(settings: &Settings, out: &Path, device: &Device) -> Result<()
             Part::Val => ("val", val),
             Part::Test => ("test", test),
         };
-        record.insert(name.into(), score_part(name, samples, &best, settings, out, device)?);
+        let (scores, speed) = score_part(name, samples, &best, settings, out, device)?;
+        record.insert(name.into(), scores);
+        if matches!(part, Part::Test) {
+            record.insert("inference".into(), speed);
+        }
     }
     record.insert("status".into(), json!("ok"));
     record.insert("device".into(), json!(device::describe(device)));
@@ -85,6 +89,7 @@ pub(crate) fn run(settings: &Settings, out: &Path, device: &Device) -> Result<()
     result::write_json(&out.join("result.json"), &Value::Object(record))
 }
 
+/// What the model reaches on a part, and how fast it went through it.
 fn score_part(
     name: &str,
     samples: Samples<'_>,
@@ -92,9 +97,11 @@ fn score_part(
     settings: &Settings,
     out: &Path,
     device: &Device,
-) -> Result<Value> {
-    let size = settings.recipe.model.image();
-    let found = detect(model, samples, size, settings.recipe.train.batch, device);
+) -> Result<(Value, Value)> {
+    let (size, batch) = (settings.recipe.model.image(), settings.recipe.train.batch);
+    let begun = Instant::now();
+    let found = detect(model, samples, size, batch, device);
+    let speed = result::speed(samples.indices.len(), batch, begun.elapsed().as_secs_f64());
     let report = score(samples, &found)?;
     let pictures = result::pictures(samples, &found)?;
     result::write_json(&out.join("predictions").join(format!("{name}.json")), &pictures)?;
@@ -103,7 +110,7 @@ fn score_part(
         samples,
         &found,
     )?;
-    Ok(result::scores(&report, &samples.set.classes))
+    Ok((result::scores(&report, &samples.set.classes), speed))
 }
 
 impl Opened {

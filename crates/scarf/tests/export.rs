@@ -45,9 +45,14 @@ fn a_recipe_has_a_cost() {
     assert!(text.contains("backbone.features.0 "), "{text}");
     assert!(text.ends_with("4.48 M parameters, 0.750 G multiply-adds an image\n"), "{text}");
 
-    let run = scarf(folder.path(), &["cost", "ssdlite.toml"]).assert().failure();
+    let run = scarf(folder.path(), &["cost", "ssdlite320_mobilenet_v3_large"]).assert().success();
+    assert!(said(&run.get_output().stdout).contains("2.28 M parameters"));
+    let run = scarf(folder.path(), &["cost", "ssd301"]).assert().failure();
     let error = said(&run.get_output().stderr);
-    assert!(error.contains("add --classes NUMBER"), "{error}");
+    assert!(
+        error.contains("`ssd301` is no file, and none of the models ssd-300-vgg16-atrous-voc,"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -41,7 +41,9 @@ fn start(settings: &Path, out: &Path) -> Child {
 fn result(out: &Path) -> Value {
     let mut result: Value =
         serde_json::from_str(&fs::read_to_string(out.join("result.json")).unwrap()).unwrap();
-    result.as_object_mut().unwrap().remove("seconds");
+    let fields = result.as_object_mut().unwrap();
+    fields.remove("seconds");
+    fields.remove("inference");
     result
 }
 

@@ -2,8 +2,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
 use scarf_backbones::layers::{
-    Activation, BatchNorm, Conv2dConfig, ConvBlock, ConvBlockConfig, ConvTranspose2d, Initializer, MaxPool2d,
-    NormConfig,
+    Activation, BatchNorm, Conv2dConfig, ConvBlock, ConvTranspose2d, Initializer, MaxPool2d, NormConfig,
 };
 use scarf_backbones::{FeatureMap, Level, Pyramid};
 use serde::{Deserialize, Serialize};
@@ -47,10 +46,13 @@ impl InitNeck for MfnConfig {
         // Every branch brings as many channels as the second stage of the network doubled.
         let each = 2 * second.channels;
         let mut block = |input, output, kernel, stride| {
+            // With a bias, though a normalisation follows: the original's parameters, to the last.
             let conv = Conv2dConfig::new(input, output, kernel)
                 .with_stride(stride)
+                .with_bias(true)
                 .with_initializer(Initializer::XavierNormal);
-            ConvBlockConfig::new(conv, self.norm, Activation::Relu).init(device, rng)
+            let (conv, norm) = (conv.init(device, rng), self.norm.init(output, device));
+            ConvBlock { conv, norm, activation: Activation::Relu }
         };
         let b2 = vec![
             block(second.channels, second.channels, 3, 2),

@@ -12,8 +12,8 @@ pub(crate) struct Series {
     pub(crate) label: String,
     /// Points in order of x.
     pub(crate) points: Vec<(f64, f64)>,
-    /// Half the height of an error bar on each point.
-    pub(crate) bar: Option<f64>,
+    /// From where to where an error bar reaches on each point.
+    pub(crate) bar: Option<(f64, f64)>,
     /// How it is drawn.
     pub(crate) mark: Mark,
 }
@@ -33,6 +33,8 @@ pub(crate) enum Mark {
     Ringed,
     /// A dot with its label beside it.
     Named,
+    /// The same, with a ring around the dot.
+    NamedRinged,
 }
 
 /// An axis.
@@ -71,8 +73,10 @@ pub(crate) fn chart(title: &str, format: Format, x: &Axis, y: &Axis, series: &[S
     let Some(across) = Span::of(x, points().map(|(point, _)| point.0), (LEFT, width - RIGHT)) else {
         return String::new();
     };
-    let heights =
-        points().flat_map(|(point, bar)| [point.1 - bar.unwrap_or(0.0), point.1 + bar.unwrap_or(0.0)]);
+    let heights = points().flat_map(|(point, bar)| {
+        let (low, high) = bar.unwrap_or((point.1, point.1));
+        [point.1, low, high]
+    });
     let Some(up) = Span::of(y, heights, (height - BOTTOM, TOP)) else { return String::new() };
     let mut svg = format!(
         r#"<svg class="chart" viewBox="0 0 {width} {height}" role="img" aria-label="{}">"#,
@@ -144,25 +148,25 @@ fn draw(svg: &mut String, series: &Series, across: &Span, up: &Span) {
             }
             let _ = write!(svg, r#"<path class="front" d="{path}H{:.1}"/>"#, across.to);
         }
-        Mark::Dots | Mark::Ringed | Mark::Named => {
-            for ((x, y), point) in at.iter().zip(&series.points) {
-                dot(svg, series, (*x, *y), point.1, up);
+        Mark::Dots | Mark::Ringed | Mark::Named | Mark::NamedRinged => {
+            for (x, y) in &at {
+                dot(svg, series, (*x, *y), up);
             }
         }
     }
     svg.push_str("</g>");
 }
 
-fn dot(svg: &mut String, series: &Series, (x, y): (f64, f64), value: f64, up: &Span) {
-    if let Some(half) = series.bar {
-        let (low, high) = (up.at(value - half), up.at(value + half));
+fn dot(svg: &mut String, series: &Series, (x, y): (f64, f64), up: &Span) {
+    if let Some((low, high)) = series.bar {
+        let (low, high) = (up.at(low), up.at(high));
         let (left, right) = (x - 4.0, x + 4.0);
         let _ = write!(
             svg,
             r#"<path class="bar" d="M{x:.1} {low:.1}V{high:.1}M{left:.1} {low:.1}H{right:.1}M{left:.1} {high:.1}H{right:.1}"/>"#
         );
     }
-    if series.mark == Mark::Ringed {
+    if matches!(series.mark, Mark::Ringed | Mark::NamedRinged) {
         let _ = write!(svg, r#"<circle class="ring" cx="{x:.1}" cy="{y:.1}" r="8"/>"#);
     }
     let _ = write!(svg, r#"<circle class="dot" cx="{x:.1}" cy="{y:.1}" r="4.5"/>"#);
@@ -171,7 +175,7 @@ fn dot(svg: &mut String, series: &Series, (x, y): (f64, f64), value: f64, up: &S
 /// The labels of points that have one: to the side where there is room, under one another where they would meet.
 fn labels(svg: &mut String, series: &[Series], across: &Span, up: &Span) {
     let mut placed: Vec<(f64, f64)> = Vec::new();
-    for each in series.iter().filter(|each| each.mark == Mark::Named) {
+    for each in series.iter().filter(|each| matches!(each.mark, Mark::Named | Mark::NamedRinged)) {
         let Some(&(x, y)) = each.points.first().filter(|(x, y)| across.takes(*x) && up.takes(*y)) else {
             continue;
         };
@@ -291,7 +295,7 @@ mod tests {
     use super::*;
 
     fn series(points: Vec<(f64, f64)>) -> Series {
-        Series { colour: 0, label: "a <b>".into(), points, bar: Some(0.1), mark: Mark::Dots }
+        Series { colour: 0, label: "a <b>".into(), points, bar: Some((0.0, 0.1)), mark: Mark::Dots }
     }
 
     #[test]

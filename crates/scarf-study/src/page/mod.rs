@@ -17,7 +17,7 @@ use crate::record::Records;
 use crate::study::Study;
 use crate::summary::Summary;
 use crate::text::{duration, money};
-use crate::{Error, Role};
+use crate::{Error, Role, text};
 use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -36,7 +36,7 @@ pub enum Photographs {
 /// those are not there any more, the page goes without.
 ///
 /// # Errors
-/// [`Error::Page`] where the template and what it is given disagree.
+/// [`Error::Page`] where the template and what it is given disagree; where comparisons cannot be read.
 pub fn page(
     study: &Study,
     plan: &Plan,
@@ -47,7 +47,7 @@ pub fn page(
 ) -> Result<String, Error> {
     let mut planned = records.clone();
     planned.retain(|record| plan.get(&record.id).is_some());
-    let summary = Summary::new(study, plan, &planned);
+    let summary = Summary::new(study, plan, &planned, out)?;
     let sources = Sources { study, plan, records: &planned, summary: &summary, out };
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
@@ -60,10 +60,16 @@ pub fn page(
         claim: &study.claim,
         expected: &study.expected,
         answer: table::answer(&summary),
+        verdicts: table::verdicts(&summary),
+        method: text::METHOD,
+        intervals: text::intervals(&summary),
         cards: table::cards(&sources),
         table: table::table(&sources),
         cost: table::cost_chart(&sources),
-        costs: table::costs(&sources),
+        costs: table::plain(&sources, text::costs(&summary)),
+        costs_footing: text::costs_footing(&summary),
+        details: table::plain(&sources, text::details(&summary)),
+        details_footing: text::DETAILS,
         curves: curves::curves(&sources),
         searches: search::searches(&sources),
         panels: panels::panels(&sources, photographs),
@@ -85,10 +91,16 @@ struct Contents<'a> {
     claim: &'a str,
     expected: &'a str,
     answer: Vec<String>,
+    verdicts: Vec<table::Judged>,
+    method: &'static str,
+    intervals: &'static str,
     cards: Vec<table::Card>,
     table: table::Table,
     cost: String,
-    costs: Vec<(usize, String, Vec<String>)>,
+    costs: Option<table::Plain>,
+    costs_footing: String,
+    details: Option<table::Plain>,
+    details_footing: &'static str,
     curves: Option<curves::Curves>,
     searches: Vec<search::Search>,
     panels: Option<panels::Panels>,

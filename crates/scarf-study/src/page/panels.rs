@@ -3,14 +3,24 @@
 use super::{Photographs, Sources};
 use crate::plan::Kind;
 use crate::settings::run_folder;
+use crate::summary::Row;
 use serde::{Deserialize, Serialize};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 /// `predictions/test.json`: some test images with their true boxes and what the trained model detects.
 #[derive(Deserialize)]
 struct File {
     classes: Vec<String>,
     images: Vec<Image>,
+    /// Those with the most mistakes.
+    #[serde(default)]
+    failures: Vec<Image>,
+}
+
+impl File {
+    fn find(&self, name: &str) -> Option<&Image> {
+        self.images.iter().chain(&self.failures).find(|image| image.name == name)
+    }
 }
 
 #[derive(Deserialize)]
@@ -22,6 +32,12 @@ struct Image {
     jpeg: String,
     ground_truth: Vec<Object>,
     detections: Vec<Object>,
+    /// Objects that nothing was found of.
+    #[serde(default)]
+    missed: Option<u64>,
+    /// Detections of nothing, or of objects of another class.
+    #[serde(default)]
+    wrong: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -37,23 +53,41 @@ struct Object {
 #[derive(Serialize)]
 pub(super) struct Panels {
     classes: Vec<String>,
-    approaches: Vec<(usize, String)>,
-    pictures: Vec<Picture>,
+    groups: Vec<Group>,
     /// Whether boxes are drawn on gray.
     left_out: bool,
+}
+
+/// Pictures that belong together.
+#[derive(Serialize)]
+struct Group {
+    id: &'static str,
+    title: String,
+    lead: String,
+    pictures: Vec<Picture>,
 }
 
 #[derive(Serialize)]
 struct Picture {
     name: String,
+    /// What is worth saying of it.
+    note: String,
     width: f64,
     height: f64,
     /// The picture itself, as a data URL of harmless characters alone; nothing where it is left out.
     source: Option<String>,
     /// How many true boxes.
     truths: usize,
-    /// The true boxes, then each approach's detections.
-    panels: Vec<Vec<Drawn>>,
+    /// The true boxes, then the detections of each approach that has this picture.
+    panels: Vec<Panel>,
+}
+
+#[derive(Serialize)]
+struct Panel {
+    /// The approach; nothing for the true boxes.
+    title: Option<String>,
+    colour: usize,
+    boxes: Vec<Drawn>,
 }
 
 #[derive(Serialize)]
@@ -77,54 +111,84 @@ const FAINTEST: f64 = 0.05;
 /// So many of them at most for a picture.
 const MOST: usize = 50;
 
-pub(super) fn panels(sources: &Sources<'_>, photographs: Photographs) -> Option<Panels> {
-    let mut shown: Vec<(usize, String, File)> = Vec::new();
-    let mut first_folder = None;
-    for row in &sources.summary.rows {
-        let mut finals = sources
-            .records
-            .iter()
-            .filter(|record| record.approach == row.approach && record.kind == Kind::Final && record.is_ok());
-        let found = finals.find_map(|record| {
-            let folder = run_folder(sources.out, &record.id).join("predictions");
-            let text = std::fs::read_to_string(folder.join("test.json")).ok()?;
-            Some((folder, serde_json::from_str(&text).ok()?))
-        });
-        if let Some((folder, file)) = found {
-            first_folder.get_or_insert(folder);
-            shown.push((sources.colour(&row.approach), row.title.clone(), file));
-        }
-    }
-    let folder = first_folder?;
-    let classes = shown.first()?.2.classes.clone();
-    let left_out = photographs == Photographs::LeftOut;
-    let pictures = shown[0].2.images.iter().filter_map(|image| {
-        let source = if left_out { None } else { Some(source(&image.jpeg, &folder)?) };
-        Some(picture(image, source, &shown, &classes))
-    });
-    let pictures = pictures.collect();
-    let approaches = shown.iter().map(|(colour, title, _)| (*colour, title.clone())).collect();
-    Some(Panels { classes, approaches, pictures, left_out })
+/// What one approach left to be shown.
+struct Shown {
+    approach: String,
+    colour: usize,
+    title: String,
+    /// Where its pictures lie.
+    folder: PathBuf,
+    file: File,
 }
 
-fn picture(
-    image: &Image,
-    source: Option<String>,
-    shown: &[(usize, String, File)],
-    classes: &[String],
-) -> Picture {
-    let mut panels = vec![drawn(&image.ground_truth, classes)];
-    for (_, _, file) in shown {
-        let same = file.images.iter().find(|each| each.name == image.name);
-        panels.push(same.map_or_else(Vec::new, |same| drawn(&same.detections, classes)));
+pub(super) fn panels(sources: &Sources<'_>, photographs: Photographs) -> Option<Panels> {
+    let shown: Vec<Shown> = sources.summary.rows.iter().filter_map(|row| shown(sources, row)).collect();
+    let first = shown.first()?;
+    let left_out = photographs == Photographs::LeftOut;
+    let pictures = |images: &[Image], folder: &Path| -> Vec<Picture> {
+        let picture = |image: &Image| {
+            let source = if left_out { None } else { Some(source(&image.jpeg, folder)?) };
+            Some(picture(image, source, &shown, &first.file.classes))
+        };
+        images.iter().filter_map(picture).collect()
+    };
+    let mut groups = vec![Group {
+        id: "spread",
+        title: String::new(),
+        lead: String::new(),
+        pictures: pictures(&first.file.images, &first.folder),
+    }];
+    let best =
+        sources.summary.best().and_then(|best| shown.iter().find(|each| each.approach == best.approach));
+    if let Some(best) = best.filter(|best| !best.file.failures.is_empty()) {
+        groups.push(Group {
+            id: "worst",
+            title: "Failures worth seeing".into(),
+            lead: format!(
+                "The test images with the most mistakes of the best approach, {}: objects missed and detections \
+                 wrong, at a score over 30 % and IoU .5.",
+                best.title
+            ),
+            pictures: pictures(&best.file.failures, &best.folder),
+        });
     }
+    Some(Panels { classes: first.file.classes.clone(), groups, left_out })
+}
+
+/// What the first run of an approach that left anything left.
+fn shown(sources: &Sources<'_>, row: &Row) -> Option<Shown> {
+    let mut finals = sources
+        .records
+        .iter()
+        .filter(|record| record.approach == row.approach && record.kind == Kind::Final && record.is_ok());
+    let (folder, file) = finals.find_map(|record| {
+        let folder = run_folder(sources.out, &record.id).join("predictions");
+        let text = std::fs::read_to_string(folder.join("test.json")).ok()?;
+        Some((folder, serde_json::from_str(&text).ok()?))
+    })?;
+    let colour = sources.colour(&row.approach);
+    Some(Shown { approach: row.approach.clone(), colour, title: row.title.clone(), folder, file })
+}
+
+fn picture(image: &Image, source: Option<String>, shown: &[Shown], classes: &[String]) -> Picture {
+    let truth = Panel { title: None, colour: 0, boxes: drawn(&image.ground_truth, classes) };
+    let found = shown.iter().filter_map(|each| {
+        let same = each.file.find(&image.name)?;
+        let boxes = drawn(&same.detections, classes);
+        Some(Panel { title: Some(each.title.clone()), colour: each.colour, boxes })
+    });
+    let note = match (image.missed, image.wrong) {
+        (Some(missed), Some(wrong)) => format!("{missed} missed, {wrong} wrong"),
+        _ => String::new(),
+    };
     Picture {
         name: image.name.clone(),
+        note,
         width: image.width,
         height: image.height,
         source,
         truths: image.ground_truth.len(),
-        panels,
+        panels: std::iter::once(truth).chain(found).collect(),
     }
 }
 

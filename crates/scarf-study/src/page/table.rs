@@ -7,7 +7,8 @@ use crate::result::RunResult;
 use crate::settings::run_folder;
 use crate::stat::Stat;
 use crate::summary::{Row, Summary};
-use crate::text::{duration, money};
+use crate::text::{Cells, duration, intervals, money, outcome};
+use crate::verdict::{Outcome, Verdict};
 use crate::{ClassScore, NUMBERS};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -20,8 +21,8 @@ pub(super) fn answer(summary: &Summary) -> Vec<String> {
     let mut sentences = vec![format!(
         "{} is best: AP {} and AP50 {} on the test images{}.",
         best.title,
-        reached(&ap),
-        best.test.map_or_else(String::new, |test| reached(&test[1])),
+        reached(best, 0),
+        reached(best, 1),
         best.total.map_or_else(String::new, |total| format!(
             ", for {} a detector, all that it takes included",
             money(total)
@@ -40,41 +41,53 @@ pub(super) fn answer(summary: &Summary) -> Vec<String> {
         sentences.push(format!(
             "{} reaches {}, {:.3} less{times}.",
             row.title,
-            reached(&other),
+            reached(row, 0),
             ap.mean - other.mean
         ));
     }
-    sentences.push(doubt(summary));
+    let mut doubt = intervals(summary).to_string();
+    doubt[..1].make_ascii_uppercase();
+    sentences.push(doubt + ".");
     sentences
 }
 
-fn reached(stat: &Stat) -> String {
-    match stat.half {
-        Some(half) => format!(
-            "{:.3} (95 % interval {:.3} to {:.3})",
-            stat.mean,
-            (stat.mean - half).max(0.0),
-            (stat.mean + half).min(1.0)
-        ),
-        None => stat.text(),
+/// One of COCO's numbers on the test images, with its interval.
+fn reached(row: &Row, index: usize) -> String {
+    let text = row.test.map_or_else(|| "–".into(), |test| test[index].text());
+    match (row.test, row.intervals[index]) {
+        (Some(test), Some((low, high))) => {
+            format!("{:.3} (95 % interval {low:.3} to {high:.3})", test[index].mean)
+        }
+        _ => text,
     }
+}
+
+/// A claim and what became of it.
+#[derive(Serialize)]
+pub(super) struct Judged {
+    text: String,
+    outcome: &'static str,
+    /// For the style: supported, contradicted, or open.
+    class: &'static str,
+    reasons: Vec<String>,
+}
+
+pub(super) fn verdicts(summary: &Summary) -> Vec<Judged> {
+    let judged = |verdict: &Verdict| Judged {
+        text: verdict.text.clone(),
+        outcome: outcome(verdict),
+        class: match verdict.outcome {
+            Some(Outcome::Supported) => "supported",
+            Some(Outcome::Contradicted) => "contradicted",
+            _ => "open",
+        },
+        reasons: verdict.reasons.clone(),
+    };
+    summary.verdicts.iter().map(judged).collect()
 }
 
 fn ratio(ratio: f64) -> String {
     if ratio >= 10.0 { format!("{ratio:.0}") } else { format!("{ratio:.1}") }
-}
-
-fn doubt(summary: &Summary) -> String {
-    let seeds: Vec<usize> = summary.rows.iter().filter_map(Row::ap).map(|stat| stat.n).collect();
-    let (least, most) = (seeds.iter().min().copied().unwrap_or(0), seeds.iter().max().copied().unwrap_or(0));
-    match (least, most) {
-        (_, 0 | 1) => {
-            "One seed each: nothing is known of the spread, so small differences say little.".into()
-        }
-        (0 | 1, _) => format!("Means of up to {most} seeds; what has no interval was trained once."),
-        (n, _) if n == most => format!("Means of {n} seeds; the intervals are of the means, by Student's t."),
-        (n, _) => format!("Means of {n} to {most} seeds; the intervals are of the means, by Student's t."),
-    }
 }
 
 /// An approach at a glance.
@@ -102,7 +115,7 @@ pub(super) fn cards(sources: &Sources<'_>) -> Vec<Card> {
             .map_or_else(String::new, |approach| approach.note.clone()),
         best: best == Some(row.approach.as_str()),
         ap: row.ap().map_or_else(|| "–".into(), |stat| format!("{:.3}", stat.mean)),
-        spread: row.ap().and_then(|stat| stat.sd).map_or_else(String::new, |sd| format!("± {sd:.3}")),
+        spread: row.intervals[0].map_or_else(String::new, |(low, high)| format!("{low:.3} to {high:.3}")),
         ap50: row.test.map_or_else(|| "–".into(), |test| format!("{:.3}", test[1].mean)),
         time: row.total_seconds.map_or_else(|| "–".into(), duration),
         total: row.total.map_or_else(|| "–".into(), money),
@@ -178,7 +191,8 @@ fn table_row(sources: &Sources<'_>, row: &Row) -> TableRow {
     let number = |index: usize| match row.test.map(|test| test[index]).filter(|stat| stat.mean >= 0.0) {
         Some(stat) => Cell {
             text: format!("{:.3}", stat.mean),
-            spread: stat.sd.map_or_else(String::new, |sd| format!("±{sd:.3}")),
+            spread: row.intervals[index]
+                .map_or_else(String::new, |(low, high)| format!("{low:.3}–{high:.3}")),
             sort: stat.mean,
             best: false,
         },
@@ -195,15 +209,35 @@ fn table_row(sources: &Sources<'_>, row: &Row) -> TableRow {
     TableRow { colour: sources.colour(&row.approach), title: row.title.clone(), cells }
 }
 
-/// What one detector of each approach takes, as (colour, title, time and cost of one training, cost of search and pretraining, all).
-pub(super) fn costs(sources: &Sources<'_>) -> Vec<(usize, String, Vec<String>)> {
-    let text = |value: Option<f64>, text: fn(f64) -> String| value.map_or_else(|| "–".into(), text);
-    let row = |row: &Row| {
-        let mut cells = vec![text(row.seconds, duration)];
-        cells.extend([row.cost, row.search, row.pretraining, row.total].map(|value| text(value, money)));
-        (sources.colour(&row.approach), row.title.clone(), cells)
-    };
-    sources.summary.rows.iter().map(row).collect()
+/// A table of approaches, as the documents have it.
+#[derive(Serialize)]
+pub(super) struct Plain {
+    head: Vec<String>,
+    /// Colour, title, and the other cells.
+    rows: Vec<(usize, String, Vec<PlainCell>)>,
+}
+
+#[derive(Serialize)]
+struct PlainCell {
+    text: String,
+    /// What it sorts by.
+    sort: f64,
+}
+
+/// The number that a cell begins with: dollars are told apart from minutes by what is on the page alone.
+fn leading(text: &str) -> f64 {
+    let number: String =
+        text.trim_start_matches('$').chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+    number.parse().unwrap_or(-1.0)
+}
+
+pub(super) fn plain(sources: &Sources<'_>, cells: Option<Cells>) -> Option<Plain> {
+    let Cells { head, rows } = cells?;
+    let rows = sources.summary.rows.iter().zip(rows).map(|(row, cells)| {
+        let cells = cells.into_iter().skip(1).map(|text| PlainCell { sort: leading(&text), text });
+        (sources.colour(&row.approach), row.title.clone(), cells.collect())
+    });
+    Some(Plain { rows: rows.collect(), head })
 }
 
 /// AP on the test images against what one detector costs, with 95 % intervals and the front.
@@ -218,8 +252,8 @@ pub(super) fn cost_chart(sources: &Sources<'_>) -> String {
         colour: sources.colour(&row.approach),
         label: row.title.clone(),
         points: vec![(*total, ap.mean)],
-        bar: ap.half,
-        mark: Mark::Named,
+        bar: row.intervals[0],
+        mark: if row.front { Mark::NamedRinged } else { Mark::Named },
     }));
     let x = Axis {
         title: "cost of one detector: training, search, pretraining".into(),
@@ -233,14 +267,9 @@ pub(super) fn cost_chart(sources: &Sources<'_>) -> String {
 
 /// The approaches that none other beats at their cost or less.
 fn front(measured: &[(&Row, f64, Stat)]) -> Series {
-    let mut points: Vec<(f64, f64)> = measured.iter().map(|(_, cost, ap)| (*cost, ap.mean)).collect();
-    points.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
-    let mut best = f64::NEG_INFINITY;
-    points.retain(|point| {
-        let better = point.1 > best;
-        best = best.max(point.1);
-        better
-    });
+    let on_it = measured.iter().filter(|(row, _, _)| row.front);
+    let mut points: Vec<(f64, f64)> = on_it.map(|(_, cost, ap)| (*cost, ap.mean)).collect();
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
     Series { colour: 0, label: "the best for the money".into(), points, bar: None, mark: Mark::Front }
 }
 

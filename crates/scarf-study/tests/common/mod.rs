@@ -17,6 +17,28 @@ dollars_per_hour = 3.6
 machine = "a machine"
 source = "a list"
 date = "2026-11-22"
+original = { dollars_per_hour = 36.0, machine = "a large one", source = "a paper", date = "2022" }
+
+[[claims]]
+text = "Fine-tuning beats training from scratch."
+better = ["finetune", "tuned"]
+than = "scratch"
+
+[[claims]]
+text = "A search helps."
+better = "tuned"
+than = "finetune"
+
+[[claims]]
+text = "From scratch is as good as the state of the art."
+better = "scratch"
+published = 0.9
+metric = "ap50"
+
+[[claims]]
+text = "What is broken is best."
+better = "broken"
+than = "scratch"
 
 [data]
 set = "fake"

@@ -1,0 +1,305 @@
+//! What the test images say of a study's claims.
+
+use crate::Error;
+use crate::analysis::{DRAWS, RESAMPLES, detections, matched, thresholds};
+use crate::files::{read_if_there, write_atomic};
+use crate::plan::{Kind, Plan, State};
+use crate::settings::run_folder;
+use crate::study::{Claim, Study, Than};
+use scarf_metrics::{Comparison, Matched, compare_means, compare_to};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// One approach compared with another, or with a number: `comparisons.json` in a study's folder holds those there are.
+///
+/// Made by [`scarf_metrics::compare_means`]: images are drawn with replacement, AP is averaged over the seeds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Compared {
+    /// The final runs of the approach that is to be better, one a seed.
+    better: Vec<String>,
+    /// What it is compared with.
+    than: Other,
+    /// One of COCO's average precisions, as `ap50`.
+    metric: String,
+    /// By how much it is better, in 0 to 1, mean over the seeds.
+    pub difference: f64,
+    /// The 95 % interval of that over test images, low and high.
+    pub interval: (f64, f64),
+    /// Two-sided.
+    pub p_value: f64,
+    /// Seeds that both were trained with (all, where compared with a number), and the difference of each.
+    pub by_seed: Vec<(u64, f64)>,
+    /// Test images.
+    pub images: usize,
+    /// How often they were drawn anew.
+    pub resamples: usize,
+}
+
+/// What an approach is compared with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Other {
+    /// Another approach's final runs.
+    Runs(Vec<String>),
+    /// A published number.
+    Number(f64),
+}
+
+/// What became of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The interval lies above 0, and no seed says otherwise.
+    Supported,
+    /// It lies below, and no seed says otherwise.
+    Contradicted,
+    /// These images and seeds do not tell.
+    NotSettled,
+}
+
+impl Outcome {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Outcome::Supported => "supported",
+            Outcome::Contradicted => "contradicted",
+            Outcome::NotSettled => "not settled",
+        }
+    }
+}
+
+impl Compared {
+    /// What it says of "is better".
+    pub fn outcome(&self) -> Outcome {
+        let seeds =
+            |better: bool| self.by_seed.iter().all(|(_, by)| if better { *by > 0.0 } else { *by < 0.0 });
+        match self.interval {
+            (low, _) if low > 0.0 && seeds(true) => Outcome::Supported,
+            (_, high) if high < 0.0 && seeds(false) => Outcome::Contradicted,
+            _ => Outcome::NotSettled,
+        }
+    }
+}
+
+/// A claim and what the test images say of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// The claim in words.
+    pub text: String,
+    /// Supported if every comparison supports it, contradicted if any contradicts it; `None` where a comparison is
+    /// missing, because runs have not been done or left no detections.
+    pub outcome: Option<Outcome>,
+    /// What was compared, as "Fine-tuned against From scratch", and how it came out, in words.
+    pub reasons: Vec<String>,
+}
+
+/// The comparisons that a study's claims ask for, as far as they have been made.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Comparisons(Vec<Compared>);
+
+impl Comparisons {
+    /// Those that lie in a study's folder.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or is something else.
+    pub fn read(out: &Path) -> Result<Self, Error> {
+        let path = out.join(FILE);
+        let Some(text) = read_if_there(&path)? else { return Ok(Self::default()) };
+        serde_json::from_str(&text)
+            .map(Self)
+            .map_err(|error| Error::Parse { path, message: error.to_string() })
+    }
+
+    /// Writes them into a study's folder.
+    ///
+    /// # Errors
+    /// Where that is not possible.
+    pub fn write(&self, out: &Path) -> Result<(), Error> {
+        let text = serde_json::to_string_pretty(&self.0).expect("numbers and text") + "\n";
+        write_atomic(&out.join(FILE), text.as_bytes())
+    }
+
+    /// Makes the comparisons that are missing from the detections under `out`, drops those that no claim asks for any
+    /// more, and leaves the file there. What has no detections is passed over.
+    ///
+    /// # Errors
+    /// Where detections cannot be read or do not belong together, or the file cannot be written.
+    pub fn complete(&mut self, study: &Study, plan: &Plan, out: &Path) -> Result<(), Error> {
+        let mut all = Vec::new();
+        for question in study.claims.iter().flat_map(|claim| questions(claim, plan)).flatten() {
+            let answer = match self.get(&question) {
+                Some(known) => Some(known.clone()),
+                None => question.answer(out)?,
+            };
+            all.extend(answer.filter(|answer| !all.contains(answer)));
+        }
+        self.0 = all;
+        if self.0.is_empty() { Ok(()) } else { self.write(out) }
+    }
+
+    /// What they say of each claim of `study`, in its order.
+    pub fn verdicts(&self, study: &Study, plan: &Plan) -> Vec<Verdict> {
+        study.claims.iter().map(|claim| self.verdict(claim, study, plan)).collect()
+    }
+
+    fn get(&self, question: &Question) -> Option<&Compared> {
+        self.0.iter().find(|each| question.asks(each))
+    }
+
+    fn verdict(&self, claim: &Claim, study: &Study, plan: &Plan) -> Verdict {
+        let title = |name: &str| study.approach(name).map_or_else(|| name.into(), |each| each.title.clone());
+        let mut outcomes = Vec::new();
+        let mut reasons = Vec::new();
+        for (pair, question) in pairs(claim).into_iter().zip(questions(claim, plan)) {
+            let (better, than) = (title(pair.0), pair.1.map_or_else(|| number(claim), title));
+            let known = question.as_ref().and_then(|question| self.get(question));
+            outcomes.push(known.map(Compared::outcome));
+            reasons.push(match known {
+                Some(known) => reason(known, claim, &better, &than),
+                None => format!("{better} against {than}: not judged, for want of runs or their detections"),
+            });
+        }
+        let outcome = outcomes.iter().copied().collect::<Option<Vec<_>>>().map(|all| {
+            if all.contains(&Outcome::Contradicted) {
+                Outcome::Contradicted
+            } else if all.contains(&Outcome::NotSettled) {
+                Outcome::NotSettled
+            } else {
+                Outcome::Supported
+            }
+        });
+        Verdict { text: claim.text.clone(), outcome, reasons }
+    }
+}
+
+const FILE: &str = "comparisons.json";
+
+fn number(claim: &Claim) -> String {
+    match claim.than {
+        Than::Number(number) => format!("the published {number:.3}"),
+        Than::Approaches(_) => String::new(),
+    }
+}
+
+/// How a comparison came out, in words.
+fn reason(compared: &Compared, claim: &Claim, better: &str, than: &str) -> String {
+    let Compared { difference, interval: (low, high), p_value, resamples, .. } = compared;
+    let least = 2.0 / (*resamples as f64 + 1.0);
+    let p =
+        if *p_value <= least { format!("p < {:.3}", least.max(0.001)) } else { format!("p = {p_value:.3}") };
+    let metric = claim.metric.name().replace("ap", "AP").replace('_', " ");
+    let seeds = match compared.by_seed.as_slice() {
+        [] => "no seed in common, so run-to-run spread is not paired".into(),
+        [_] => "one seed: run-to-run spread is unknown".into(),
+        all => {
+            let by: Vec<String> = all.iter().map(|(_, by)| format!("{by:+.3}")).collect();
+            format!("seed by seed {}", by.join(", "))
+        }
+    };
+    format!(
+        "{better} against {than}: {metric} {difference:+.3}, 95 % interval {low:+.3} to {high:+.3}, {p}; {seeds}"
+    )
+}
+
+/// The pairs of approaches that a claim compares; the second is missing where it is a number.
+fn pairs(claim: &Claim) -> Vec<(&str, Option<&str>)> {
+    let each = |better| match &claim.than {
+        Than::Approaches(others) => others.iter().map(|other| (better, Some(other.as_str()))).collect(),
+        Than::Number(_) => vec![(better, None)],
+    };
+    claim.better.iter().flat_map(|better| each(better.as_str())).collect()
+}
+
+/// A comparison to be made: runs by id and seed.
+struct Question {
+    better: Vec<(String, u64)>,
+    than: Result<Vec<(String, u64)>, f64>,
+    metric: usize,
+    name: &'static str,
+}
+
+/// One question for each pair of a claim; `None` where a run of it has not ended well.
+fn questions(claim: &Claim, plan: &Plan) -> Vec<Option<Question>> {
+    let runs = |approach: &str| {
+        let finals = plan.of(approach).filter(|run| run.kind == Kind::Final);
+        let ids: Option<Vec<(String, u64)>> = finals
+            .map(|run| (run.state == State::Done).then(|| Some((run.id()?.to_string(), run.seed)))?)
+            .collect();
+        ids.filter(|ids| !ids.is_empty())
+    };
+    let question = |(better, than): (&str, Option<&str>)| {
+        let than = match (&claim.than, than) {
+            (Than::Number(number), _) => Err(*number),
+            (_, than) => Ok(runs(than?)?),
+        };
+        Some(Question {
+            better: runs(better)?,
+            than,
+            metric: claim.metric.index(),
+            name: claim.metric.name(),
+        })
+    };
+    pairs(claim).into_iter().map(question).collect()
+}
+
+impl Question {
+    fn than(&self) -> Other {
+        match &self.than {
+            Ok(runs) => Other::Runs(ids(runs)),
+            Err(number) => Other::Number(*number),
+        }
+    }
+
+    fn asks(&self, known: &Compared) -> bool {
+        known.better == ids(&self.better) && known.than == self.than() && known.metric == self.name
+    }
+
+    fn answer(&self, out: &Path) -> Result<Option<Compared>, Error> {
+        let Some(better) = self.open(&self.better, out)? else { return Ok(None) };
+        let than = match &self.than {
+            Ok(runs) => match self.open(runs, out)? {
+                Some(than) => Ok(than),
+                None => return Ok(None),
+            },
+            Err(number) => Err(*number),
+        };
+        let at = || thresholds(&better[0], self.metric).unwrap_or(0..0);
+        let compared = match &than {
+            Ok(than) => compare_means(than, &better, at(), RESAMPLES, DRAWS),
+            Err(number) => compare_to(*number, &better, at(), RESAMPLES, DRAWS),
+        };
+        let compared = compared.map_err(|error| Error::Detections(error.to_string()))?;
+        let Some(Comparison { difference, p_value }) = compared else { return Ok(None) };
+        let ap = |model: &Matched| model.ap_over(at());
+        let by_seed = self.better.iter().zip(&better).filter_map(|((_, seed), model)| {
+            let other = match (&than, &self.than) {
+                (Ok(models), Ok(runs)) => ap(&models[runs.iter().position(|(_, each)| each == seed)?])?,
+                (Err(number), _) | (_, Err(number)) => *number,
+            };
+            Some((*seed, ap(model)? - other))
+        });
+        Ok(Some(Compared {
+            better: ids(&self.better),
+            than: self.than(),
+            metric: self.name.into(),
+            difference: difference.value,
+            interval: (difference.low, difference.high),
+            p_value,
+            by_seed: by_seed.collect(),
+            images: better[0].images(),
+            resamples: difference.resamples,
+        }))
+    }
+
+    /// The detections of these runs, matched; `None` where a run left none.
+    fn open(&self, runs: &[(String, u64)], out: &Path) -> Result<Option<Vec<Matched>>, Error> {
+        runs.iter()
+            .map(|(id, _)| {
+                Ok(detections(&run_folder(out, id))?.map(|set| matched(&set.evaluator, self.metric)))
+            })
+            .collect()
+    }
+}
+
+fn ids(runs: &[(String, u64)]) -> Vec<String> {
+    runs.iter().map(|(id, _)| id.clone()).collect()
+}
