@@ -100,13 +100,13 @@ impl Summary {
                 planned.iter().filter(|each| each.approach == approach.name && each.kind == Kind::Final);
             runs.map(|record| curve(&run_folder(out, &record.id))).filter(|curve| !curve.is_empty()).collect()
         };
-        let curves: Vec<Vec<Vec<(f64, f64)>>> = study.rows().map(finals).collect();
+        let curves: Vec<Vec<Curve>> = study.rows().map(finals).collect();
         let best = curves.iter().flatten().flatten().map(|point| point.1).fold(0.0, f64::max);
         let reach = study.reach.or_else(|| (best > 0.0).then(|| (best * 50.0).round() / 100.0));
         let rows = study.rows().zip(&curves);
         let mut rows: Vec<Row> = rows
             .map(|(approach, curves)| {
-                row(study, approach, plan, &planned, out, reach.map(|reach| (reach, curves)))
+                row(study, approach, plan, &planned, out, reach.map(|reach| (reach, curves.as_slice())))
             })
             .collect();
         front(&mut rows);
@@ -156,13 +156,16 @@ fn front(rows: &mut [Row]) {
     }
 }
 
+/// Seconds and AP on the validation images, epoch after epoch, of one run.
+type Curve = Vec<(f64, f64)>;
+
 fn row(
     study: &Study,
     approach: &Approach,
     plan: &Plan,
     records: &Records,
     out: &Path,
-    reach: Option<(f64, &Vec<Vec<(f64, f64)>>)>,
+    reach: Option<(f64, &[Curve])>,
 ) -> Row {
     let of = |kind: Kind| {
         records.iter().filter(move |record| record.approach == approach.name && record.kind == kind)
@@ -190,7 +193,7 @@ fn row(
         inference: folders().filter_map(|folder| RunResult::read(&folder).ok()?.inference).collect(),
         reached: reach.and_then(|(reach, curves)| {
             let seconds =
-                |curve: &Vec<(f64, f64)>| curve.iter().find(|point| point.1 >= reach).map(|point| point.0);
+                |curve: &Curve| curve.iter().find(|point| point.1 >= reach).map(|point| point.0);
             let times: Vec<f64> = curves.iter().filter_map(seconds).collect();
             let training = mean(times.iter().copied())?;
             let dollars = at(training, study.price.dollars_per_hour) + extra.1;
