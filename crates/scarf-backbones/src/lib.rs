@@ -8,6 +8,7 @@ mod backbone;
 mod extent;
 mod feature_map;
 mod freeze;
+mod inverted;
 pub mod layers;
 mod mobilenet_v1;
 mod mobilenet_v2;

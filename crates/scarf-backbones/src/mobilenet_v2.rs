@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_norm};
 use crate::feature_map::FeatureMap;
-use crate::layers::{Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, NormConfig, Padding};
+use crate::inverted::{Expansion, Feature, Inverted, pyramid};
+use crate::layers::{Activation, Conv2dConfig, ConvBlockConfig, NormConfig, Padding};
 use crate::weights::ModuleWeights;
 
 /// Expansion, channels, repeats and first stride of each group of blocks, at width 1: the paper's
@@ -174,6 +175,7 @@ impl MobileNetV2Config {
         Feature::Inverted(Inverted {
             expand,
             dw: block(Conv2dConfig::depthwise(hidden).with_stride(stride), Activation::Relu6),
+            se: None,
             project: block(Conv2dConfig::new(hidden, output, 1), Activation::None),
             residual: stride == 1 && input == output,
         })
@@ -247,72 +249,13 @@ pub struct MobileNetV2 {
     levels: Vec<Level>,
 }
 
-/// The first and last block, one of the others, or the beginning of one.
-#[expect(clippy::large_enum_variant, reason = "nearly every one is the large one")]
-#[derive(Module, Debug)]
-enum Feature {
-    Conv(ConvBlock),
-    Inverted(Inverted),
-    Expansion(Expansion),
-}
-
-/// The part of an [`Inverted`] that the last level needs.
-#[derive(Module, Debug)]
-struct Expansion {
-    expand: ConvBlock,
-}
-
-/// Inverted residual: wider inside than at its ends, of which the last is linear.
-#[derive(Module, Debug)]
-struct Inverted {
-    expand: Option<ConvBlock>,
-    dw: ConvBlock,
-    project: ConvBlock,
-    residual: bool,
-}
-
-impl Inverted {
-    fn expand<M: FeatureMap>(&self, x: M) -> M {
-        match &self.expand {
-            Some(expand) => expand.forward(x),
-            None => x,
-        }
-    }
-
-    fn narrow<M: FeatureMap>(&self, x: M, expanded: M) -> M {
-        let y = self.project.forward(self.dw.forward(expanded));
-        if self.residual { x.plus(y) } else { y }
-    }
-}
-
 impl Backbone for MobileNetV2 {
     fn levels(&self) -> Vec<Level> {
         self.levels.clone()
     }
 
     fn forward<M: FeatureMap>(&self, images: M) -> Pyramid<M> {
-        let mut x = images;
-        let mut maps = Vec::with_capacity(self.outputs.len());
-        for (index, feature) in self.features.iter().enumerate() {
-            x = match feature {
-                Feature::Conv(block) => block.forward(x),
-                Feature::Inverted(block) => {
-                    let expanded = block.expand(x.clone());
-                    if self.outputs.contains(&Tap::Expansion(index)) {
-                        maps.push(expanded.clone());
-                    }
-                    block.narrow(x, expanded)
-                }
-                Feature::Expansion(block) => {
-                    maps.push(block.expand.forward(x));
-                    break;
-                }
-            };
-            if self.outputs.contains(&Tap::Block(index)) {
-                maps.push(x.clone());
-            }
-        }
-        Pyramid(maps)
+        pyramid(&self.features, &self.outputs, images)
     }
 
     /// Blocks of one stride are a stage: 2, 4, 8, 16 and 32.

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_norm};
 use crate::feature_map::FeatureMap;
-use crate::layers::{Activation, Conv2d, Conv2dConfig, ConvBlock, ConvBlockConfig, NormConfig};
-use crate::mobilenet_v2::{Tap, round_to_eights};
+use crate::inverted::{Expansion, Feature, Inverted, SqueezeExcite, pyramid};
+use crate::layers::{Activation, Conv2dConfig, ConvBlockConfig, NormConfig};
+use crate::mobilenet_v2::Tap;
 use crate::weights::ModuleWeights;
 
 const NAME: &str = "mobilenet_v3";
@@ -229,97 +230,13 @@ pub struct MobileNetV3 {
     levels: Vec<Level>,
 }
 
-/// The first and last block, one of the others, or the beginning of one.
-#[expect(clippy::large_enum_variant, reason = "nearly every one is the large one")]
-#[derive(Module, Debug)]
-enum Feature {
-    Conv(ConvBlock),
-    Inverted(Inverted),
-    Expansion(Expansion),
-}
-
-/// The part of an [`Inverted`] that the last level needs.
-#[derive(Module, Debug)]
-struct Expansion {
-    expand: ConvBlock,
-}
-
-/// Inverted residual: wider inside than at its ends, of which the last is linear.
-#[derive(Module, Debug)]
-struct Inverted {
-    expand: Option<ConvBlock>,
-    dw: ConvBlock,
-    se: Option<SqueezeExcite>,
-    project: ConvBlock,
-    residual: bool,
-}
-
-impl Inverted {
-    fn expand<M: FeatureMap>(&self, x: M) -> M {
-        match &self.expand {
-            Some(expand) => expand.forward(x),
-            None => x,
-        }
-    }
-
-    fn narrow<M: FeatureMap>(&self, x: M, expanded: M) -> M {
-        let mut y = self.dw.forward(expanded);
-        if let Some(se) = &self.se {
-            y = se.forward(y);
-        }
-        let y = self.project.forward(y);
-        if self.residual { x.plus(y) } else { y }
-    }
-}
-
-/// Channels scaled by what all pixels say together (Hu et al. 2018), with a hard sigmoid.
-#[derive(Module, Debug)]
-struct SqueezeExcite {
-    fc1: Conv2d,
-    fc2: Conv2d,
-}
-
-impl SqueezeExcite {
-    fn init(channels: usize, device: &Device, rng: &mut ChaCha8Rng) -> Self {
-        let narrow = round_to_eights((channels / 4) as f64);
-        let mut conv = |input, output| Conv2dConfig::new(input, output, 1).with_bias(true).init(device, rng);
-        Self { fc1: conv(channels, narrow), fc2: conv(narrow, channels) }
-    }
-
-    fn forward<M: FeatureMap>(&self, x: M) -> M {
-        let squeezed = self.fc1.forward(x.clone().mean_pixel(), Activation::Relu);
-        x.times(self.fc2.forward(squeezed, Activation::HardSigmoid))
-    }
-}
-
 impl Backbone for MobileNetV3 {
     fn levels(&self) -> Vec<Level> {
         self.levels.clone()
     }
 
     fn forward<M: FeatureMap>(&self, images: M) -> Pyramid<M> {
-        let mut x = images;
-        let mut maps = Vec::with_capacity(self.outputs.len());
-        for (index, feature) in self.features.iter().enumerate() {
-            x = match feature {
-                Feature::Conv(block) => block.forward(x),
-                Feature::Inverted(block) => {
-                    let expanded = block.expand(x.clone());
-                    if self.outputs.contains(&Tap::Expansion(index)) {
-                        maps.push(expanded.clone());
-                    }
-                    block.narrow(x, expanded)
-                }
-                Feature::Expansion(block) => {
-                    maps.push(block.expand.forward(x));
-                    break;
-                }
-            };
-            if self.outputs.contains(&Tap::Block(index)) {
-                maps.push(x.clone());
-            }
-        }
-        Pyramid(maps)
+        pyramid(&self.features, &self.outputs, images)
     }
 
     /// Blocks of one stride are a stage: 2, 4, 8, 16 and 32.

@@ -192,8 +192,7 @@ fn row(
         test,
         inference: folders().filter_map(|folder| RunResult::read(&folder).ok()?.inference).collect(),
         reached: reach.and_then(|(reach, curves)| {
-            let seconds =
-                |curve: &Curve| curve.iter().find(|point| point.1 >= reach).map(|point| point.0);
+            let seconds = |curve: &Curve| curve.iter().find(|point| point.1 >= reach).map(|point| point.0);
             let times: Vec<f64> = curves.iter().filter_map(seconds).collect();
             let training = mean(times.iter().copied())?;
             let dollars = at(training, study.price.dollars_per_hour) + extra.1;
