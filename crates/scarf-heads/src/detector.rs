@@ -133,6 +133,18 @@ impl<B: Backbone, N: Neck, H: Head> Detector<B, N, H> {
         self.head.detect(self.features(images), size)
     }
 
+    /// [`loss`](Self::loss) and [`detect`](Self::detect) of the same images, for one look at them.
+    pub fn examine(
+        &self,
+        images: Tensor<4>,
+        targets: &[Targets],
+        rng: &mut dyn Rng,
+    ) -> (Losses, Vec<Vec<Detection>>) {
+        let size = size_of(&images);
+        let features = self.features(images);
+        (self.head.loss(features.clone(), targets, size, rng), self.head.detect(features, size))
+    }
+
     /// What is done to the pixels first.
     pub fn normalization(&self) -> Normalization {
         self.normalization

@@ -42,4 +42,4 @@ pub use simulate::{Setting, Simulation, simulate};
 pub use space::{Condition, Parameter, Space, SpaceError, SpaceErrors};
 pub use trial::{Trial, TrialState};
 pub use value::{Params, Value};
-pub use warm::{MOST_CHANGES, MOST_PARENTS, Parent, WarmStart, WarmStartError, WarmStartKind};
+pub use warm::{MOST_CHANGES, MOST_PARENTS, Parent, WarmStart, WarmStartError, WarmStartKind, Warmed};

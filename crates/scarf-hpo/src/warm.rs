@@ -1,13 +1,14 @@
 //! Searches that begin with what earlier ones found.
 
-use crate::{Direction, Domain, Parameter, Space, Trial};
+use crate::{AnySampler, Direction, Domain, History, Parameter, Params, Sampler, Space, Trial};
 use serde::{Deserialize, Serialize};
 
 /// How a search relates to its parents (the types of SageMaker's tuner).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WarmStartKind {
     /// The same data and program (`IDENTICAL_DATA_AND_ALGORITHM`): the parents' objectives count as they are.
+    #[default]
     Identical,
     /// Other data or another version (`TRANSFER_LEARNING`): a parent tells which choices are better than others, not
     /// how good they are here.
@@ -85,7 +86,7 @@ impl WarmStart {
             if let Some(reason) = misfit {
                 return Err(WarmStartError::Parent { parent: parent.name.into(), reason });
             }
-            let history = crate::History::new(direction, parent.trials);
+            let history = History::new(direction, parent.trials);
             let complete: Vec<Trial> = history.complete().map(|(trial, _)| trial.clone()).collect();
             trials.extend(match kind {
                 WarmStartKind::Identical => complete,
@@ -113,6 +114,22 @@ impl WarmStart {
         }
         own.iter_mut().for_each(|trial| trial.number += shift);
         (self.trials.iter().cloned().chain(own).collect(), shift)
+    }
+}
+
+/// A sampler that sees the parents' trials before the search's own; as a sampler it takes the place of the one in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Warmed<'a> {
+    /// What the parents know.
+    pub start: &'a WarmStart,
+    /// The sampler that learns from it.
+    pub sampler: &'a AnySampler,
+}
+
+impl Sampler for Warmed<'_> {
+    fn suggest(&self, space: &Space, history: History<'_>, seed: u64, number: u64) -> Params {
+        let (trials, shift) = self.start.before(history.trials);
+        self.sampler.suggest(space, History::new(history.direction, &trials), seed, number + shift)
     }
 }
 
@@ -178,7 +195,7 @@ fn standardized(mut trials: Vec<Trial>) -> Vec<Trial> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Gp, History, Sampler};
+    use crate::Gp;
 
     fn space(high: f64) -> Space {
         let params =
@@ -212,8 +229,9 @@ mod tests {
             let own = [trials(&space, 0.0, 1.0)[0].clone()];
             let (history, shift) = warm.before(&own);
             assert_eq!((history.len(), shift, history[30].number), (31, 30, 30));
-            let params =
-                Gp::default().suggest(&space, History::new(Direction::Minimize, &history), 1, 1 + shift);
+            let gp = AnySampler::Gp(Gp::default());
+            let warmed = Warmed { start: &warm, sampler: &gp };
+            let params = warmed.suggest(&space, History::new(Direction::Minimize, &own), 1, 1);
             let lr = params["lr"].as_f64().unwrap().log10();
             assert!((lr + 2.0).abs() < 0.3, "{kind:?} tries lr = 10^{lr}");
         }

@@ -87,6 +87,7 @@ fn train(settings: &Value, out: &Path) -> Result<(), Box<dyn Error>> {
         let line = json!({
             "epoch": epoch, "epochs": epochs, "seconds": 2.0 * epoch as f64, "lr": 0.01 * (1.0 - progress),
             "train/loss": 4.0 * (-2.0 * progress).exp() + 1.0 - ap, "val/ap": ap, "val/ap50": 2.0 * ap,
+            "val/loss": 1.25 - ap,
         });
         writeln!(file, "{line}")?;
         eprintln!("epoch {epoch}/{epochs} ap {ap:.3}");

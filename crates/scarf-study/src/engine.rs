@@ -2,11 +2,12 @@
 
 use crate::estimate::Estimate;
 use crate::files::{read_if_there, write_atomic};
-use crate::plan::{Plan, Run, State};
+use crate::plan::{Kind, Plan, Run, State};
 use crate::program::{Program, Step, told};
 use crate::record::{Record, Records};
 use crate::result::{Epoch, RunResult};
 use crate::settings::{InitSetting, Places, Settings, run_folder};
+use crate::study::{Objective, Tune};
 use crate::when::rfc3339;
 use crate::{Approach, Error, Given, Study, Weights};
 use std::collections::VecDeque;
@@ -244,6 +245,18 @@ impl<'a> Engine<'a> {
             Ok(result) => (Some(result), String::new()),
             Err(err) => (None, err),
         };
+        let searched = self.study.approach(&run.approach).and_then(|approach| approach.tune.as_ref());
+        let objective = match (run.kind, searched, &result) {
+            (Kind::Trial, Some(Tune { objective: Objective::Curve(name), direction, .. }), Some(result)) => {
+                Some(result.objective(&run_folder(&self.out, &settings.id), name, *direction))
+            }
+            _ => None,
+        };
+        // A run whose loss was not measured is no use to the search; its record says why.
+        let (objective, err) = match objective.transpose() {
+            Ok(objective) => (objective, err),
+            Err(reason) => (None, reason),
+        };
         let numbers = |score: Option<&crate::Score>| score.map(|score| score.numbers);
         Record {
             id: settings.id.clone(),
@@ -253,6 +266,7 @@ impl<'a> Engine<'a> {
             trial: run.trial,
             seed: run.seed,
             params: run.params.iter().map(|(key, value)| (key.clone(), value.to_string())).collect(),
+            objective,
             val: numbers(result.as_ref().and_then(|result| result.val.as_ref())),
             test: numbers(result.as_ref().and_then(|result| result.test.as_ref())),
             epochs: result.as_ref().map(|result| result.epochs),

@@ -196,7 +196,7 @@ pub struct TuneFile {
     /// The seed of the sampler. Trials are trained with the first seed of the approach.
     #[serde(default)]
     pub seed: u64,
-    /// One of COCO's numbers on the validation images, as `val/ap50`.
+    /// One of COCO's numbers on the validation images, as `val/ap50`, or a loss there, as `val/loss`.
     pub objective: String,
     /// Whether more is better.
     #[serde(default = "maximize")]

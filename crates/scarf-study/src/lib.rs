@@ -62,5 +62,5 @@ pub use study::{Approach, Claim, Init, Metric, Objective, Study, Than, Tune};
 pub use summary::{Reached, Row, Summary};
 pub use text::{claims, duration, markdown, money, terminal};
 pub use tree::{Tree, merge};
-pub use tune::{Command, Keep, Over, Search, SearchFile, Take, TuneWatch, Tuner};
+pub use tune::{Command, Keep, Over, Search, SearchFile, Take, TuneWatch, Tuner, WarmFrom};
 pub use verdict::{Compared, Comparisons, Outcome, Verdict};

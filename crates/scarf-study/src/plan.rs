@@ -2,7 +2,7 @@
 
 use crate::record::{Record, Records};
 use crate::settings::{InitSetting, Settings};
-use crate::study::{Approach, Init, Study, Tune};
+use crate::study::{Approach, Init, Objective, Study, Tune};
 use crate::tree::{set, to_json};
 use crate::{Role, Tree};
 use scarf_hpo::{AnySampler, History, Params, Sampler, Trial, TrialState, Value};
@@ -281,7 +281,10 @@ impl<'a> Planner<'a> {
 
 /// What a search makes of a record; `None` where that has nothing to say (a failure, or nothing to measure).
 pub(crate) fn objective(tune: &Tune, record: &Record) -> Option<f64> {
-    record.val.map(|numbers| numbers.0[tune.objective.index()]).filter(|value| *value >= 0.0)
+    match tune.objective {
+        Objective::Number(index) => record.val.map(|numbers| numbers.0[index]).filter(|value| *value >= 0.0),
+        Objective::Curve(_) => record.objective,
+    }
 }
 
 /// Whether a suggestion never hangs on earlier trials, so that all are known from the start.

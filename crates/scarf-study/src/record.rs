@@ -24,6 +24,8 @@ pub struct Record {
     pub seed: u64,
     /// What the search chose, by dotted key.
     pub params: BTreeMap<String, String>,
+    /// What a search made of it, where that is none of COCO's numbers.
+    pub objective: Option<f64>,
     /// COCO's 12 numbers on the validation images.
     pub val: Option<Numbers>,
     /// COCO's 12 numbers on the test images.
@@ -56,6 +58,8 @@ impl Record {
 pub struct Records(Vec<Record>);
 
 const PARAM: &str = "param.";
+/// A column that is there only where a record needs it, as those of hyperparameters.
+const OBJECTIVE: &str = "objective";
 
 impl Records {
     /// The records in a CSV file; none where there is no file.
@@ -88,14 +92,16 @@ impl Records {
     /// The text of the CSV file.
     pub fn to_csv(&self) -> String {
         let params: BTreeSet<&String> = self.0.iter().flat_map(|record| record.params.keys()).collect();
+        let searched = self.0.iter().any(|record| record.objective.is_some());
         let mut writer = csv::Writer::from_writer(Vec::new());
         let scores = |part: &'static str| NUMBERS.iter().map(move |name| format!("{part}_{name}"));
         let header = ["id", "study", "approach", "kind", "trial", "seed"].map(String::from).into_iter();
         let header = header.chain(params.iter().map(|name| format!("{PARAM}{name}")));
+        let header = header.chain(searched.then(|| OBJECTIVE.to_string()));
         let header = header.chain(scores("val")).chain(scores("test"));
         let tail = ["epochs", "seconds", "dollars", "device", "version", "started", "err"];
         let written = writer.write_record(header.chain(tail.map(String::from)));
-        let rows = self.0.iter().map(|record| row(record, &params));
+        let rows = self.0.iter().map(|record| row(record, &params, searched));
         let written = rows.fold(written, |so_far, row| so_far.and_then(|()| writer.write_record(row)));
         written.expect("rows of equal length, written to memory");
         let bytes = writer.into_inner().expect("written to memory");
@@ -129,7 +135,7 @@ impl Records {
     }
 }
 
-fn row(record: &Record, params: &BTreeSet<&String>) -> Vec<String> {
+fn row(record: &Record, params: &BTreeSet<&String>, searched: bool) -> Vec<String> {
     let optional = |number: Option<u64>| number.map_or_else(String::new, |number| number.to_string());
     let scores = |numbers: Option<Numbers>| {
         (0..12).map(move |index| numbers.map_or_else(String::new, |numbers| numbers.0[index].to_string()))
@@ -143,6 +149,9 @@ fn row(record: &Record, params: &BTreeSet<&String>) -> Vec<String> {
         record.seed.to_string(),
     ];
     row.extend(params.iter().map(|name| record.params.get(*name).cloned().unwrap_or_default()));
+    if searched {
+        row.push(record.objective.map_or_else(String::new, |value| value.to_string()));
+    }
     row.extend(scores(record.val));
     row.extend(scores(record.test));
     row.extend([
@@ -172,6 +181,10 @@ fn parse(header: &csv::StringRecord, row: &csv::StringRecord) -> Result<Record, 
         trial: optional("trial", text("trial")?)?,
         seed: number("seed", text("seed")?)?,
         params: params.collect(),
+        objective: match cells.get(OBJECTIVE) {
+            None | Some(&"") => None,
+            Some(cell) => Some(number(OBJECTIVE, cell)?),
+        },
         val: scores(&cells, "val")?,
         test: scores(&cells, "test")?,
         epochs: optional("epochs", text("epochs")?)?,
@@ -218,6 +231,7 @@ mod tests {
             trial: Some(3),
             seed: 1,
             params: [("train.optimizer.sgd.lr".to_string(), "0.01".to_string())].into(),
+            objective: None,
             val: Some(Numbers([0.1, 0.2, 0.3, -1.0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 0.0, 1.0 / 3.0])),
             test: None,
             epochs: Some(4),
@@ -238,6 +252,9 @@ mod tests {
         records.put(record("a"));
         records.put(Record { params: BTreeMap::new(), trial: None, kind: Kind::Final, ..record("b") });
         records.put(Record { seed: 9, ..record("a") });
+        records.write(&path).unwrap();
+        assert_eq!(Records::read(&path).unwrap(), records);
+        records.put(Record { objective: Some(2.25), ..record("a") });
         records.write(&path).unwrap();
         let again = Records::read(&path).unwrap();
         assert_eq!(again, records);

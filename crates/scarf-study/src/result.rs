@@ -1,5 +1,6 @@
 //! What the program writes of a run.
 
+use scarf_hpo::Direction;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value as Json;
@@ -86,6 +87,42 @@ pub struct Inference {
     /// The most memory that the process has had, training included.
     #[serde(default)]
     pub peak_memory_bytes: Option<f64>,
+}
+
+impl RunResult {
+    /// What a search for `objective` makes of a run in `folder`: COCO's numbers are those of the model that was kept,
+    /// anything else counts at its best epoch.
+    ///
+    /// # Errors
+    /// Where there is nothing to measure, or no epoch has it.
+    pub(crate) fn objective(
+        &self,
+        folder: &Path,
+        objective: &str,
+        direction: Direction,
+    ) -> Result<f64, String> {
+        let scored =
+            objective.strip_prefix("val/").and_then(|name| NUMBERS.iter().position(|each| *each == name));
+        if let (Some(index), Some(val)) = (scored, &self.val) {
+            let value = val.numbers.0[index];
+            let nothing = || format!("{objective}: there is nothing to measure");
+            return (value >= 0.0).then_some(value).ok_or_else(nothing);
+        }
+        let epochs = Epoch::read_all(folder);
+        let measured = epochs.iter().filter_map(|epoch| epoch.values.get(objective));
+        let best = measured
+            .copied()
+            .filter(|value| value.is_finite())
+            .min_by(|a, b| direction.loss(*a).total_cmp(&direction.loss(*b)));
+        best.ok_or_else(|| {
+            let names =
+                epochs.last().map(|epoch| epoch.values.keys().map(String::as_str).collect::<Vec<_>>());
+            format!(
+                "metrics.jsonl: no epoch has {objective}; there are {}",
+                names.unwrap_or_default().join(", ")
+            )
+        })
+    }
 }
 
 /// Wall-clock seconds.

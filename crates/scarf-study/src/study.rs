@@ -129,35 +129,42 @@ pub struct Tune {
     pub space: Space,
 }
 
-/// One of COCO's numbers on the validation images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Objective(usize);
+/// A number that a run measures on the validation images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Objective {
+    /// One of COCO's, of the model that is kept: its place among [`NUMBERS`].
+    Number(usize),
+    /// Another one of `metrics.jsonl`, as `val/loss`, at its best epoch.
+    Curve(String),
+}
 
 impl Objective {
-    /// From its name, as `val/ap50`.
+    /// From its name, as `val/ap50` or `val/loss`.
     ///
     /// # Errors
     /// What is wrong with the name, and what would be right.
     pub fn parse(name: &str) -> Result<Self, String> {
+        let numbers = NUMBERS.join(", ");
         let Some(number) = name.strip_prefix("val/") else {
             let why = if name.starts_with("test/") { "test images are for the end; " } else { "" };
-            return Err(format!("{why}an objective is val/ and one of {}, not {name}", NUMBERS.join(", ")));
+            return Err(format!("{why}an objective is val/ and a loss, or one of {numbers}, not {name}"));
         };
-        NUMBERS
-            .iter()
-            .position(|each| *each == number)
-            .map(Objective)
-            .ok_or_else(|| format!("there is no {number}; COCO's numbers are {}", NUMBERS.join(", ")))
-    }
-
-    /// Its place among [`NUMBERS`].
-    pub fn index(self) -> usize {
-        self.0
+        // Which losses there are is for the program to know; what looks like one of COCO's numbers must be one.
+        match NUMBERS.iter().position(|each| *each == number) {
+            Some(index) => Ok(Self::Number(index)),
+            None if ["ap", "ar", "map"].iter().any(|start| number.starts_with(start)) => {
+                Err(format!("there is no {number}; COCO's numbers are {numbers}"))
+            }
+            None => Ok(Self::Curve(name.into())),
+        }
     }
 
     /// Its name.
-    pub fn name(self) -> String {
-        format!("val/{}", NUMBERS[self.0])
+    pub fn name(&self) -> String {
+        match self {
+            Self::Number(index) => format!("val/{}", NUMBERS[*index]),
+            Self::Curve(name) => name.clone(),
+        }
     }
 }
 

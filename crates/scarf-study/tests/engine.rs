@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Log, STUDY, folder, program, run, study};
-use scarf_study::{Engine, Given, Kind, RunResult, State, Weights};
+use scarf_study::{Engine, Given, Kind, Records, RunResult, State, Weights};
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
@@ -70,6 +70,29 @@ fn the_search_ends_with_the_best_trials_settings() {
         of(Kind::Trial).max_by(|a, b| a.val.unwrap().ap50().total_cmp(&b.val.unwrap().ap50())).unwrap();
     assert_eq!(of(Kind::Final).count(), 2);
     assert!(of(Kind::Final).all(|each| each.params == best.params && each.trial.is_none()));
+}
+
+#[test]
+fn a_search_can_be_for_a_loss_on_the_validation_images() {
+    let out = tempfile::tempdir().unwrap();
+    let text =
+        STUDY.replace("objective = \"val/ap50\"", "objective = \"val/loss\", direction = \"minimize\"");
+    let study = study(&text, &Given::default()).unwrap();
+    let engine = Engine::new(&study, program(), out.path(), &Given::default()).unwrap();
+    let records = engine.run(false, &mut Log::default()).unwrap();
+    let tuned = |kind| records.iter().filter(move |each| each.approach == "tuned" && each.kind == kind);
+    let by_loss = tuned(Kind::Trial).min_by(|a, b| a.objective.partial_cmp(&b.objective).unwrap()).unwrap();
+    assert!(tuned(Kind::Trial).all(|trial| trial.objective.is_some_and(|loss| loss < 1.25)));
+    assert!(tuned(Kind::Final).all(|last| last.objective.is_none() && last.params == by_loss.params));
+    assert_eq!(Records::read(&out.path().join("records.csv")).unwrap(), records);
+
+    let typo = text.replace("val/loss", "val/los");
+    let study = common::study(&typo, &Given::default()).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let engine = Engine::new(&study, program(), out.path(), &Given::default()).unwrap();
+    let records = engine.run(false, &mut Log::default()).unwrap();
+    let trial = records.iter().find(|each| each.kind == Kind::Trial).unwrap();
+    assert!(trial.err.starts_with("metrics.jsonl: no epoch has val/los; there are epoch,"), "{}", trial.err);
 }
 
 #[test]

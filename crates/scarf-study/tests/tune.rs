@@ -36,13 +36,16 @@ impl TuneWatch for Seen {
 
 /// A search over the stand-in, with more keys and options of it.
 fn written(keys: &str, options: &str) -> (Search, scarf_study::Command) {
+    let file: SearchFile = toml::from_str(&text(keys, options)).unwrap();
+    file.check("demo").unwrap()
+}
+
+fn text(keys: &str, options: &str) -> String {
     let trainer = program().path.with_file_name("fake_trainer");
-    let text = format!(
+    format!(
         "command = \"'{}' {{lr}} {options}\"\nmetric = 'loss=(\\S+)'\n{keys}\n[space]\nlr = {{ log = [1e-4, 1.0] }}\n",
         trainer.display()
-    );
-    let file: SearchFile = toml::from_str(&text).unwrap();
-    file.check("demo").unwrap()
+    )
 }
 
 fn run(tuner: &Tuner<'_>, workers: usize, seen: &mut Seen) -> Result<Over, String> {
@@ -101,6 +104,40 @@ fn what_does_not_promise_is_stopped() {
     assert!(pruned.iter().all(|trial| trial.value.is_some()));
     // One may fall behind at its very last report only.
     assert!(pruned.iter().any(|trial| trial.intermediate.len() < 20));
+}
+
+#[test]
+fn a_search_builds_upon_earlier_ones() {
+    let first = tempfile::tempdir().unwrap();
+    let (search, command) = written("sampler = \"sobol\"\nstop.trials = 16", "");
+    let tuner = Tuner::command(&search, &command, first.path(), Keep::All, LEASE).unwrap();
+    run(&tuner, 2, &mut Seen::default()).unwrap();
+
+    let warm = |folder: &Path, keys: &str| {
+        let keys = format!("{keys}\nwarm_start = {{ kind = \"transfer\", from = [{:?}] }}", folder);
+        SearchFile::check(toml::from_str(&text(&keys, "")).unwrap(), "second")
+    };
+    let second = tempfile::tempdir().unwrap();
+    let (search, command) = warm(first.path(), "sampler = \"gp\"\nstop.trials = 1").unwrap();
+    let tuner = Tuner::command(&search, &command, second.path(), Keep::All, LEASE).unwrap();
+    run(&tuner, 1, &mut Seen::default()).unwrap();
+    let lr = tuner.trials().unwrap()[0].params["lr"].as_f64().unwrap();
+    assert!((lr.log10() + 2.0).abs() < 0.3, "its first trial is near the best: {lr}");
+
+    let refused = |folder: &Path, keys: &str| warm(folder, keys).unwrap_err().to_string();
+    let chained = refused(second.path(), "");
+    assert!(chained.starts_with("warm_start: parent second: it was built upon others itself"), "{chained}");
+    let upward = refused(first.path(), "direction = \"maximize\"");
+    assert!(upward.contains("its objective is loss (Minimize), not loss (Maximize)"), "{upward}");
+    let empty = tempfile::tempdir().unwrap();
+    assert!(refused(empty.path(), "").ends_with("no NAME.journal is in this folder"));
+
+    // What is gone on with is the same search, built upon the same ones.
+    let (cold, command) = written("stop.trials = 2", "");
+    let cold = Search { name: "second".into(), ..cold };
+    let tuner = Tuner::command(&cold, &command, second.path(), Keep::All, LEASE).unwrap();
+    let error = run(&tuner, 1, &mut Seen::default()).unwrap_err();
+    assert!(error.ends_with("its warm_start is not the same; choose another folder with --out"), "{error}");
 }
 
 #[test]

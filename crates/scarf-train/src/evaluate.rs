@@ -4,7 +4,7 @@ use scarf_core::{Detection, Size};
 use scarf_heads::{Detector, Head, Neck};
 use scarf_metrics::{CocoParams, CocoReport, EvalError, Evaluator, GroundTruth, Prediction};
 
-use crate::batch::{Recipe, Samples, for_each_batch};
+use crate::batch::{Batch, Recipe, Samples, for_each_batch};
 
 /// What a detector finds on each of the samples, in their order: best score first, in pixels of the
 /// image as it lies on disk.
@@ -19,17 +19,24 @@ pub fn detect<B: Backbone, N: Neck, H: Head>(
     let recipe = Recipe { size, batch, augment: &[] };
     let done: Result<(), std::convert::Infallible> =
         for_each_batch(samples, recipe, samples.indices, 0, 0, |batch| {
-            for (detections, &index) in detector.detect(batch.images(device)).into_iter().zip(&batch.indices)
-            {
-                let to = samples.set.samples[index].size;
-                let (sx, sy) = (to.width as f32 / size.width as f32, to.height as f32 / size.height as f32);
-                let scaled = detections.into_iter().map(|d| Detection { bbox: d.bbox.scale(sx, sy), ..d });
-                found.push(scaled.collect());
-            }
+            found.extend(on_disk(detector.detect(batch.images(device)), samples, &batch));
             Ok(())
         });
     let Ok(()) = done;
     found
+}
+
+/// What was found on a batch, in pixels of the images as they lie on disk.
+pub(crate) fn on_disk(
+    found: Vec<Vec<Detection>>,
+    samples: Samples<'_>,
+    batch: &Batch,
+) -> impl Iterator<Item = Vec<Detection>> {
+    found.into_iter().zip(&batch.indices).map(move |(detections, &index)| {
+        let (from, to) = (batch.size, samples.set.samples[index].size);
+        let (sx, sy) = (to.width as f32 / from.width as f32, to.height as f32 / from.height as f32);
+        detections.into_iter().map(|d| Detection { bbox: d.bbox.scale(sx, sy), ..d }).collect()
+    })
 }
 
 /// COCO's numbers of these detections, one list a sample.

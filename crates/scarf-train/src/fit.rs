@@ -14,7 +14,7 @@ use scarf_metrics::CocoReport;
 use crate::batch::{Recipe, Samples, for_each_batch, generator_of_step, shuffled};
 use crate::checkpoint::{self, State};
 use crate::clip::clip_norm;
-use crate::evaluate::{detect, score};
+use crate::evaluate::{on_disk, score};
 use crate::{TrainConfig, TrainError};
 
 /// What a run is given besides the model.
@@ -66,10 +66,22 @@ pub struct Epoch {
     pub loss: f64,
     /// Mean of each loss by name.
     pub losses: Vec<(&'static str, f64)>,
-    /// Numbers on the validation images, where it was scored.
-    pub val: Option<CocoReport>,
+    /// What the validation images say, where it was scored.
+    pub val: Option<Validation>,
     /// Whether it is the best so far.
     pub best: bool,
+}
+
+/// What the validation images say of a model.
+#[derive(Clone, Debug)]
+pub struct Validation {
+    /// COCO's numbers.
+    pub report: CocoReport,
+    /// Mean of the losses' sum over the images, as in training but out of it: by running statistics, and without
+    /// augmentation. What a head chooses at random for it is the same every time.
+    pub loss: f64,
+    /// Mean of each loss by name.
+    pub losses: Vec<(&'static str, f64)>,
 }
 
 /// Whether to go on.
@@ -132,8 +144,8 @@ pub fn fit<B: Backbone, N: Neck, H: Head>(
         model = trained;
         state.epoch += 1;
         let plain = model.valid();
-        let val = fit.is_scored(state.epoch).then(|| fit.score(&plain)).transpose()?;
-        let ap = val.as_ref().and_then(|report| report.ap);
+        let val = fit.is_scored(state.epoch).then(|| fit.validate(&plain)).transpose()?;
+        let ap = val.as_ref().and_then(|val| val.report.ap);
         // Without validation images the newest is the best; an epoch that was not scored never is.
         let best = match ap {
             Some(ap) => state.best.is_none_or(|(_, best)| ap > best),
@@ -152,6 +164,9 @@ pub fn fit<B: Backbone, N: Neck, H: Head>(
     }
     Ok(Fitted { epochs: state.epoch, best: state.best, seconds: state.seconds })
 }
+
+/// The epoch that stands for validation, in the streams of the generator: no training gets so far.
+const VALIDATION: usize = u32::MAX as usize;
 
 /// Sums over the images of an epoch.
 #[derive(Default)]
@@ -185,12 +200,22 @@ impl Fit<'_> {
         due && !self.val.indices.is_empty()
     }
 
-    fn score<B: Backbone, N: Neck, H: Head>(
+    fn validate<B: Backbone, N: Neck, H: Head>(
         &self,
         model: &Detector<B, N, H>,
-    ) -> Result<CocoReport, TrainError> {
-        let found = detect(model, self.val, self.size, self.config.batch, self.device);
-        Ok(score(self.val, &found)?)
+    ) -> Result<Validation, TrainError> {
+        let recipe = Recipe { size: self.size, batch: self.config.batch, augment: &[] };
+        let (mut found, mut means, mut step) = (Vec::new(), Means::default(), 0);
+        for_each_batch(self.val, recipe, self.val.indices, self.seed, 0, |batch| {
+            let mut rng = generator_of_step(self.seed, VALIDATION, step);
+            let (losses, detections) = model.examine(batch.images(self.device), &batch.targets, &mut rng);
+            means.add(batch.indices.len(), scalar(&losses.total()), &losses);
+            found.extend(on_disk(detections, self.val, &batch));
+            step += 1;
+            Ok::<(), TrainError>(())
+        })?;
+        let (loss, losses) = means.of_an_image();
+        Ok(Validation { report: score(self.val, &found)?, loss, losses })
     }
 
     /// One pass over the training images.
@@ -234,15 +259,16 @@ impl Fit<'_> {
         Ok((model.expect("each step puts the model back"), means))
     }
 
-    fn report(&self, state: &State, means: Means, val: Option<CocoReport>, best: bool) -> Epoch {
-        let images = means.images.max(1) as f64;
+    fn report(&self, state: &State, means: Means, val: Option<Validation>, best: bool) -> Epoch {
+        let lr = means.lr;
+        let (loss, losses) = means.of_an_image();
         Epoch {
             epoch: state.epoch,
             epochs: self.config.epochs,
             seconds: state.seconds,
-            lr: means.lr,
-            loss: means.loss / images,
-            losses: means.losses.into_iter().map(|(name, sum)| (name, sum / images)).collect(),
+            lr,
+            loss,
+            losses,
             val,
             best,
         }
@@ -259,6 +285,13 @@ impl Means {
             }
             self.losses[at].1 += f64::from(scalar(value)) * images as f64;
         }
+    }
+
+    /// The losses' sum, and each by name.
+    fn of_an_image(self) -> (f64, Vec<(&'static str, f64)>) {
+        let images = self.images.max(1) as f64;
+        let each = self.losses.into_iter().map(|(name, sum)| (name, sum / images));
+        (self.loss / images, each.collect())
     }
 }
 

@@ -18,7 +18,7 @@ pub use batch::{Batch, Recipe, Samples, for_each_batch, planar, shuffled, target
 pub use config::TrainConfig;
 pub use error::TrainError;
 pub use evaluate::{detect, score};
-pub use fit::{Epoch, Fit, Fitted, Flow, Observer, Step, fit};
+pub use fit::{Epoch, Fit, Fitted, Flow, Observer, Step, Validation, fit};
 pub use freeze::FreezeConfig;
 pub use optimizer::OptimizerConfig;
 pub use schedule::ScheduleConfig;

@@ -1,12 +1,15 @@
 //! Recipes of detectors, by name or by file.
 
-use std::fs;
 use std::path::Path;
+use std::{fmt, fs};
 
 use anyhow::{Context, Result, anyhow};
 use scarf_core::Classes;
 use scarf_heads::{Detector, DetectorConfig, models};
 use scarf_onnx::{ExportOptions, Graph};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::model;
 
@@ -35,6 +38,30 @@ pub(crate) fn find(model: &str, classes: usize) -> Result<(DetectorConfig, usize
     }
     let (_, card) = model::parts(path)?;
     Ok((card.model, card.classes.len()))
+}
+
+/// For serde: a recipe written out, or the name of a published detector.
+pub(crate) fn or_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DetectorConfig, D::Error> {
+    struct Either;
+    impl<'de> Visitor<'de> for Either {
+        type Value = DetectorConfig;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a detector's recipe, or the name of a published one")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<DetectorConfig, E> {
+            let names = || models::names().collect::<Vec<_>>().join(", ");
+            let model = models::get(name)
+                .ok_or_else(|| E::custom(format!("`{name}` is none of the models {}", names())))?;
+            Ok(model.model)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<DetectorConfig, A::Error> {
+            DetectorConfig::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    deserializer.deserialize_any(Either)
 }
 
 /// What detection computes, layer by layer, for an image of the recipe's size.

@@ -9,6 +9,7 @@ use scarf_train::TrainConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::data::DataSettings;
+use crate::recipe;
 
 /// One run, resolved: the file of `scarf run --settings`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -42,7 +43,8 @@ pub(crate) struct Settings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Recipe {
-    /// The detector.
+    /// The detector: a recipe, or the name of a published one.
+    #[serde(deserialize_with = "recipe::or_name")]
     pub model: DetectorConfig,
     /// How it is trained.
     pub train: TrainConfig,

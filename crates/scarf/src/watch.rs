@@ -73,8 +73,12 @@ fn line(epoch: &Epoch) -> Value {
         line.insert(format!("train/{name}"), json!(value));
     }
     if let Some(val) = &epoch.val {
-        for (name, value) in crate::result::named(val.stats()) {
+        for (name, value) in crate::result::named(val.report.stats()) {
             line.insert(format!("val/{name}"), value);
+        }
+        line.insert("val/loss".into(), json!(val.loss));
+        for (name, value) in &val.losses {
+            line.insert(format!("val/{name}"), json!(value));
         }
     }
     Value::Object(line)
@@ -100,14 +104,14 @@ impl Observer<Detector> for Watch<'_> {
                 model: self.config.clone(),
                 classes: self.classes.clone(),
                 epoch: epoch.epoch,
-                val_ap: epoch.val.as_ref().and_then(|val| val.ap),
+                val_ap: epoch.val.as_ref().and_then(|val| val.report.ap),
             };
             model::save(&self.out.join(model::BEST), model, &card)?;
         }
         self.write_curve(epoch).map_err(io(self.out.join(METRICS)))?;
         let val = epoch.val.as_ref().map_or(String::new(), |val| {
             let number = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.3}"));
-            format!("  val AP {}  AP50 {}", number(val.ap), number(val.ap50))
+            format!("  val AP {}  AP50 {}", number(val.report.ap), number(val.report.ap50))
         });
         let text = format!(
             "  epoch {:>3}/{}  loss {:.3}{val}{}  {:.0} s, about {} s left",

@@ -1,6 +1,6 @@
-"""Writes into a folder what GluonCV's SSD makes of two images with weights drawn from a seed: one safetensors file
-a model, its parameters under `model.` and GluonCV's own names, and beside them the images, the targets, the anchors,
-the raw outputs, the training targets, the loss and the detections. Without MODELs, all eight.
+"""Writes into a folder what GluonCV's SSD makes of two images with weights drawn from a seed: for each model its
+parameters as GluonCV saves them (`MODEL.params`), and in `MODEL.safetensors` the images, the targets, the anchors, the
+raw outputs, the training targets, the loss and the detections. Without MODELs, all eight.
 
 Python 3.8: pip install mxnet==1.9.1 gluoncv==0.11.0 'numpy<1.24' safetensors
     python crates/scarf-heads/tests/data/gluoncv_models.py FOLDER [MODEL...]
@@ -104,8 +104,8 @@ def compare(name, rng):
     labels, targets, _ = generate(anchors, None, mx.nd.array(boxes), mx.nd.array(ids))
     total, classes, locations = SSDMultiBoxLoss()(logits, deltas, labels, targets)
     found = net(x)
-    out = {f"model.{k}": p.data() for k, p in net._collect_params_with_prefix().items()}
-    out.update(images=images, boxes=mx.nd.array(boxes), ids=mx.nd.array(ids))
+    net.save_parameters(str(folder / f"{name}.params"))
+    out = dict(images=images, boxes=mx.nd.array(boxes), ids=mx.nd.array(ids))
     out.update(anchors=anchors, logits=logits, deltas=deltas, labels=labels, targets=targets)
     out["losses"] = mx.nd.concat(classes[0].sum().reshape(1), locations[0].sum().reshape(1), dim=0)
     out.update(found_ids=found[0], found_scores=found[1], found_boxes=found[2])

@@ -1,7 +1,7 @@
 //! A search of a command as somebody wrote it, in a file or in options.
 
-use super::Search;
 use super::command::{Command, Take};
+use super::{Search, WarmFrom};
 use crate::error::Error;
 use crate::files::read;
 use crate::tree::{Tree, merge};
@@ -33,6 +33,9 @@ pub struct SearchFile {
     /// The sampler's seed.
     #[serde(default)]
     pub seed: u64,
+    /// The earlier searches that it builds upon.
+    #[serde(default)]
+    pub warm_start: Option<WarmFrom>,
     /// What stops trials that do not promise.
     #[serde(default)]
     pub pruner: Option<AnyPruner>,
@@ -72,24 +75,28 @@ impl SearchFile {
     /// The search called `name`, and its command.
     ///
     /// # Errors
-    /// Where the command or a metric cannot be used.
+    /// Where the command or a metric cannot be used, or an earlier search cannot be built upon.
     pub fn check(self, name: &str) -> Result<(Search, Command), Error> {
         let command = Command::new(&self.command, &self.metric, &self.also, self.take, self.direction)?;
         let mut stop = self.stop;
         if stop == Completion::default() {
             stop.trials = Some(100);
         }
-        let search = Search {
+        let mut search = Search {
             name: name.into(),
             space: self.space,
             sampler: self.sampler,
             seed: self.seed,
+            warm_start: None,
             objective: command.objective(),
             direction: self.direction,
             pruner: self.pruner,
             stop,
             dollars_per_hour: self.dollars_per_hour,
         };
+        if let Some(from) = self.warm_start {
+            search.build_upon(from)?;
+        }
         Ok((search, command))
     }
 }

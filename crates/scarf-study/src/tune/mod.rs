@@ -8,10 +8,12 @@ mod command;
 mod file;
 mod job;
 mod runs;
+mod warm;
 mod worker;
 
 pub use command::{Command, Take};
 pub use file::SearchFile;
+pub use warm::WarmFrom;
 
 use crate::engine::Engine;
 use crate::error::Error;
@@ -21,6 +23,7 @@ use crate::study::{Approach, Tune};
 use job::Job;
 use scarf_hpo::{
     AnyPruner, AnySampler, Completion, Direction, History, Journal, Params, Reason, Sampler, Space, Trial,
+    WarmStart, Warmed,
 };
 use serde_json::{Value as Json, json};
 use std::path::{Path, PathBuf};
@@ -39,6 +42,8 @@ pub struct Search {
     pub sampler: AnySampler,
     /// The sampler's seed.
     pub seed: u64,
+    /// The earlier searches it builds upon, and what they know.
+    pub warm_start: Option<(WarmFrom, WarmStart)>,
     /// The objective's name.
     pub objective: String,
     /// Whether less of it is better.
@@ -59,11 +64,30 @@ impl Search {
             space: tune.space.clone(),
             sampler: tune.sampler.clone(),
             seed: tune.seed,
+            warm_start: None,
             objective: tune.objective.name(),
             direction: tune.direction,
             pruner: None,
             stop: Completion { trials: Some(tune.trials), ..Completion::default() },
             dollars_per_hour,
+        }
+    }
+
+    /// Builds upon earlier searches.
+    ///
+    /// # Errors
+    /// As [`WarmFrom::read`].
+    pub fn build_upon(&mut self, from: WarmFrom) -> Result<(), Error> {
+        let known = from.read(&self.space, self.direction, &self.objective)?;
+        self.warm_start = Some((from, known));
+        Ok(())
+    }
+
+    /// The sampler, with what it is to know beforehand.
+    fn sampler(&self) -> Box<dyn Sampler + '_> {
+        match &self.warm_start {
+            Some((_, start)) => Box::new(Warmed { start, sampler: &self.sampler }),
+            None => Box::new(self.sampler.clone()),
         }
     }
 
@@ -134,7 +158,12 @@ impl<'a> Tuner<'a> {
         lease: Duration,
     ) -> Result<Self, Error> {
         let job = runs::Runs::new(search, engine, approach, records);
-        job.check(&search.sampler.suggest(&search.space, History::empty(search.direction), search.seed, 0))?;
+        job.check(&search.sampler().suggest(
+            &search.space,
+            History::empty(search.direction),
+            search.seed,
+            0,
+        ))?;
         let failed = AtomicU64::new(0);
         Ok(Self { search, job: Box::new(job), out: engine.out.clone(), keep, lease, failed })
     }
@@ -203,6 +232,10 @@ impl<'a> Tuner<'a> {
         watch: &'w mut (dyn TuneWatch + 'w),
     ) -> Result<Over, Error> {
         self.identify()?;
+        if let Some((from, known)) = &self.search.warm_start {
+            let (trials, searches) = (known.trials().len(), from.from.len());
+            watch.note(&format!("builds upon {trials} trials of {searches} earlier searches"));
+        }
         let watch = Mutex::new(watch);
         let ends: Vec<Result<Over, Error>> = std::thread::scope(|scope| {
             let work = |index| {
@@ -238,6 +271,7 @@ impl<'a> Tuner<'a> {
         let path = self.out.join(format!("{}.json", self.search.name));
         let mut own = json!({
             "space": self.search.space, "objective": self.search.objective, "direction": self.search.direction,
+            "warm_start": self.search.warm_start.as_ref().map(|(from, _)| from.identity()),
         });
         if let (Json::Object(own), Json::Object(job)) = (&mut own, self.job.identity()) {
             own.extend(job);
@@ -248,7 +282,7 @@ impl<'a> Tuner<'a> {
         let known: Json = serde_json::from_str(&text)
             .map_err(|error| Error::Parse { path: path.clone(), message: error.to_string() })?;
         let fields = own.as_object().into_iter().flatten();
-        match fields.into_iter().find(|(key, value)| known.get(*key) != Some(value)) {
+        match fields.into_iter().find(|(key, value)| known.get(*key).unwrap_or(&Json::Null) != *value) {
             Some((what, _)) => Err(Error::OtherSearch { path, what: what.clone() }),
             None => Ok(()),
         }

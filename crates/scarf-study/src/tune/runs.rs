@@ -99,30 +99,6 @@ impl RunReading<'_> {
         let epochs = Epoch::read_all(&self.folder).into_iter();
         epochs.filter_map(|each| Some((each.epoch, *each.values.get(&self.job.objective)?))).collect()
     }
-
-    /// The objective: COCO's numbers of the model that was kept, anything else at its best epoch.
-    fn value(&self, result: &RunResult) -> Result<f64, String> {
-        let name = &self.job.objective;
-        let scored = name.strip_prefix("val/").and_then(|name| NUMBERS.iter().position(|each| *each == name));
-        if let (Some(index), Some(val)) = (scored, &result.val) {
-            let value = val.numbers.0[index];
-            return if value >= 0.0 {
-                Ok(value)
-            } else {
-                Err(format!("{name}: there is nothing to measure"))
-            };
-        }
-        let loss = |value: &f64| self.job.direction.loss(*value);
-        let measured = self.measured().into_iter().map(|(_, value)| value).filter(|value| value.is_finite());
-        measured
-            .min_by(|a, b| loss(a).total_cmp(&loss(b)))
-            .ok_or_else(|| format!("metrics.jsonl: no epoch has {name}; there are {}", self.names()))
-    }
-
-    fn names(&self) -> String {
-        let last = Epoch::read_all(&self.folder).pop();
-        last.map_or_else(String::new, |epoch| epoch.values.into_keys().collect::<Vec<_>>().join(", "))
-    }
 }
 
 impl Reading for RunReading<'_> {
@@ -137,7 +113,7 @@ impl Reading for RunReading<'_> {
 
     fn outcome(&mut self) -> Result<Outcome, String> {
         let result = RunResult::read(&self.folder)?;
-        let value = self.value(&result)?;
+        let value = result.objective(&self.folder, &self.job.objective, self.job.direction)?;
         let scores = result.val.as_ref().map(|val| NUMBERS.iter().zip(val.numbers.0));
         let named = |(name, value): (&&str, f64)| (format!("val/{name}"), value);
         let mut metrics: Vec<(String, f64)> =

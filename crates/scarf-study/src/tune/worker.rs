@@ -53,6 +53,7 @@ pub(super) fn work(
     let journal = tuner.journal()?;
     let mut worker = Worker { tuner, index, journal, stop, watch, discarded: BTreeSet::new() };
     let (search, begun) = (tuner.search, Instant::now());
+    let sampler = search.sampler();
     while !stop.load(Ordering::Relaxed) {
         worker.journal.sync()?;
         let seconds = begun.elapsed().as_secs_f64();
@@ -60,7 +61,7 @@ pub(super) fn work(
         if let Some(reason) = search.stop.reached(&search.space, worker.journal.history(), spent) {
             return Ok(Over::Reason(reason));
         }
-        match worker.journal.ask(&search.sampler, search.seed, search.stop.trials)? {
+        match worker.journal.ask(sampler.as_ref(), search.seed, search.stop.trials)? {
             Ask::Done => return Ok(Over::Reason(Reason::Trials)),
             Ask::Wait => std::thread::sleep(PATIENCE),
             Ask::Run(task) => match worker.trial(&task) {

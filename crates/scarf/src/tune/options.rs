@@ -44,6 +44,13 @@ pub(crate) struct Options {
     /// Stops trials that do not promise: median, asha, hyperband or patience; with options likewise.
     #[arg(long, help_heading = "The search")]
     pruner: Option<String>,
+    /// Builds upon an earlier search that is over: its journal, or the folder of it. Up to five.
+    #[arg(long, value_name = "JOURNAL", help_heading = "The search")]
+    warm_start: Vec<String>,
+    /// What the earlier searches were of: identical (the same data and program: their objectives count as they are) or
+    /// transfer (they tell which choices are better than others).
+    #[arg(long, value_name = "KIND", requires = "warm_start", help_heading = "The search")]
+    warm_kind: Option<String>,
     /// What an hour of one trial costs, in US dollars.
     #[arg(long, value_name = "DOLLARS", help_heading = "The search")]
     dollars_per_hour: Option<f64>,
@@ -111,12 +118,14 @@ impl Options {
             }
             search.objective.clone_from(objective);
         }
+        let mut warm_start = None;
         for (key, value) in self.common()? {
             let wrong = |error: toml::de::Error| anyhow!("{key}: {}", error.message());
             match key.as_str() {
                 "direction" => search.direction = Deserialize::deserialize(value).map_err(wrong)?,
                 "sampler" => search.sampler = Deserialize::deserialize(value).map_err(wrong)?,
                 "seed" => search.seed = Deserialize::deserialize(value).map_err(wrong)?,
+                "warm_start" => warm_start = Some(Deserialize::deserialize(value).map_err(wrong)?),
                 "pruner" => search.pruner = Some(Deserialize::deserialize(value).map_err(wrong)?),
                 "dollars_per_hour" => {
                     search.dollars_per_hour = Deserialize::deserialize(value).map_err(wrong)?
@@ -129,7 +138,8 @@ impl Options {
                 }
             }
         }
-        Ok(())
+        // Last, for it must fit the objective.
+        warm_start.map_or(Ok(()), |from| search.build_upon(from)).map_err(Into::into)
     }
 
     /// What studies and commands have in common.
@@ -141,6 +151,12 @@ impl Options {
         put("direction", self.direction.clone().map(Value::from));
         put("sampler", self.sampler.as_deref().map(named));
         put("seed", self.seed.map(Value::from));
+        if !self.warm_start.is_empty() {
+            let from = self.warm_start.clone().into();
+            let kind = self.warm_kind.clone().map(|kind| ("kind".to_string(), Value::from(kind)));
+            let tree = Tree::from_iter(kind.into_iter().chain([("from".to_string(), from)]));
+            put("warm_start", Some(tree.into()));
+        }
         put("pruner", self.pruner.as_deref().map(named));
         put("dollars_per_hour", self.dollars_per_hour.map(Value::from));
         let stop = self.stop();
