@@ -1,6 +1,7 @@
 //! The chores of the workspace: studies, their reports, and what CI runs. Thin: it knows no burn, and compiles in
 //! seconds.
 
+mod bench;
 mod chores;
 mod docs;
 mod report;
@@ -26,6 +27,8 @@ enum Chore {
     Report(report::Arguments),
     /// Makes docs/study-NAME.md and .html of the published records (studies/records).
     Docs(docs::Arguments),
+    /// Measures scarf beside its peers (PyTorch, onnxruntime), and puts the tables into docs/speed.md.
+    Bench(bench::Arguments),
     /// The tests of all crates.
     Test,
     /// What must hold before a commit: formatting, lints, tests, docs, tables, and the quick study in a minute.
@@ -37,6 +40,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Study(arguments) => study::study(&arguments),
         Chore::Report(arguments) => report::report(&arguments),
         Chore::Docs(arguments) => docs::docs(&arguments),
+        Chore::Bench(arguments) => bench::bench(&arguments),
         Chore::Test => chores::test(),
         Chore::Ci => chores::ci(),
     }

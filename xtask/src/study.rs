@@ -37,6 +37,9 @@ pub(crate) struct Arguments {
     /// Does the runs that failed again.
     #[arg(long)]
     retry: bool,
+    /// How many runs go on at once, where they do not wait for each other; they share the machine's threads.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    jobs: usize,
 }
 
 pub(crate) fn study(arguments: &Arguments) -> Result<()> {
@@ -60,9 +63,10 @@ pub(crate) fn study(arguments: &Arguments) -> Result<()> {
     let how = How::new(command(), workspace::revision(), &study, &given);
     how.write(&out)?;
     write_atomic(&out.join("study.toml"), study.text.as_bytes())?;
-    let program = Program { path, device: arguments.device.clone() };
+    let program = Program { path, device: arguments.device.clone(), threads: None };
     let mut progress = Progress::new();
-    let records = Engine::new(&study, program, &out, &given)?.run(arguments.retry, &mut progress)?;
+    let engine = Engine::new(&study, program, &out, &given)?.with_jobs(arguments.jobs);
+    let records = engine.run(arguments.retry, &mut progress)?;
     report::tell(&study, &records, &how, &out)
 }
 

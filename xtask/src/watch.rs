@@ -1,13 +1,21 @@
-//! Shows what goes on: a bar on a terminal, lines elsewhere.
+//! Shows what goes on: a bar for each run on a terminal, lines elsewhere.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use scarf_study::{Epoch, Record, Run, Watch, duration, money};
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::time::Duration;
 
 /// Shows what goes on.
 pub(crate) struct Progress {
     /// `None` where nobody watches.
+    bars: Option<MultiProgress>,
+    going: BTreeMap<String, Going>,
+}
+
+/// A run that goes on.
+#[derive(Default)]
+struct Going {
     bar: Option<ProgressBar>,
     /// The last epoch, and how long the run had taken by then.
     last: Option<(Epoch, Duration)>,
@@ -19,20 +27,20 @@ const STEPS: u64 = 1000;
 
 impl Progress {
     pub(crate) fn new() -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let style = "  {bar:32} {msg} · {elapsed}";
-            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(
-                ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
-            )
-        });
-        Self { bar, last: None, elapsed: Duration::ZERO }
+        let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
+        Self { bars, going: BTreeMap::new() }
     }
 
     fn say(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+        match &self.bars {
+            Some(bars) => bars.suspend(|| eprintln!("{text}")),
             None => eprintln!("{text}"),
         }
+    }
+
+    /// Whose line it is, where that is not plain.
+    fn whose(&self, run: &Run) -> String {
+        if self.going.len() > 1 { format!("{run}: ") } else { String::new() }
     }
 }
 
@@ -40,53 +48,64 @@ impl Watch for Progress {
     fn begins(&mut self, run: &Run, position: usize, runs: usize, left: Option<f64>) {
         let left = left.map_or_else(String::new, |left| format!(" · about {} left", duration(left)));
         self.say(&format!("[{position}/{runs}] {run}{left}"));
-        (self.last, self.elapsed) = (None, Duration::ZERO);
-        if let Some(bar) = &self.bar {
-            bar.reset();
-            bar.set_message("begins");
+        let bar = self.bars.as_ref().map(|bars| {
+            let style = ProgressStyle::with_template("  {bar:32} {prefix}{msg} · {elapsed}");
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+            bars.add(ProgressBar::no_length().with_style(style).with_message("begins"))
+        });
+        self.going.insert(run.to_string(), Going { bar, ..Going::default() });
+        let several = self.going.len() > 1;
+        for (name, Going { bar, .. }) in &self.going {
+            if let Some(bar) = bar {
+                bar.set_prefix(if several { format!("{name} · ") } else { String::new() });
+            }
         }
     }
 
-    fn line(&mut self, line: &str) {
+    fn line(&mut self, run: &Run, line: &str) {
         // On a terminal the bar tells the same; the log has every line.
-        if self.bar.is_none() {
-            eprintln!("  {line}");
+        if self.bars.is_none() {
+            eprintln!("  {}{line}", self.whose(run));
         }
     }
 
-    fn epoch(&mut self, epoch: &Epoch) {
-        if let Some(bar) = &self.bar {
+    fn epoch(&mut self, run: &Run, epoch: &Epoch) {
+        let Some(going) = self.going.get_mut(&run.to_string()) else { return };
+        if let Some(bar) = &going.bar {
             bar.set_length(epoch.epochs.max(epoch.epoch) * STEPS);
             bar.set_position(epoch.epoch * STEPS);
             let named = |name: &str| epoch.values.get(name).map(|value| format!(" · {name} {value:.3}"));
             let told: String = ["train/loss", "val/ap", "val/ap50"].into_iter().filter_map(named).collect();
             bar.set_message(format!("epoch {}/{}{told}", epoch.epoch, epoch.epochs));
         }
-        self.last = Some((epoch.clone(), self.elapsed));
+        going.last = Some((epoch.clone(), going.elapsed));
     }
 
-    fn tick(&mut self, run: Duration) {
-        self.elapsed = run;
-        let (Some(bar), Some((epoch, then))) = (&self.bar, &self.last) else { return };
+    fn tick(&mut self, run: &Run, elapsed: Duration) {
+        let Some(going) = self.going.get_mut(&run.to_string()) else { return };
+        going.elapsed = elapsed;
+        let (Some(bar), Some((epoch, then))) = (&going.bar, &going.last) else { return };
         let pace = epoch.values.get("seconds").copied().filter(|seconds| *seconds > 0.0);
         if let Some(pace) = pace.filter(|_| epoch.epoch < epoch.epochs) {
-            let share = ((run - *then).as_secs_f64() / pace).min(0.99);
+            let share = ((elapsed - *then).as_secs_f64() / pace).min(0.99);
             bar.set_position(epoch.epoch * STEPS + (share * STEPS as f64) as u64);
         }
     }
 
-    fn ends(&mut self, _: &Run, record: &Record) {
-        if let Some(bar) = &self.bar {
+    fn ends(&mut self, run: &Run, record: &Record) {
+        let whose = self.whose(run);
+        if let Some(bar) = self.going.remove(&run.to_string()).and_then(|going| going.bar) {
             bar.finish_and_clear();
         }
         let spent = format!("{}, {}", duration(record.seconds), money(record.dollars));
         match record.test.or(record.val) {
-            _ if !record.is_ok() => self.say(&format!("  failed after {spent}: {}", record.err)),
+            _ if !record.is_ok() => self.say(&format!("  {whose}failed after {spent}: {}", record.err)),
             Some(numbers) => {
                 let part = if record.test.is_some() { "test" } else { "val" };
-                self.say(&format!("  {part} AP {:.3}, AP50 {:.3} · {spent}", numbers.ap(), numbers.ap50()));
+                let [ap, ap50] = [numbers.ap(), numbers.ap50()];
+                self.say(&format!("  {whose}{part} AP {ap:.3}, AP50 {ap50:.3} · {spent}"));
             }
-            None => self.say(&format!("  done · {spent}")),
+            None => self.say(&format!("  {whose}done · {spent}")),
         }
     }
 

@@ -28,6 +28,7 @@ pub mod json;
 mod labels;
 mod matched;
 mod matching;
+mod normal;
 mod params;
 mod report;
 mod shelves;

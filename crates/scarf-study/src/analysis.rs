@@ -12,7 +12,7 @@ pub(crate) const RESAMPLES: usize = 1000;
 /// The seed of those draws: the same numbers each time.
 pub(crate) const DRAWS: u64 = 0;
 /// Counts up when the numbers come to mean something else: older files are made again.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Bins of scores for calibration.
 const BINS: usize = 10;
 
@@ -23,7 +23,7 @@ pub struct Analysis {
     version: u32,
     /// Test images.
     pub images: usize,
-    /// 95 % intervals of AP, AP50 and AP75, low and high: percentiles of a bootstrap over the images.
+    /// 95 % intervals of AP, AP50 and AP75, low and high: by a bias-corrected bootstrap over the images.
     pub intervals: [Option<(f64, f64)>; 3],
     /// Each class, in the data set's order.
     pub classes: Vec<ClassAnalysis>,

@@ -206,6 +206,9 @@ impl<'a> Check<'a> {
         if written.trials == 0 {
             self.refuse(&format!("{key}.trials"), "a search has one trial at least");
         }
+        if written.parallel == 0 {
+            self.refuse(&format!("{key}.parallel"), "one trial at a time is the least");
+        }
         if written.space.is_empty() {
             self.refuse(&format!("{key}.space"), "there is nothing to search");
         }
@@ -222,6 +225,7 @@ impl<'a> Check<'a> {
             .ok()?;
         Some(Tune {
             trials: written.trials,
+            parallel: written.parallel.max(1),
             sampler: written.sampler.clone(),
             seed: written.seed,
             objective,

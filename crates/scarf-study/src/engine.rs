@@ -2,8 +2,9 @@
 
 use crate::estimate::Estimate;
 use crate::files::{read_if_there, write_atomic};
+use crate::going::{Going, Start};
 use crate::plan::{Kind, Plan, Run, State};
-use crate::program::{Program, Step, told};
+use crate::program::Program;
 use crate::record::{Record, Records};
 use crate::result::{Epoch, RunResult};
 use crate::settings::{InitSetting, Places, Settings, run_folder};
@@ -13,18 +14,18 @@ use crate::{Approach, Error, Given, Study, Weights};
 use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 /// Is told what goes on.
 pub trait Watch {
     /// A run begins: it is number `position` of `runs`; all that is yet to be done takes `left` seconds.
     fn begins(&mut self, run: &Run, position: usize, runs: usize, left: Option<f64>);
     /// The program printed a line.
-    fn line(&mut self, line: &str);
+    fn line(&mut self, run: &Run, line: &str);
     /// An epoch was done; a run that is resumed tells those from before, too.
-    fn epoch(&mut self, epoch: &Epoch);
-    /// Some time has passed.
-    fn tick(&mut self, run: Duration);
+    fn epoch(&mut self, run: &Run, epoch: &Epoch);
+    /// So much time has passed since a run began, or was waited for.
+    fn tick(&mut self, run: &Run, elapsed: Duration);
     /// A run has ended.
     fn ends(&mut self, run: &Run, record: &Record);
     /// Something else worth a line.
@@ -39,6 +40,7 @@ pub struct Engine<'a> {
     pub(crate) program: Program,
     pub(crate) out: PathBuf,
     given: Given,
+    jobs: usize,
 }
 
 /// How long one waits for a line before one looks at anything else.
@@ -61,7 +63,18 @@ impl<'a> Engine<'a> {
                 other => other.clone(),
             },
         };
-        Ok(Self { study, program, out: absolute(out)?, given })
+        Ok(Self { study, program, out: absolute(out)?, given, jobs: 1 })
+    }
+
+    /// The same, with so many runs at once. What comes of them is the same; they share the machine's threads, and its
+    /// price for as long as they share it.
+    pub fn with_jobs(mut self, jobs: usize) -> Self {
+        self.jobs = jobs.max(1);
+        if self.jobs > 1 {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            self.program.threads.get_or_insert((cores / self.jobs).max(1));
+        }
+        self
     }
 
     /// Does all runs that have no record, after a look at their settings. A run that fails leaves a record that
@@ -101,18 +114,41 @@ impl<'a> Engine<'a> {
             records.retain(Record::is_ok);
         }
         self.door(&self.study.plan(&records), &wanted)?;
+        let mut going: Vec<Going> = Vec::new();
         loop {
-            let plan = self.study.plan(&records);
-            let next = plan.runs.iter().find(|run| run.state == State::Ready && wanted(run));
-            let Some(run) = next else { return Ok(records) };
-            let position =
-                plan.runs.iter().filter(|run| matches!(run.state, State::Done | State::Failed)).count();
-            let left = Estimate::new(self.study, &plan, &records).left(&plan);
-            watch.begins(run, position + 1, plan.runs.len(), left);
-            let record = self.one(run, watch)?;
-            watch.ends(run, &record);
-            records.put(record);
-            records.write(&path)?;
+            while going.len() < self.jobs {
+                let plan = self.study.plan(&records);
+                let mut ready = plan.runs.iter().filter(|run| run.state == State::Ready && wanted(run));
+                let Some(run) = ready.find(|run| going.iter().all(|each| each.run.id() != run.id())) else {
+                    break;
+                };
+                let done =
+                    plan.runs.iter().filter(|run| matches!(run.state, State::Done | State::Failed)).count();
+                let left = Estimate::new(self.study, &plan, &records).left(&plan);
+                watch.begins(run, done + going.len() + 1, plan.runs.len(), left);
+                going.push(self.begin(run)?);
+            }
+            if going.is_empty() {
+                return Ok(records);
+            }
+            let among = going.len();
+            let mut index = 0;
+            while index < going.len() {
+                match going[index].look(among, watch) {
+                    Ok(None) => index += 1,
+                    Ok(Some(outcome)) => {
+                        let ended = going.remove(index);
+                        let record = self.record(&ended, outcome);
+                        watch.ends(&ended.run, &record);
+                        records.put(record);
+                        records.write(&path)?;
+                    }
+                    Err(error) => {
+                        going.iter_mut().for_each(Going::kill);
+                        return Err(error);
+                    }
+                }
+            }
         }
     }
 
@@ -157,86 +193,17 @@ impl<'a> Engine<'a> {
         Ok(file)
     }
 
-    fn one(&self, run: &Run, watch: &mut dyn Watch) -> Result<Record, Error> {
-        let settings = run.settings.as_ref().expect("a run that is ready has settings");
+    /// Begins a run, or waits for one that goes on already.
+    fn begin(&self, run: &Run) -> Result<Going, Error> {
+        let settings = run.settings.clone().expect("a run that is ready has settings");
         let folder = run_folder(&self.out, &settings.id);
-        let file = self.write_settings(settings)?;
-        let lock = self.wait_for(run, &folder, watch)?;
+        let file = self.write_settings(&settings)?;
         let started = started(&folder)?;
-        let begun = Instant::now();
-        // A study that was killed between the end of a run and its record has the result already.
-        let outcome = match RunResult::read(&folder) {
-            Ok(result) => Ok(result),
-            Err(_) => self.supervise(&file, &folder, lock, begun, watch)?,
-        };
-        Ok(self.record(run, settings, outcome, started, begun.elapsed()))
+        Ok(Going::new(run.clone(), settings, folder, started, Start::new(self.program.clone(), file)))
     }
 
-    /// The lock of a run's folder. A process that was left there by a study that was killed has it until it ends.
-    fn wait_for(&self, run: &Run, folder: &Path, watch: &mut dyn Watch) -> Result<File, Error> {
-        let path = folder.join(".lock");
-        if let Some(file) = lock(&path)? {
-            return Ok(file);
-        }
-        watch.note(&format!("{run} is still going on, left by a study that was killed; waiting for its end"));
-        let begun = Instant::now();
-        loop {
-            if let Some(file) = lock(&path)? {
-                return Ok(file);
-            }
-            watch.tick(begun.elapsed());
-            std::thread::sleep(PATIENCE);
-        }
-    }
-
-    /// Starts the program and follows it to its end.
-    fn supervise(
-        &self,
-        settings: &Path,
-        folder: &Path,
-        lock: File,
-        begun: Instant,
-        watch: &mut dyn Watch,
-    ) -> Result<Result<RunResult, String>, Error> {
-        let mut running = self.program.start(settings, folder, lock)?;
-        let mut last = VecDeque::new();
-        let mut epochs = 0;
-        let status = loop {
-            let step = match running.step(PATIENCE) {
-                Ok(step) => step,
-                Err(error) => {
-                    running.kill();
-                    return Err(Error::io(folder, "its run cannot be waited for")(error));
-                }
-            };
-            if let Step::Line(line) = &step {
-                watch.line(line);
-                remember(&mut last, line);
-            }
-            let all = Epoch::read_all(folder);
-            all.iter().skip(epochs).for_each(|epoch| watch.epoch(epoch));
-            epochs = all.len();
-            watch.tick(begun.elapsed());
-            if let Step::Ended(status) = step {
-                break status;
-            }
-        };
-        if status.success() {
-            return Ok(RunResult::read(folder));
-        }
-        let Some(told) = told(status) else { return Err(Error::Interrupted) };
-        let why: Vec<String> = std::iter::once(told).chain(last).collect();
-        Ok(Err(why.join(" | ")))
-    }
-
-    fn record(
-        &self,
-        run: &Run,
-        settings: &Settings,
-        outcome: Result<RunResult, String>,
-        started: String,
-        elapsed: Duration,
-    ) -> Record {
+    fn record(&self, ended: &Going, outcome: Result<RunResult, String>) -> Record {
+        let (run, settings, elapsed) = (&ended.run, &ended.settings, ended.begun.elapsed());
         // As fine as the records are written, so that they read back the same.
         let seconds =
             rounded(outcome.as_ref().map_or(elapsed.as_secs_f64(), |result| result.seconds.total), 1e3);
@@ -271,10 +238,10 @@ impl<'a> Engine<'a> {
             test: numbers(result.as_ref().and_then(|result| result.test.as_ref())),
             epochs: result.as_ref().map(|result| result.epochs),
             seconds,
-            dollars: rounded(seconds / 3600.0 * self.study.price.dollars_per_hour, 1e6),
+            dollars: rounded(seconds / 3600.0 * self.study.price.dollars_per_hour * ended.own_part(), 1e6),
             device: result.as_ref().map_or_else(String::new, |result| result.device.clone()),
             version: result.and_then(|result| result.version).unwrap_or_default(),
-            started,
+            started: ended.started.clone(),
             err,
         }
     }

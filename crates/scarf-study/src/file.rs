@@ -196,6 +196,10 @@ pub struct TuneFile {
     /// The seed of the sampler. Trials are trained with the first seed of the approach.
     #[serde(default)]
     pub seed: u64,
+    /// How many trials are chosen at a time: those of one batch know nothing of each other's ends, as if they ran at
+    /// once.
+    #[serde(default = "one")]
+    pub parallel: u64,
     /// One of COCO's numbers on the validation images, as `val/ap50`, or a loss there, as `val/loss`.
     pub objective: String,
     /// Whether more is better.
@@ -203,6 +207,10 @@ pub struct TuneFile {
     pub direction: Direction,
     /// Dotted keys of the recipe, as `"train.optimizer.sgd.lr"`, and their domains.
     pub space: Space,
+}
+
+fn one() -> u64 {
+    1
 }
 
 fn maximize() -> Direction {

@@ -18,6 +18,7 @@ mod error;
 mod estimate;
 mod file;
 mod files;
+mod going;
 mod how;
 mod judge;
 mod list;

@@ -179,9 +179,13 @@ impl<'a> Planner<'a> {
         let mut trials: Vec<Trial> = Vec::new();
         let seed = approach.seeds[0];
         for number in 0..tune.trials {
-            let known = trials.iter().all(|trial| trial.state.is_finished());
+            // What a suggestion may look at must not hang on who of its batch ends first.
+            let (before, batch) = trials.split_at((number / tune.parallel * tune.parallel) as usize);
+            let known = before.iter().all(|trial| trial.state.is_finished());
             let run = if known || draws_alone(&tune.sampler) {
-                let history = History::new(tune.direction, &trials);
+                let pending = batch.iter().map(|trial| Trial::new(trial.number, trial.params.clone()));
+                let seen: Vec<Trial> = before.iter().cloned().chain(pending).collect();
+                let history = History::new(tune.direction, &seen);
                 let params = tune.sampler.suggest(&tune.space, history, tune.seed, number);
                 self.run(approach, Kind::Trial, Some(number), seed, params)
             } else {

@@ -40,6 +40,8 @@ pub struct Program {
     pub path: PathBuf,
     /// What it is to run on; its own choice, where left out.
     pub device: Option<String>,
+    /// How many threads a run may use (RAYON_NUM_THREADS); its own choice, where left out.
+    pub threads: Option<usize>,
 }
 
 impl Program {
@@ -68,6 +70,9 @@ impl Program {
         command.arg("run").arg("--settings").arg(settings).arg("--out").arg(folder);
         if let Some(device) = &self.device {
             command.arg("--device").arg(device);
+        }
+        if let Some(threads) = self.threads {
+            command.env("RAYON_NUM_THREADS", threads.to_string());
         }
         Running::start(command, folder, lock, Heard::Stderr)
     }

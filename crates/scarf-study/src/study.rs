@@ -117,6 +117,8 @@ pub enum Init {
 pub struct Tune {
     /// How many trials; one at least.
     pub trials: u64,
+    /// How many are chosen at a time; one at least.
+    pub parallel: u64,
     /// How they are chosen.
     pub sampler: AnySampler,
     /// The sampler's seed.

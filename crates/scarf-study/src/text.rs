@@ -226,9 +226,9 @@ pub(crate) fn outcome(verdict: &Verdict) -> &'static str {
 }
 
 /// How claims are judged.
-pub(crate) const METHOD: &str = "Claims are judged on the test images by a paired bootstrap (Koehn 2004): 1,000 times \
-the images are drawn anew with replacement, the same ones for both sides, and AP is computed anew and averaged over the \
-seeds. Supported: the 95 % interval of the difference lies above 0, and no seed says otherwise; contradicted: it lies \
+pub(crate) const METHOD: &str = "Claims are judged on the test images by a paired, bias-corrected bootstrap (Koehn \
+2004, Efron 1981): 1,000 times the images are drawn anew with replacement, the same ones for both sides, and AP is \
+computed anew and averaged over the seeds. Supported: the 95 % interval of the difference lies above 0, and no seed says otherwise; contradicted: it lies \
 below, and no seed says otherwise. The interval is of these trained models on other images, each claim for itself.";
 
 fn table(Cells { head, rows }: Cells) -> String {
@@ -253,7 +253,7 @@ pub(crate) fn intervals(summary: &Summary) -> &'static str {
         (_, _, 0) => "no scores yet",
         (false, _, 1) => "one seed, so run-to-run spread is unknown",
         (true, _, 1) => {
-            "one seed; 95 % intervals are over test images (bootstrap), and run-to-run spread is unknown"
+            "one seed; 95 % intervals are over test images (bias-corrected bootstrap), and run-to-run spread is unknown"
         }
         (_, 0 | 1, _) => {
             "means over the seeds; 95 % intervals are of the mean over seeds (Student's t), or over test images \

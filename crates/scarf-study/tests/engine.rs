@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Log, STUDY, folder, program, run, study};
-use scarf_study::{Engine, Given, Kind, Records, RunResult, State, Weights};
+use scarf_study::{Engine, Given, Kind, Record, Records, RunResult, State, Weights};
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
@@ -96,6 +96,26 @@ fn a_search_can_be_for_a_loss_on_the_validation_images() {
 }
 
 #[test]
+fn several_runs_at_once_end_as_one_after_another_and_share_the_price() {
+    let study = study(STUDY, &Given::default()).unwrap();
+    let ended = |jobs: usize| {
+        let out = tempfile::tempdir().unwrap();
+        let engine = Engine::new(&study, program(), out.path(), &Given::default()).unwrap().with_jobs(jobs);
+        let mut log = Log::default();
+        let mut records: Vec<_> = engine.run(false, &mut log).unwrap().iter().cloned().collect();
+        assert_eq!(Records::read(&out.path().join("records.csv")).unwrap().iter().count(), records.len());
+        records.sort_by(|a, b| a.id.cmp(&b.id));
+        let dollars: f64 = records.iter().map(|record| record.dollars).sum();
+        let told = |each: Record| Record { dollars: 0.0, started: String::new(), seconds: 0.0, ..each };
+        log.epochs.sort_unstable();
+        (records.into_iter().map(told).collect::<Vec<_>>(), log.epochs, dollars)
+    };
+    let (alone, together) = (ended(1), ended(3));
+    assert_eq!((alone.0, alone.1), (together.0, together.1));
+    assert!(together.2 < 0.95 * alone.2, "{} is not much less than {}", together.2, alone.2);
+}
+
+#[test]
 fn a_run_that_was_killed_goes_on_where_it_was_and_ends_the_same() {
     let text = STUDY.replace("epochs = 3", "epochs = 12").replace("[data]", "[data]\n").replace(
         "[approach.scratch]",
@@ -109,7 +129,7 @@ fn a_run_that_was_killed_goes_on_where_it_was_and_ends_the_same() {
     let (whole, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let settings = |out: &std::path::Path| {
         // The engine writes settings at the door; a device that does not exist keeps it from going on.
-        let nowhere = scarf_study::Program { path: out.join("nowhere"), device: None };
+        let nowhere = scarf_study::Program { path: out.join("nowhere"), device: None, threads: None };
         let error =
             Engine::new(&study, nowhere, out, &Given::default()).unwrap().run(false, &mut Log::default());
         assert!(error.unwrap_err().to_string().contains("cannot be started"));

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{STUDY, study};
-use scarf_study::{Given, Records};
+use scarf_study::{Given, Kind, Records};
 
 #[test]
 fn shrinking_lays_a_table_over_the_file() {
@@ -14,6 +14,18 @@ fn shrinking_lays_a_table_over_the_file() {
     assert!(plan.runs.iter().all(|run| run.seed == 7));
     let epochs = |name: &str| study.approach(name).unwrap().recipe["train"]["epochs"].as_integer();
     assert_eq!((epochs("scratch"), epochs("pretrain")), (Some(1), Some(5)));
+}
+
+#[test]
+fn the_trials_of_a_batch_do_not_wait_for_each_other() {
+    let text =
+        STUDY.replace("trials = 3, sampler = \"random\"", "trials = 5, parallel = 2, sampler = \"gp\"");
+    let plan = study(&text, &Given::default()).unwrap().plan(&Records::default());
+    let trials = || plan.of("tuned").filter(|run| run.kind == Kind::Trial);
+    let known: Vec<bool> = trials().map(|run| run.settings.is_some()).collect();
+    assert_eq!(known, [true, true, false, false, false]);
+    let lr: Vec<_> = trials().take(2).map(|run| run.params["train.optimizer.sgd.lr"].clone()).collect();
+    assert_ne!(lr[0], lr[1]);
 }
 
 #[test]

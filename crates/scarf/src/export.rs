@@ -28,9 +28,10 @@ pub(crate) struct Export {
     /// Keep kernels in half precision: half the file, computed in single precision.
     #[arg(long)]
     half: bool,
-    /// The recipe of published weights (TOML or JSON with size, backbone, neck and head).
-    #[arg(long, requires = "classes", value_name = "FILE")]
-    recipe: Option<PathBuf>,
+    /// The detector that published weights are of: its name (`scarf models`), or a recipe (TOML or JSON with size,
+    /// backbone, neck and head).
+    #[arg(long, requires = "classes", value_name = "NAME")]
+    recipe: Option<String>,
     /// The names of the classes of published weights, one a line, background left out.
     #[arg(long, requires = "recipe", value_name = "FILE")]
     classes: Option<PathBuf>,
@@ -61,10 +62,10 @@ impl Export {
             let (detector, card) = model::open(&self.model, device).context(hint)?;
             return Ok((detector, card.model, card.classes));
         };
-        let config = recipe::read(recipe)?;
         let text = fs::read_to_string(names).with_context(|| names.display().to_string())?;
         let classes =
             Classes::new(text.lines().map(str::trim)).with_context(|| names.display().to_string())?;
+        let (config, _) = recipe::find(recipe, classes.len())?;
         let detector = model::open_published(&self.model, &config, &classes, device)?;
         Ok((detector, config, classes))
     }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer};
 use crate::model;
 
 /// A recipe of its own file, TOML or JSON.
-pub(crate) fn read(path: &Path) -> Result<DetectorConfig> {
+fn read(path: &Path) -> Result<DetectorConfig> {
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
     if path.extension().is_some_and(|end| end == "json") {
         return serde_json::from_str(&text).with_context(|| path.display().to_string());
@@ -68,4 +68,31 @@ pub(crate) fn or_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dete
 pub(crate) fn graph(detector: &Detector, config: &DetectorConfig, classes: usize) -> Result<Graph> {
     let classes = Classes::new((0..classes).map(|class| class.to_string()))?;
     Ok(scarf_onnx::export(detector, config, &classes, &ExportOptions::default())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Holder {
+        #[serde(deserialize_with = "or_name")]
+        model: DetectorConfig,
+    }
+
+    #[test]
+    fn a_recipe_is_written_out_or_named() {
+        let published = models::get("ssd300_vgg16").unwrap().model;
+        let named: Holder = toml::from_str("model = 'ssd300_vgg16'").unwrap();
+        assert_eq!(named.model, published);
+        let whole = format!("{{\"model\": {}}}", serde_json::to_string(&published).unwrap());
+        assert_eq!(serde_json::from_str::<Holder>(&whole).unwrap().model, published);
+
+        let error = toml::from_str::<Holder>("model = 'ssd'").unwrap_err().to_string();
+        assert!(error.contains("`ssd` is none of the models ssd-300-vgg16-atrous-voc, "), "{error}");
+        let error = serde_json::from_str::<Holder>("{\"model\": 300}").unwrap_err().to_string();
+        assert!(error.contains("expected a detector's recipe, or the name of a published one"), "{error}");
+        let error = toml::from_str::<Holder>("[model]\nsizes = 300").unwrap_err().to_string();
+        assert!(error.contains("unknown field `sizes`"), "{error}");
+    }
 }

@@ -88,9 +88,10 @@ fn published_weights_become_a_file() {
     let model = Path::new(&weights).join("ssdlite_mobilenet_v2_coco.safetensors");
     let model = model.to_str().unwrap();
     let with = ["--recipe", "ssdlite.toml", "--classes", "names.txt"];
-    for (option, megabytes, outputs) in [
-        ("--nms", 17..19, "out  boxes [batch, 200, 4] f32\nout  scores [batch, 200] f32\n"),
-        ("--half", 8..10, "out  scores [batch, 1917, 90] f32\nout  boxes [batch, 1917, 4] f32\n"),
+    let named = ["--recipe", "ssdlite300_mobilenet_v2_coco", "--classes", "names.txt"];
+    for (with, option, megabytes, outputs) in [
+        (with, "--nms", 17..19, "out  boxes [batch, 200, 4] f32\nout  scores [batch, 200] f32\n"),
+        (named, "--half", 8..10, "out  scores [batch, 1917, 90] f32\nout  boxes [batch, 1917, 4] f32\n"),
     ] {
         let arguments = [&["export", model, "out.onnx", option], &with[..]].concat();
         let run = scarf(folder.path(), &arguments).assert().success();

@@ -1,4 +1,4 @@
-//! A run that is killed and called again ends as one that was not, to the last bit.
+//! A run ends the same to the last bit: killed and called again or not, and with any number of threads.
 
 use std::fs;
 use std::path::Path;
@@ -27,7 +27,12 @@ fn settings(folder: &Path) -> std::path::PathBuf {
 }
 
 fn start(settings: &Path, out: &Path) -> Child {
+    start_with(settings, out, 2)
+}
+
+fn start_with(settings: &Path, out: &Path, threads: usize) -> Child {
     Command::new(env!("CARGO_BIN_EXE_scarf"))
+        .env("RAYON_NUM_THREADS", threads.to_string())
         .args(["--device", "cpu", "run", "--settings"])
         .arg(settings)
         .arg("--out")
@@ -42,8 +47,10 @@ fn result(out: &Path) -> Value {
     let mut result: Value =
         serde_json::from_str(&fs::read_to_string(out.join("result.json")).unwrap()).unwrap();
     let fields = result.as_object_mut().unwrap();
-    fields.remove("seconds");
-    fields.remove("inference");
+    // The device is told with its number of threads.
+    for field in ["seconds", "inference", "device"] {
+        fields.remove(field);
+    }
     result
 }
 
@@ -79,9 +86,32 @@ fn a_killed_run_ends_as_one_that_was_not() {
         assert!(!killed.join("result.json").exists(), "it was to be killed before its end");
     }
     assert!(start(&settings, &killed).wait().unwrap().success());
+    is_the_same(&killed, &whole);
+    for (epoch, line) in (1..).zip(curve(&whole)) {
+        let of = |name: &str| line[format!("val/{name}")].as_f64();
+        // Where it was scored, the losses on the validation images stand beside AP.
+        let sum = of("classification").zip(of("localization")).map(|(a, b)| a + b);
+        assert_eq!(of("ap").is_some(), epoch % 2 == 0 || epoch == 5);
+        assert!(
+            of("loss").zip(sum).map(|(loss, sum)| (loss - sum).abs() < 1e-4 * sum) == of("ap").map(|_| true)
+        );
+    }
+}
 
-    assert_eq!(curve(&killed), curve(&whole));
-    assert_eq!(result(&killed), result(&whole));
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(folder.path());
+    let out = |threads: usize| folder.path().join(threads.to_string());
+    for threads in [1, 3] {
+        assert!(start_with(&settings, &out(threads), threads).wait().unwrap().success());
+    }
+    is_the_same(&out(1), &out(3));
+}
+
+fn is_the_same(one: &Path, other: &Path) {
+    assert_eq!(curve(one), curve(other));
+    assert_eq!(result(one), result(other));
     let weights = |out: &Path| fs::read(out.join("best.safetensors")).unwrap();
-    assert!(weights(&killed) == weights(&whole), "the weights differ");
+    assert!(weights(one) == weights(other), "the weights differ");
 }

@@ -78,7 +78,7 @@ approach.tuned.tune.trials = 1
 pub(crate) fn program() -> Program {
     let test = std::env::current_exe().expect("a test is a program");
     let folder = test.parent().and_then(Path::parent).expect("target/debug/deps");
-    Program { path: folder.join("examples").join("fake_program"), device: None }
+    Program { path: folder.join("examples").join("fake_program"), device: None, threads: None }
 }
 
 /// A checked study of this text.
@@ -105,13 +105,13 @@ impl Watch for Log {
     fn begins(&mut self, run: &Run, position: usize, runs: usize, _: Option<f64>) {
         self.begun.push(format!("{position}/{runs} {run}"));
     }
-    fn line(&mut self, line: &str) {
+    fn line(&mut self, _: &Run, line: &str) {
         self.lines.push(line.into());
     }
-    fn epoch(&mut self, epoch: &Epoch) {
+    fn epoch(&mut self, _: &Run, epoch: &Epoch) {
         self.epochs.push(epoch.epoch);
     }
-    fn tick(&mut self, _: Duration) {}
+    fn tick(&mut self, _: &Run, _: Duration) {}
     fn ends(&mut self, _: &Run, _: &Record) {}
     fn note(&mut self, note: &str) {
         self.notes.push(note.into());

@@ -84,7 +84,7 @@ impl Tune {
         let shrunk = if self.shrink { "-shrink" } else { "" };
         let out =
             self.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{}{shrunk}", study.name)));
-        let program = Program { path: std::env::current_exe()?, device: device.name() };
+        let program = Program { path: std::env::current_exe()?, device: device.name(), threads: None };
         let engine = Engine::new(&study, program, &out, &given)?;
         let records = prepared(&engine, approach)?;
         let keep = self.keep(Keep::Best);

@@ -160,13 +160,13 @@ impl Watch for Preparation {
         println!("first {run}, which the search begins from");
     }
 
-    fn line(&mut self, line: &str) {
+    fn line(&mut self, _: &Run, line: &str) {
         eprintln!("  {line}");
     }
 
-    fn epoch(&mut self, _: &Epoch) {}
+    fn epoch(&mut self, _: &Run, _: &Epoch) {}
 
-    fn tick(&mut self, _: Duration) {}
+    fn tick(&mut self, _: &Run, _: Duration) {}
 
     fn ends(&mut self, run: &Run, record: &Record) {
         let spent = format!("{}, {}", duration(record.seconds), money(record.dollars));

@@ -1,0 +1,148 @@
+//! One run while it goes on: from its folder's lock to its end.
+
+use crate::Error;
+use crate::engine::{PATIENCE, Watch, lock, remember};
+use crate::plan::Run;
+use crate::program::{Program, Running, Step, told};
+use crate::result::{Epoch, RunResult};
+use crate::settings::Settings;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+/// A run that goes on.
+pub(crate) struct Going {
+    pub(crate) run: Run,
+    pub(crate) settings: Settings,
+    folder: PathBuf,
+    /// When it began for the first time.
+    pub(crate) started: String,
+    phase: Phase,
+    pub(crate) begun: Instant,
+    /// When it was looked at last.
+    looked: Instant,
+    /// The part of the time since it began that was others', who ran beside it.
+    others: Duration,
+    /// Epochs that were told.
+    epochs: usize,
+    /// What it printed last.
+    last: VecDeque<String>,
+}
+
+/// Where it stands.
+enum Phase {
+    /// Its folder is to be locked first. A process that was left there by a study that was killed has it until it ends.
+    Locked(Start),
+    /// Its process is going on.
+    Runs(Running),
+    /// It has ended.
+    Over,
+}
+
+/// How it is started.
+pub(crate) struct Start {
+    program: Program,
+    /// Its settings.
+    file: PathBuf,
+    /// Whether somebody was told that it is waited for.
+    told: bool,
+}
+
+impl Start {
+    pub(crate) fn new(program: Program, file: PathBuf) -> Self {
+        Self { program, file, told: false }
+    }
+}
+
+impl Going {
+    /// A run that begins now, in its folder.
+    pub(crate) fn new(run: Run, settings: Settings, folder: PathBuf, started: String, start: Start) -> Self {
+        let now = Instant::now();
+        Self {
+            run,
+            settings,
+            folder,
+            started,
+            phase: Phase::Locked(start),
+            begun: now,
+            looked: now,
+            others: Duration::ZERO,
+            epochs: 0,
+            last: VecDeque::new(),
+        }
+    }
+
+    /// Looks what it does, for a while; what came of it once it has ended. `among` so many runs the machine is shared.
+    pub(crate) fn look(
+        &mut self,
+        among: usize,
+        watch: &mut dyn Watch,
+    ) -> Result<Option<Result<RunResult, String>>, Error> {
+        let patience = PATIENCE / among as u32;
+        let outcome = match &mut self.phase {
+            Phase::Over => None,
+            Phase::Locked(start) => match lock(&self.folder.join(".lock"))? {
+                // A study that was killed between the end of a run and its record has the result already.
+                Some(lock) => match RunResult::read(&self.folder) {
+                    Ok(result) => Some(Ok(result)),
+                    Err(_) => {
+                        self.phase = Phase::Runs(start.program.start(&start.file, &self.folder, lock)?);
+                        None
+                    }
+                },
+                None => {
+                    if !std::mem::replace(&mut start.told, true) {
+                        let who = "is still going on, left by a study that was killed; waiting for its end";
+                        watch.note(&format!("{} {who}", self.run));
+                    }
+                    std::thread::sleep(patience);
+                    None
+                }
+            },
+            Phase::Runs(running) => {
+                let step = running.step(patience);
+                match step.map_err(Error::io(&self.folder, "its run cannot be waited for"))? {
+                    Step::Line(line) => {
+                        watch.line(&self.run, &line);
+                        remember(&mut self.last, &line);
+                        None
+                    }
+                    Step::Quiet => None,
+                    Step::Ended(status) => Some(self.ended(status)?),
+                }
+            }
+        };
+        let all = Epoch::read_all(&self.folder);
+        all.iter().skip(self.epochs).for_each(|epoch| watch.epoch(&self.run, epoch));
+        self.epochs = all.len();
+        watch.tick(&self.run, self.begun.elapsed());
+        self.others += self.looked.elapsed() * (among as u32 - 1) / among as u32;
+        self.looked = Instant::now();
+        if outcome.is_some() {
+            self.phase = Phase::Over;
+        }
+        Ok(outcome)
+    }
+
+    fn ended(&self, status: ExitStatus) -> Result<Result<RunResult, String>, Error> {
+        if status.success() {
+            return Ok(RunResult::read(&self.folder));
+        }
+        let Some(told) = told(status) else { return Err(Error::Interrupted) };
+        let why: Vec<String> = std::iter::once(told).chain(self.last.iter().cloned()).collect();
+        Ok(Err(why.join(" | ")))
+    }
+
+    /// The part of its time that was its own, from 0 to 1: 1 where it ran alone.
+    pub(crate) fn own_part(&self) -> f64 {
+        let elapsed = self.looked.duration_since(self.begun).as_secs_f64();
+        if elapsed > 0.0 { 1.0 - (self.others.as_secs_f64() / elapsed).min(1.0) } else { 1.0 }
+    }
+
+    pub(crate) fn kill(&mut self) {
+        if let Phase::Runs(running) = &mut self.phase {
+            running.kill();
+        }
+    }
+}
