@@ -93,7 +93,8 @@ fn holds(html: &str) {
         told[key].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
     };
     assert!(numbers("falling").is_sorted_by(|a, b| a >= b) && numbers("rising").is_sorted(), "{told}");
-    assert!(numbers("rising").len() > 1 && numbers("falling") != numbers("rising"), "{told}");
+    // One row is sorted either way.
+    assert!(numbers("rising").len() == 1 || numbers("falling") != numbers("rising"), "{told}");
     let shown = numbers("shown");
     assert!(
         shown[0] > shown[1] && shown[1] > shown[2] && shown[0] == told["all"].as_f64().unwrap(),
