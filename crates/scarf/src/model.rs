@@ -96,8 +96,9 @@ pub(crate) fn begin(settings: &Settings, classes: &Classes, device: &Device) -> 
                     config.adapt(Weights::open(path)?).with_context(|| path.display().to_string())?;
                 all = all.or(adapted);
             }
-            let allow =
-                Allow::default().misshapen(r"^(neck|head)\.")?.missing(r"^(neck|head)\.")?.unexpected("")?;
+            // Files of VGG's convolutions end before the layers that SSD made of its classifier.
+            let own = r"^(neck|head|backbone\.atrous)\.";
+            let allow = Allow::default().misshapen(r"^(neck|head)\.")?.missing(own)?.unexpected("")?;
             take(detector, &all, &allow)
         }
     }
