@@ -21,6 +21,9 @@ pub(crate) struct Arguments {
     /// How many cores both may use.
     #[arg(long, default_value_t = 2, value_name = "N")]
     threads: usize,
+    /// Options of the scripts, after --, as `-- --rounds 1`.
+    #[arg(last = true)]
+    more: Vec<String>,
 }
 
 /// One table: what to build, and the script that runs both sides in turn.
@@ -65,14 +68,16 @@ impl Arguments {
         if let (true, Some(weights)) = (table.name == "inference", &self.weights) {
             command.arg("--weights").arg(weights);
         }
-        let status = command.arg("--markdown").arg(&markdown).status();
+        let status = command.args(&self.more).arg("--markdown").arg(&markdown).status();
         let status = status.with_context(|| format!("{} cannot be started", self.python.display()))?;
         if !status.success() {
             bail!("{} failed ({status})", table.script);
         }
         let measured = std::fs::read_to_string(&markdown).with_context(|| markdown.display().to_string())?;
+        let more: String = self.more.iter().map(|word| format!(" {word}")).collect();
+        let more = if more.is_empty() { more } else { format!(" --{more}") };
         let results = format!(
-            "    cargo xtask bench {} --threads {}\n\nCommit {}, {}.\n\n{measured}",
+            "    cargo xtask bench {} --threads {}{more}\n\nCommit {}, {}.\n\n{measured}",
             table.name,
             self.threads,
             workspace::revision(),
