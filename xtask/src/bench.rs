@@ -33,7 +33,7 @@ struct Table {
     script: &'static str,
 }
 
-const TABLES: [Table; 3] = [
+const TABLES: [Table; 4] = [
     Table {
         name: "steps",
         build: &["-p", "scarf-kernels", "--example", "step"],
@@ -45,6 +45,7 @@ const TABLES: [Table; 3] = [
         build: &["-p", "scarf-onnx", "--example", "inference"],
         script: "benches/peers/inference.py",
     },
+    Table { name: "models", build: &["-p", "scarf"], script: "benches/models.py" },
 ];
 
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {

@@ -9,8 +9,11 @@ pub enum Matching {
     #[default]
     Forced,
     /// Object and anchor of the largest IoU of all, then the next two that are both free, and so on:
-    /// every object that overlaps an anchor has one of its own (GluonCV's `BipartiteMatcher`).
+    /// every object that overlaps an anchor has one of its own. An anchor that overlaps an object as much as any
+    /// answers for it too, whoever has it (GluonCV's `BipartiteMatcher`).
     Bipartite,
+    /// The same pairs, and no anchor more for ties (MXNet's `MultiBoxTarget`).
+    Multibox,
 }
 
 impl Matching {
@@ -21,12 +24,13 @@ impl Matching {
     pub fn run(self, anchors: &[BBox<f32>], objects: &[BBox<f32>], threshold: f32) -> Vec<Option<usize>> {
         match self {
             Self::Forced => match_anchors(anchors, objects, threshold),
-            Self::Bipartite => bipartite(anchors, objects, threshold),
+            Self::Bipartite => bipartite(anchors, objects, threshold, true),
+            Self::Multibox => bipartite(anchors, objects, threshold, false),
         }
     }
 }
 
-fn bipartite(anchors: &[BBox<f32>], objects: &[BBox<f32>], threshold: f32) -> Vec<Option<usize>> {
+fn bipartite(anchors: &[BBox<f32>], objects: &[BBox<f32>], threshold: f32, ties: bool) -> Vec<Option<usize>> {
     /// IoUs below it are none.
     const LEAST: f32 = 1e-12;
     let mut pairs: Vec<(f32, usize, usize)> = Vec::new();
@@ -44,10 +48,11 @@ fn bipartite(anchors: &[BBox<f32>], objects: &[BBox<f32>], threshold: f32) -> Ve
             }
         }
     }
-    // An anchor that overlaps an object as much as any does answers for it too, whoever has it.
     let mut matched: Vec<Option<usize>> = best
         .iter()
-        .map(|&(iou, index)| (iou > 0.0 && (iou >= threshold || iou >= largest[index])).then_some(index))
+        .map(|&(iou, index)| {
+            (iou > 0.0 && (iou >= threshold || ties && iou >= largest[index])).then_some(index)
+        })
         .collect();
     pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
     let (mut anchor_free, mut object_free) = (vec![true; anchors.len()], vec![true; objects.len()]);
@@ -203,6 +208,10 @@ mod tests {
         let found = Matching::Bipartite.run(&anchors, &[lower, whole], 0.5);
         assert_eq!(found, [Some(1), Some(0), None]);
         assert_eq!(Matching::Forced.run(&anchors, &[lower, whole], 0.5), [Some(1), None, None]);
+        let small = BBox::new(4.0, 6.0, 6.0, 8.0); // IoU .04 with the first; the second is made as large
+        let tied = [anchors[0], BBox::new(0.0, 5.0, 10.0, 15.0), anchors[2]];
+        assert_eq!(Matching::Bipartite.run(&tied, &[small], 0.5), [Some(0), Some(0), None]);
+        assert_eq!(Matching::Multibox.run(&tied, &[small], 0.5), [Some(0), None, None]);
         assert_eq!(Matching::Bipartite.run(&anchors, &[], 0.5), [None; 3]);
         assert!(Matching::Bipartite.run(&[], &[whole], 0.5).is_empty());
     }

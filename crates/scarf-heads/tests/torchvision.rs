@@ -5,7 +5,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::SafeTensors;
 use scarf_core::{BBox, Size};
 use scarf_heads::{
-    AnchorConfig, BoxCoder, Matching, MultiboxLoss, Postprocess, Scores, Targets, anchors, match_anchors,
+    AnchorConfig, BoxCoder, Matching, MultiboxLoss, Normalizer, Postprocess, Scores, Targets, anchors,
+    match_anchors,
 };
 
 const FIXTURE: &[u8] = include_bytes!("data/ssd_torchvision.safetensors");
@@ -18,6 +19,7 @@ const LOSS: MultiboxLoss = MultiboxLoss {
     matching: Matching::Forced,
     negatives: 3.0,
     scores: Scores::Softmax,
+    normalizer: Normalizer::Objects,
     coder: BoxCoder::SSD,
 };
 

@@ -7,7 +7,7 @@ use scarf_backbones::{Level, Pyramid};
 use scarf_core::{BBox, Detection, Size};
 
 use super::rpn::{Objectness, RpnConfig};
-use super::{MultiboxLoss, RoiConfig, Scores};
+use super::{MultiboxLoss, Normalizer, RoiConfig, Scores};
 use crate::{AnchorConfig, BoxCoder, Matching, Targets, anchors};
 
 const SIDE: Size = Size::new(64, 64);
@@ -60,11 +60,22 @@ fn multibox() {
     let fixed =
         |values: Vec<f32>, width| Tensor::<3>::from_data(TensorData::new(values, [2, count, width]), &device);
     let (logits, deltas) = (numbers(2 * count * 4, 1, 2.0), numbers(2 * count * 4, 2, 2.0));
-    for scores in [Scores::Softmax, Scores::Sigmoid] {
+    let kinds = [
+        (Scores::Softmax, Normalizer::Objects),
+        (Scores::Sigmoid, Normalizer::Objects),
+        (Scores::Softmax, Normalizer::Counted),
+    ];
+    for (scores, normalizer) in kinds {
         // All background counts: which is hardest may not change with the step.
         let matching = Matching::Forced;
-        let multibox =
-            MultiboxLoss { threshold: 0.5, matching, negatives: 1e6, scores, coder: BoxCoder::SSD };
+        let multibox = MultiboxLoss {
+            threshold: 0.5,
+            matching,
+            negatives: 1e6,
+            scores,
+            normalizer,
+            coder: BoxCoder::SSD,
+        };
         let loss = |logits, deltas| multibox.losses(logits, deltas, &anchors, &targets()).total();
         check("logits", &logits, [2, count, 4], |x| loss(x, fixed(deltas.clone(), 4)));
         check("deltas", &deltas, [2, count, 4], |x| loss(fixed(logits.clone(), 4), x));

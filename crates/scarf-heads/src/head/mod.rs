@@ -20,7 +20,7 @@ use scarf_core::{BBox, Detection, Size};
 
 pub use any::{AnyHead, HeadConfig};
 pub use faster_rcnn::{FasterRcnn, FasterRcnnConfig};
-pub use multibox::MultiboxLoss;
+pub use multibox::{MultiboxLoss, Normalizer};
 pub use postprocess::Postprocess;
 pub use roi::{RoiConfig, RoiHead, Verdicts};
 pub use rpn::{Objectness, Proposals, Rpn, RpnConfig};

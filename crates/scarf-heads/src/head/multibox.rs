@@ -1,12 +1,26 @@
-//! SSD's loss (Liu et al., 2016, section 2.2; torchvision's `SSD.compute_loss`).
+//! SSD's loss (Liu et al., 2016, section 2.2; torchvision's `SSD.compute_loss`; MXNet's `MultiBoxTarget` and the
+//! `valid` normalization of its `SoftmaxOutput` and `MakeLoss`).
 
 use burn::tensor::activation::{log_sigmoid, log_softmax};
 use burn::tensor::{Int, Tensor, TensorData};
 use scarf_core::BBox;
+use serde::{Deserialize, Serialize};
 
 use super::numbers;
 use super::terms::smooth_l1;
 use crate::{BoxCoder, Losses, Matching, Scores, Targets};
+
+/// What the sums of a loss are divided by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Normalizer {
+    /// Both by the anchors that answer for an object, as in the paper.
+    #[default]
+    Objects,
+    /// Each by what counts in it, as in MXNet: the entropy by its anchors, background among them, the distance by
+    /// its coordinates above 0. About a quarter of the other.
+    Counted,
+}
 
 /// SSD's loss: how predictions on anchors are compared with targets.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,6 +33,8 @@ pub struct MultiboxLoss {
     pub negatives: f32,
     /// Which cross entropy: over all classes together, or over each by itself.
     pub scores: Scores,
+    /// What the sums are divided by.
+    pub normalizer: Normalizer,
     /// How boxes are written.
     pub coder: BoxCoder,
 }
@@ -36,9 +52,9 @@ struct Assignment {
 impl MultiboxLoss {
     /// `logits` `[batch, anchors, classes + 1]` (background first), `deltas` `[batch, anchors, 4]`.
     ///
-    /// Both terms are sums over the anchors that count, divided by the objects' anchors in the
-    /// whole batch: cross entropy over those and the hardest background of each image, smooth L1
-    /// (beta 1) over those alone. An image without objects teaches nothing, as in torchvision.
+    /// Both terms are sums over the anchors that count in the whole batch, divided as the normalizer says:
+    /// cross entropy over the objects' anchors and the hardest background of each image, smooth L1
+    /// (beta 1) over the objects' alone. An image without objects teaches nothing, as in torchvision.
     pub fn losses(
         &self,
         logits: Tensor<3>,
@@ -63,6 +79,7 @@ impl MultiboxLoss {
             }
         };
         let weights = self.mine(&entropy, &assignment);
+        let counted = weights.iter().sum::<f32>();
         let weights = Tensor::<2>::from_data(TensorData::new(weights, [batch, count]), &device);
 
         let wanted = TensorData::new(assignment.deltas, [batch, count, 4]);
@@ -70,11 +87,18 @@ impl MultiboxLoss {
         let object = Tensor::<3>::from_data(TensorData::new(object, [batch, count, 1]), &device);
         let distance = smooth_l1(deltas - Tensor::from_data(wanted, &device), 1.0) * object;
 
-        let normal = 1.0 / assignment.positives.iter().sum::<usize>().max(1) as f32;
-        Losses(vec![
-            ("classification", (entropy * weights).sum().mul_scalar(normal)),
-            ("localization", distance.sum().mul_scalar(normal)),
-        ])
+        let (sum, distances) = ((entropy * weights).sum(), distance.clone().sum());
+        let (classification, localization) = match self.normalizer {
+            Normalizer::Objects => {
+                let normal = 1.0 / assignment.positives.iter().sum::<usize>().max(1) as f32;
+                (sum.mul_scalar(normal), distances.mul_scalar(normal))
+            }
+            Normalizer::Counted => {
+                let above = distance.greater_elem(0.0).float().sum().clamp_min(1.0);
+                (sum.mul_scalar(1.0 / counted.max(1.0)), distances / above)
+            }
+        };
+        Losses(vec![("classification", classification), ("localization", localization)])
     }
 
     fn assign(&self, anchors: &[BBox<f32>], targets: &[Targets]) -> Assignment {
@@ -132,6 +156,7 @@ mod tests {
             matching: Matching::Forced,
             negatives: 3.0,
             scores: Scores::Sigmoid,
+            normalizer: Normalizer::Objects,
             coder: BoxCoder::SSD,
         };
         let losses = multibox.losses(
@@ -168,6 +193,7 @@ mod tests {
                 matching: Matching::Bipartite,
                 negatives: 2.0,
                 scores,
+                normalizer: Normalizer::Objects,
                 coder: BoxCoder::SSD,
             };
             let tensor = |values: &[f32], width| {

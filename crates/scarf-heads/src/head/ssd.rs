@@ -10,7 +10,7 @@ use scarf_backbones::{FeatureMap, Level, Pyramid};
 use scarf_core::{BBox, Detection, Size};
 use serde::{Deserialize, Serialize};
 
-use super::multibox::MultiboxLoss;
+use super::multibox::{MultiboxLoss, Normalizer};
 use super::{Head, InitHead, Postprocess, flatten, numbers};
 use crate::{AnchorConfig, BoxCoder, ConfigError, Losses, Matching, Targets, anchors};
 
@@ -48,6 +48,8 @@ pub struct SsdHeadConfig {
     pub match_iou: f32,
     /// Background anchors in the loss for each that answers for an object.
     pub negatives: f32,
+    /// What the sums of the loss are divided by.
+    pub normalizer: Normalizer,
     /// From scores to detections.
     pub postprocess: Postprocess,
 }
@@ -64,6 +66,7 @@ impl Default for SsdHeadConfig {
             matching: Matching::Forced,
             match_iou: 0.5,
             negatives: 3.0,
+            normalizer: Normalizer::Objects,
             postprocess: Postprocess::default(),
         }
     }
@@ -202,6 +205,7 @@ impl Head for SsdHead {
             matching: self.config.matching,
             negatives: self.config.negatives,
             scores: self.config.scores,
+            normalizer: self.config.normalizer,
             coder: BoxCoder::SSD,
         };
         multibox.losses(logits, deltas, &anchors, targets)
