@@ -29,7 +29,7 @@ fn published_detectors() {
             continue;
         }
         let detector = config.init(CLASSES, &Device::default(), &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
-        // Drawn statistics make MobileNet v3 amplify last bits a thousandfold.
+        // Drawn statistics make MobileNet v3 amplify last bits: images times 1 + 1.2e-7 move its own logits by 6e-4.
         let mut detector = if name.contains("mobilenet_v3") { detector } else { lived_in(detector, 1) };
         let side = config.size as usize;
         let images = pixels([1, 3, side, side], 1);
