@@ -124,19 +124,23 @@ fn burn_is_built_once() {
             .map(|(package, features)| (package.to_owned(), features.to_owned()))
             .collect()
     };
-    let below: BTreeSet<String> = features(&["normal,build", "--package", "burn"]).into_keys().collect();
-    let all = features(&["normal,build,dev", "--workspace"]);
     let users = ["scarf-kernels", "scarf-backbones", "scarf-heads", "scarf-onnx", "scarf-train", "scarf"];
-    for user in users {
-        for edges in ["normal,build", "normal,build,dev"] {
-            let own = features(&[edges, "--package", user]);
-            for (package, features) in own.iter().filter(|(package, _)| below.contains(*package)) {
-                assert_eq!(
-                    Some(features),
-                    all.get(package),
-                    "{package} has other features for {user} ({edges}) than for the whole workspace: \
-                     name the difference in crates/scarf-kernels/Cargo.toml"
-                );
+    for backend in [&[][..], &["--features", "burn/wgpu"]] {
+        let features = |selection: &[&str]| features(&[selection, backend].concat());
+        let below: BTreeSet<String> =
+            features(&["normal,build", "--package", "scarf-kernels"]).into_keys().collect();
+        let all = features(&["normal,build,dev", "--workspace"]);
+        for user in users {
+            for edges in ["normal,build", "normal,build,dev"] {
+                let own = features(&[edges, "--package", user]);
+                for (package, features) in own.iter().filter(|(package, _)| below.contains(*package)) {
+                    assert_eq!(
+                        Some(features),
+                        all.get(package),
+                        "{package} has other features for {user} ({edges}, {backend:?}) than for the whole \
+                         workspace: name the difference in crates/scarf-kernels/Cargo.toml"
+                    );
+                }
             }
         }
     }
