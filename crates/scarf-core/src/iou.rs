@@ -24,13 +24,16 @@ pub fn pairwise_iou<T: Scalar>(a: &[BBox<T>], b: &[BBox<T>], out: &mut [T]) -> R
     let mut sparse = true;
     for (index, (bbox, row)) in a.iter().zip(out.chunks_exact_mut(b.len())).enumerate() {
         // where blocks do not help, they are asked seldom
-        let ask = sparse || index % 16 == 0;
+        if !sparse && index % 16 > 0 {
+            against(bbox, columns.each_ref().map(|column| &column[..]), row);
+            continue;
+        }
         let mut start = 0;
         sparse = false;
         for (groups, out) in
             groups.chunks(Part::<T>::LEN / (BLOCK * BLOCK)).zip(row.chunks_mut(Part::<T>::LEN))
         {
-            if ask && part.write(bbox, groups, out) {
+            if part.write(bbox, groups, out) {
                 sparse = true;
             } else {
                 against(bbox, columns.each_ref().map(|column| &column[start..start + out.len()]), out);
