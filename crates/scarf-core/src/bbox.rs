@@ -22,6 +22,11 @@ pub trait Scalar:
     fn min(self, other: Self) -> Self;
     /// The larger of two; the other one where one is NaN.
     fn max(self, other: Self) -> Self;
+    /// Copies many, where the processor can past the cache; `stream::fence` must follow.
+    #[doc(hidden)]
+    fn stream(from: &[Self], to: &mut [Self]) {
+        to.copy_from_slice(from);
+    }
 }
 
 macro_rules! scalar {
@@ -37,6 +42,9 @@ macro_rules! scalar {
             }
             fn max(self, other: Self) -> Self {
                 self.max(other)
+            }
+            fn stream(from: &[Self], to: &mut [Self]) {
+                crate::stream::copy(from, to);
             }
         }
     };

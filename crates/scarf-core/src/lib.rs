@@ -12,6 +12,7 @@ mod kept;
 mod labels;
 mod nms;
 mod soft_nms;
+mod stream;
 
 pub use bbox::{BBox, Scalar, Size};
 pub use classes::{Classes, ClassesError};
