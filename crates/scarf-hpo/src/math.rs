@@ -29,8 +29,14 @@ pub(crate) fn ln_normal_mass(a: f64, b: f64) -> f64 {
 
 /// A draw from the standard normal (Box and Muller 1958).
 pub(crate) fn normal(rng: &mut impl Rng) -> f64 {
-    let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
-    radius * (2.0 * PI * rng.random::<f64>()).cos()
+    box_muller(rng.random(), rng.random())[0]
+}
+
+/// Two independent draws from the standard normal, of two from [0, 1).
+pub(crate) fn box_muller(u: f64, v: f64) -> [f64; 2] {
+    let radius = (-2.0 * (1.0 - u).ln()).sqrt();
+    let (sin, cos) = (2.0 * PI * v).sin_cos();
+    [radius * cos, radius * sin]
 }
 
 /// A draw from the normal about `mean`, which lies in [0, 1], truncated to [0, 1].

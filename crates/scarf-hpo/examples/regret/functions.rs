@@ -22,15 +22,15 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function { name: "mixed", space: mixed_space, value: mixed, minimum: 0.0 },
 ];
 
-fn space(params: impl IntoIterator<Item = Parameter>) -> Space {
+pub(crate) fn space(params: impl IntoIterator<Item = Parameter>) -> Space {
     Space::new(params.into_iter().collect()).expect("the space is sound")
 }
 
-fn cube(dimensions: usize, low: f64, high: f64) -> Space {
+pub(crate) fn cube(dimensions: usize, low: f64, high: f64) -> Space {
     space((0..dimensions).map(|i| Parameter::new(format!("x{i}"), Domain::linear(low, high))))
 }
 
-fn floats(params: &Params) -> Vec<f64> {
+pub(crate) fn floats(params: &Params) -> Vec<f64> {
     params.values().map(|value| value.as_f64().expect("a number")).collect()
 }
 

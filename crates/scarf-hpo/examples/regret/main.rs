@@ -1,12 +1,15 @@
-//! Simple regret of the samplers on four functions with known minima, as JSON lines.
+//! Simple regret of the samplers on functions with known minima, as JSON lines; on the four of functions.rs if none are
+//! named.
 //!
 //! `cargo run -p scarf-hpo --example regret -- [--seeds N] [--samplers 'tpe;gp;{"tpe":{"startup":5}}'] [--functions branin,mixed]`
 //!
 //! `compare.py` beside this file runs it along with Optuna on the same functions and prints the table.
 
 mod functions;
+mod others;
 
 use functions::{FUNCTIONS, Function};
+use others::OTHERS;
 use scarf_hpo::{AnySampler, Direction, History, Sampler, Tpe, Trial};
 use std::time::Instant;
 
@@ -34,16 +37,25 @@ fn main() -> Result<(), String> {
             "tpe_univariate" => AnySampler::Tpe(Tpe::univariate()),
             _ => AnySampler::from_name(name).ok_or(format!("{name} is no sampler"))?,
         };
-        for function in FUNCTIONS
-            .iter()
-            .filter(|each| functions.is_empty() || functions.split(',').any(|name| name == each.name))
-        {
+        for function in chosen(&functions)? {
             for seed in first..first + seeds {
                 println!("{}", run(name, &sampler, function, seed));
             }
         }
     }
     Ok(())
+}
+
+/// The functions of these names, the four that are compared where there are none.
+fn chosen(names: &str) -> Result<Vec<&'static Function>, String> {
+    if names.is_empty() {
+        return Ok(FUNCTIONS.iter().collect());
+    }
+    let named = |name: &str| {
+        let found = FUNCTIONS.iter().chain(OTHERS).find(|each| each.name == name);
+        found.ok_or(format!("{name} is no function"))
+    };
+    names.split(',').map(named).collect()
 }
 
 /// One search, as a line of JSON: the regret after each trial and the mean time of a suggestion.

@@ -23,28 +23,45 @@ impl Sampler for Sobol {
     }
 }
 
-/// One point of the sequence.
-pub(super) struct Point<'a> {
-    space: &'a Space,
+/// One point of the sequence, in the unit cube of as many dimensions as one asks for.
+pub(super) struct Sequence {
     seed: u64,
     number: u64,
     scrambling: u32,
 }
 
+impl Sequence {
+    /// Point `number` of the sequence scrambled by `seed` and `purpose`.
+    pub(super) fn new(seed: u64, number: u64, purpose: &str) -> Self {
+        Self { seed, number, scrambling: keyed(seed, number / POINTS, purpose).random() }
+    }
+
+    /// Its coordinate along `dimension`, of [0, 1).
+    pub(super) fn at(&self, dimension: usize) -> f64 {
+        match u32::try_from(dimension) {
+            Ok(dimension) if dimension < sobol_burley::NUM_DIMENSIONS => {
+                f64::from(sobol_burley::sample((self.number % POINTS) as u32, dimension, self.scrambling))
+            }
+            _ => keyed(self.seed, self.number, &format!("sobol/{dimension}")).random(),
+        }
+    }
+}
+
+/// One point of the sequence in a space.
+pub(super) struct Point<'a> {
+    space: &'a Space,
+    sequence: Sequence,
+}
+
 impl<'a> Point<'a> {
     pub(super) fn new(space: &'a Space, seed: u64, number: u64) -> Self {
-        Self { space, seed, number, scrambling: keyed(seed, number / POINTS, "sobol").random() }
+        Self { space, sequence: Sequence::new(seed, number, "sobol") }
     }
 
     /// The value of a parameter of the space there.
     pub(super) fn of(&self, param: &Parameter) -> Value {
-        let dimension =
-            self.space.params().iter().position(|each| each.name == param.name).unwrap_or(0) as u32;
-        param.domain.at(if dimension < sobol_burley::NUM_DIMENSIONS {
-            f64::from(sobol_burley::sample((self.number % POINTS) as u32, dimension, self.scrambling))
-        } else {
-            keyed(self.seed, self.number, &param.name).random()
-        })
+        let dimension = self.space.params().iter().position(|each| each.name == param.name).unwrap_or(0);
+        param.domain.at(self.sequence.at(dimension))
     }
 }
 

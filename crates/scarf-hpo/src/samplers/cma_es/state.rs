@@ -34,10 +34,11 @@ struct Rates {
 }
 
 impl State {
-    /// The state before the first generation; a population of 0 stands for the default of the dimension.
+    /// The state before the first generation; a population of 0 stands for the default of the dimension: smaller
+    /// than Hansen's 4 + floor(3 ln n), for searches are short.
     pub(super) fn new(n: usize, population: usize, sigma: f64) -> Self {
         let dims = n as f64;
-        let population = if population == 0 { 4 + (3.0 * dims.ln()) as usize } else { population.max(4) };
+        let population = if population == 0 { 4 + (2.0 * dims.ln()) as usize } else { population.max(4) };
         let (weights, rates) = weights_and_rates(dims, population);
         let mut covariance = vec![0.0; n * n];
         (0..n).for_each(|i| covariance[i * n + i] = 1.0);
@@ -60,21 +61,25 @@ impl State {
         self.weights.len()
     }
 
-    /// A draw from the unit cube: anew while it falls outside, at last moved to the bound.
-    pub(super) fn draw(&self, rng: &mut impl Rng) -> Vec<f64> {
-        let n = self.mean.len();
-        let mut x = vec![0.0; n];
-        for _ in 0..10 * n {
-            let scaled: Vec<f64> = self.eigen.1.iter().map(|root| root * normal(rng)).collect();
-            for (i, x) in x.iter_mut().enumerate() {
-                let step: f64 = (0..n).map(|k| self.eigen.0[k * n + i] * scaled[k]).sum();
-                *x = self.mean[i] + self.sigma * step;
-            }
+    /// The point of the unit cube at `z`, a draw from the standard normal: while it falls outside at another draw,
+    /// at last moved to the bound.
+    pub(super) fn draw(&self, z: Vec<f64>, rng: &mut impl Rng) -> Vec<f64> {
+        let mut x = self.at(z);
+        for _ in 1..10 * x.len() {
             if x.iter().all(|x| (0.0..=1.0).contains(x)) {
                 return x;
             }
+            x = self.at(x.iter().map(|_| normal(rng)).collect());
         }
         x.iter().map(|x| if x.is_nan() { 0.5 } else { x.clamp(0.0, 1.0) }).collect()
+    }
+
+    /// The mean and a step of `z` deviations along the axes of the covariance.
+    fn at(&self, mut z: Vec<f64>) -> Vec<f64> {
+        let n = z.len();
+        z.iter_mut().zip(&self.eigen.1).for_each(|(z, root)| *z *= root);
+        let step = |i: usize| (0..n).map(|k| self.eigen.0[k * n + i] * z[k]).sum::<f64>();
+        (0..n).map(|i| self.mean[i] + self.sigma * step(i)).collect()
     }
 
     /// Takes in one generation, the best first; `population` points of the unit cube. A generation that the numbers
@@ -213,10 +218,14 @@ mod tests {
     #[test]
     fn a_sphere_is_descended() {
         let mut state = State::new(4, 0, 1.0 / 6.0);
+        let draw = |state: &State, number: u64| {
+            let mut rng = keyed(3, number, "test");
+            let z = (0..4).map(|_| normal(&mut rng)).collect();
+            state.draw(z, &mut rng)
+        };
         for generation in 0..120_u64 {
-            let mut points: Vec<Vec<f64>> = (0..state.population() as u64)
-                .map(|i| state.draw(&mut keyed(3, generation * 100 + i, "test")))
-                .collect();
+            let mut points: Vec<Vec<f64>> =
+                (0..state.population() as u64).map(|i| draw(&state, generation * 100 + i)).collect();
             let loss = |x: &[f64]| x.iter().map(|x| (x - 0.2).powi(2)).sum::<f64>();
             points.sort_by(|a, b| loss(a).total_cmp(&loss(b)));
             state.tell(&points.iter().map(Vec::as_slice).collect::<Vec<_>>());

@@ -5,8 +5,12 @@ use crate::axis::{Axis, Kind};
 use crate::linalg::{Lower, dot};
 use crate::optimize::minimize;
 
-/// Below this share of the objective's variance noise is not believed: the matrix would lose its digits.
-const LEAST_NOISE: f64 = 1e-7;
+/// Below this share of the objective's variance noise is not believed: the matrix would lose its digits. It is also
+/// how close a search comes in the end.
+const LEAST_NOISE: f64 = 1e-10;
+
+/// No variance is believed to be less.
+const LEAST_VARIANCE: f64 = 1e-14;
 
 /// How many rows the kernel is fitted to at first.
 const COARSE: usize = 50;
@@ -60,16 +64,24 @@ impl Model {
         Self::given(categorical, rows, y, Hyper::from_ln(&theta))
     }
 
-    fn given(categorical: Vec<bool>, rows: Vec<Vec<f64>>, y: Vec<f64>, hyper: Hyper) -> Option<Self> {
+    /// With these hyperparameters; with more noise where rows are so close that the matrix is not positive definite.
+    fn given(categorical: Vec<bool>, rows: Vec<Vec<f64>>, y: Vec<f64>, mut hyper: Hyper) -> Option<Self> {
         let n = rows.len();
         let mut matrix = vec![0.0; n * n];
         for i in 0..n {
             for j in 0..=i {
                 matrix[i * n + j] = hyper.scale * matern(hyper.squared(&categorical, &rows[i], &rows[j])).0;
             }
-            matrix[i * n + i] += hyper.noise;
         }
-        let lower = Lower::cholesky(matrix, n)?;
+        let lower = loop {
+            let mut noisy = matrix.clone();
+            (0..n).for_each(|i| noisy[i * n + i] += hyper.noise);
+            match Lower::cholesky(noisy, n) {
+                Some(lower) => break lower,
+                None if hyper.noise < 1.0 => hyper.noise *= 10.0,
+                None => return None,
+            }
+        };
         let mut alpha = y.clone();
         lower.solve(&mut alpha);
         lower.solve_transposed(&mut alpha);
@@ -94,7 +106,7 @@ impl Model {
         let mut k = self.covariances(x);
         let mean = dot(&k, &self.alpha);
         self.lower.solve(&mut k);
-        (mean, (self.hyper.scale - dot(&k, &k)).max(1e-12))
+        (mean, (self.hyper.scale - dot(&k, &k)).max(LEAST_VARIANCE))
     }
 
     /// Mean and variance at `x` with their gradients (zero along choices).
@@ -103,7 +115,7 @@ impl Model {
         let mean = dot(&k, &self.alpha);
         let mut v = k.clone();
         self.lower.solve(&mut v);
-        let variance = (self.hyper.scale - dot(&v, &v)).max(1e-12);
+        let variance = (self.hyper.scale - dot(&v, &v)).max(LEAST_VARIANCE);
         self.lower.solve_transposed(&mut v);
         let (mut d_mean, mut d_variance) = (vec![0.0; x.len()], vec![0.0; x.len()]);
         for ((row, alpha), v) in self.rows.iter().zip(&self.alpha).zip(&v) {
@@ -286,6 +298,15 @@ mod tests {
             };
             approx::assert_relative_eq!(gradient[index], (at(1e-5) - at(-1e-5)) / 2e-5, epsilon = 1e-5);
         }
+    }
+
+    #[test]
+    fn rows_next_to_one_another_are_no_trouble() {
+        let rows: Vec<Vec<f64>> = (0..60).map(|i| vec![0.5 + 1e-12 * f64::from(i)]).collect();
+        let y: Vec<f64> = (0..60).map(|i| f64::from(i % 2)).collect();
+        let hyper = Hyper { inverse_squared: vec![1.0], scale: 400.0, noise: 1e-16 };
+        let model = Model::given(vec![false], rows, y, hyper).unwrap();
+        assert!(model.hyper.noise > 1e-16 && model.predict(&[0.5]).0.is_finite());
     }
 
     #[test]

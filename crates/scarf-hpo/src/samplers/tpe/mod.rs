@@ -5,23 +5,24 @@ mod parzen;
 use crate::axis::{Axis, is_searched};
 use crate::rng::keyed;
 use crate::{History, Parameter, Params, Sampler, Space, Trial, TrialState, Value};
-use parzen::Parzen;
+use parzen::{Parzen, by_age, by_merit};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-/// The tree-structured Parzen estimator (Bergstra et al. 2011; its multivariate form, Falkner et al. 2018), with
-/// the weights, the split and nearly the bandwidths of Optuna 5's `TPESampler` (Watanabe 2023 explains them).
+/// The tree-structured Parzen estimator (Bergstra et al. 2011; its multivariate form, Falkner et al. 2018), built as
+/// Optuna 5's `TPESampler` is, with other numbers (Watanabe 2023 explains what they do, docs/hpo-benchmark.md what
+/// they bring).
 ///
-/// The best tenth of the trials (25 at most) makes one density, the rest another; of some candidates drawn from
-/// the first, the one is taken where the ratio of the two is greatest.
+/// The best 15 % of the trials (25 at most) make one density, in which the better ones weigh more, the rest another;
+/// of some candidates drawn from the first, the one is taken where the ratio of the two is greatest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tpe {
     /// Whether the parameters are drawn together (those that share a condition), or each on its own. Default true.
     pub multivariate: bool,
     /// How many trials must have finished before the densities are trusted; points of a Sobol sequence until then.
-    /// Default 10.
+    /// Default 6.
     pub startup: u64,
     /// How many candidates are drawn. Default 24.
     pub candidates: u64,
@@ -31,7 +32,7 @@ pub struct Tpe {
 
 impl Default for Tpe {
     fn default() -> Self {
-        Self { multivariate: true, startup: 10, candidates: 24, constant_liar: true }
+        Self { multivariate: true, startup: 6, candidates: 24, constant_liar: true }
     }
 }
 
@@ -69,8 +70,8 @@ impl Tpe {
                 let joint = space.params().iter().filter(|each| self.together(param, each) && wanted(each));
                 let axes: Vec<Axis> = joint.map(Axis::new).collect();
                 let mut rng = keyed(seed, number, &format!("tpe/{}", axes[0].name));
-                let below = Parzen::new(&axes, &split.below);
-                let above = Parzen::new(&axes, &split.above);
+                let below = Parzen::new(&axes, &split.below, by_merit);
+                let above = Parzen::new(&axes, &split.above, by_age);
                 let chosen = below.best_of(self.candidates.max(1), &above, &axes, &mut rng);
                 drawn.extend(axes.iter().zip(chosen).map(|(axis, x)| (axis.name, axis.decode(x))));
             }
@@ -92,9 +93,11 @@ impl Tpe {
     }
 }
 
-/// The trials by merit, each part in the order of their numbers.
+/// The trials by merit.
 struct Split<'a> {
+    /// The best first.
     below: Vec<&'a Trial>,
+    /// In the order of their numbers.
     above: Vec<&'a Trial>,
 }
 
@@ -108,18 +111,18 @@ impl<'a> Split<'a> {
             return None;
         }
         let mut ranks: Vec<Rank> = ranked.iter().map(|(rank, _)| *rank).collect();
-        let good = ranked.len().div_ceil(10).min(25);
+        let good = (15 * ranked.len()).div_ceil(100).min(25);
         let (_, last, _) = ranks.select_nth_unstable_by(good - 1, order);
         let (mut below, mut above) = (Vec::with_capacity(good), Vec::with_capacity(ranked.len()));
         for (rank, trial) in ranked {
-            if order(&rank, last).is_le() { below.push(trial) } else { above.push(trial) }
+            if order(&rank, last).is_le() { below.push((rank, trial)) } else { above.push(trial) }
         }
         if tpe.constant_liar {
             above.extend(history.pending().filter(|trial| trial.number != number));
         }
-        below.sort_by_key(|trial: &&Trial| trial.number);
+        below.sort_by(|(a, _), (b, _)| order(a, b));
         above.sort_by_key(|trial| trial.number);
-        Some(Self { below, above })
+        Some(Self { below: below.into_iter().map(|(_, trial)| trial).collect(), above })
     }
 }
 

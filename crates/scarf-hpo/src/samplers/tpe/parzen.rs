@@ -28,8 +28,9 @@ enum Factor {
 }
 
 impl Parzen {
-    /// The density of those of `trials` (by number, ascending) that have a value for every axis.
-    pub(super) fn new(axes: &[Axis<'_>], trials: &[&Trial]) -> Self {
+    /// The density of those of `trials` that have a value for every axis; `weights` gives those of so many trials, in
+    /// their order.
+    pub(super) fn new(axes: &[Axis<'_>], trials: &[&Trial], weights: fn(usize) -> Vec<f64>) -> Self {
         let mut columns = vec![Vec::with_capacity(trials.len() + 1); axes.len()];
         let mut row = vec![0.0; axes.len()];
         for trial in trials {
@@ -42,7 +43,7 @@ impl Parzen {
                 columns.iter_mut().zip(&row).for_each(|(column, &x)| column.push(x));
             }
         }
-        let weights = weights(columns.first().map_or(0, Vec::len));
+        let weights = with_prior(weights(columns.first().map_or(0, Vec::len)));
         let mut sum = 0.0;
         let cumulative = weights.iter().map(|weight| (sum += weight, sum).1).collect();
         let factors = axes.iter().zip(columns).map(|(axis, column)| Factor::new(axis, column)).collect();
@@ -141,12 +142,10 @@ impl Factor {
         Factor::Whole { distinct, place, ln_divisor }
     }
 
-    /// Kernels that favour what was observed. The weight that all choices keep falls with the root of the number of
-    /// kernels, in Optuna with the number: a choice that began badly is given up later (in the mixed space of
-    /// examples/regret 21 of 80 searches ended with a wrong one, and not 29).
+    /// Kernels that favour what was observed; the more kernels there are, the less is left to the other choices.
     fn choice(choices: usize, column: &[f64]) -> Self {
         let kernels = column.len() + 1;
-        let floor = 1.0 / (kernels as f64).sqrt();
+        let floor = 1.0 / kernels as f64;
         let mut probability = vec![0.0; kernels * choices];
         for (kernel, row) in probability.chunks_mut(choices).enumerate() {
             row.fill(floor);
@@ -188,15 +187,26 @@ impl Factor {
     }
 }
 
-/// The weights of `n` trials and the prior: the last 25 trials count fully, those before ramp up from 1 / n.
-fn weights(n: usize) -> Vec<f64> {
+/// The weights of `n` trials, the latest last: the last 25 count fully, those before ramp up from 1 / n.
+pub(super) fn by_age(n: usize) -> Vec<f64> {
     const FULL: usize = 25;
     let ramp = n.saturating_sub(FULL);
     let rise = |index: usize| {
         let part = if ramp > 1 { index as f64 / (ramp - 1) as f64 } else { 0.0 };
         1.0 / n as f64 + (1.0 - 1.0 / n as f64) * part
     };
-    let mut weights: Vec<f64> = (0..n).map(|index| if index < ramp { rise(index) } else { 1.0 }).collect();
+    (0..n).map(|index| if index < ramp { rise(index) } else { 1.0 }).collect()
+}
+
+/// The weights of `n` trials, the best first: they fall to a fiftieth, and are 1 on average. (Optuna's are equal.)
+pub(super) fn by_merit(n: usize) -> Vec<f64> {
+    let falling = (0..n).map(|index| (-4.0 * index as f64 / n as f64).exp());
+    let mean = falling.clone().sum::<f64>() / n as f64;
+    falling.map(|weight| weight / mean).collect()
+}
+
+/// The weights with the prior's, which counts as one trial; they sum to one.
+fn with_prior(mut weights: Vec<f64>) -> Vec<f64> {
     weights.push(1.0);
     let sum: f64 = weights.iter().sum();
     weights.iter_mut().for_each(|weight| *weight /= sum);
@@ -206,12 +216,14 @@ fn weights(n: usize) -> Vec<f64> {
 /// In deviations: e^-60 of a kernel's height.
 const FAR: f64 = 11.0;
 
-/// The least deviation of a kernel is this over min(100, n + 2). Optuna's is 1; a little less searched Ackley, Branin
-/// and a mixed space closer, and Hartmann as well, over 60 seeds (examples/regret).
-const NARROWEST: f64 = 0.7;
+/// The least deviation of a kernel is this over min(100, n + 2); Optuna's is 1.
+const NARROWEST: f64 = 0.5;
 
-/// The kernels' deviations: the distance to the farther neighbour, within bounds. And the kernels in the order of
-/// their means.
+/// The share of the distance to the farther neighbour that a kernel is wide; Optuna's is 1.
+const WIDTH: f64 = 0.8;
+
+/// The kernels' deviations: a share of the distance to the farther neighbour, within bounds. And the kernels in the
+/// order of their means.
 fn bandwidths(column: &[f64]) -> (Vec<f64>, Vec<usize>) {
     let n = column.len();
     let mut sorted: Vec<(f64, usize)> = column.iter().copied().zip(0..).collect();
@@ -228,7 +240,7 @@ fn bandwidths(column: &[f64]) -> (Vec<f64>, Vec<usize>) {
             (Some(gap), None) | (None, Some(gap)) => gap,
             (None, None) => column[index].max(1.0 - column[index]),
         };
-        sigma[index] = gap.clamp(least, 1.0);
+        sigma[index] = (WIDTH * gap).clamp(least, 1.0);
     }
     (sigma, order)
 }
@@ -249,7 +261,8 @@ mod tests {
     use crate::{Domain, Parameter};
 
     fn density_of(axis: &Axis<'_>, column: Vec<f64>, x: f64) -> f64 {
-        let ln_weights: Vec<f64> = weights(column.len()).iter().map(|weight| weight.ln()).collect();
+        let ln_weights: Vec<f64> =
+            with_prior(by_age(column.len())).iter().map(|weight| weight.ln()).collect();
         let factors = vec![Factor::new(axis, column)];
         let parzen = Parzen { cumulative: Vec::new(), ln_weights, factors };
         parzen.ln_density(std::slice::from_ref(axis), &[x], &mut Vec::new()).exp()
@@ -281,10 +294,20 @@ mod tests {
 
     #[test]
     fn weights_ramp_up_to_the_last_twenty_five() {
-        let w = weights(27);
+        let w = with_prior(by_age(27));
         // 1/27, 1, then 25 ones and the prior's one, over their sum.
         approx::assert_relative_eq!(w[0] / w[1], 1.0 / 27.0, epsilon = 1e-12);
         approx::assert_relative_eq!(w[27] / w[1], 1.0, epsilon = 1e-12);
         approx::assert_relative_eq!(w.iter().sum::<f64>(), 1.0, epsilon = 1e-12);
+    }
+
+    #[test]
+    fn the_better_weigh_more_and_all_as_much_as_they_are_many() {
+        let w = by_merit(12);
+        assert!(w.windows(2).all(|pair| pair[0] > pair[1]));
+        approx::assert_relative_eq!(w.iter().sum::<f64>(), 12.0, epsilon = 1e-12);
+        approx::assert_relative_eq!(w[6] / w[0], (-2.0_f64).exp(), epsilon = 1e-12);
+        assert_eq!(by_merit(1), [1.0]);
+        assert!(by_merit(0).is_empty());
     }
 }
