@@ -7,6 +7,7 @@
 
 mod bbox;
 mod classes;
+mod fusion;
 mod iou;
 mod kept;
 mod labels;
@@ -15,6 +16,7 @@ mod soft_nms;
 
 pub use bbox::{BBox, Scalar, Size};
 pub use classes::{Classes, ClassesError};
+pub use fusion::weighted_boxes_fusion;
 pub use iou::{WrongLength, pairwise_iou};
 pub use labels::{Annotation, Detection};
 pub use nms::{class_wise_nms, nms, nms_into};
