@@ -7,6 +7,7 @@
 
 mod bbox;
 mod classes;
+mod fusion;
 mod iou;
 mod kept;
 mod labels;
@@ -16,6 +17,7 @@ mod stream;
 
 pub use bbox::{BBox, Scalar, Size};
 pub use classes::{Classes, ClassesError};
+pub use fusion::weighted_boxes_fusion;
 pub use iou::{WrongLength, pairwise_iou};
 pub use labels::{Annotation, Detection};
 pub use nms::{class_wise_nms, nms, nms_into};

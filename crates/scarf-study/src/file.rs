@@ -150,6 +150,11 @@ pub enum Role {
 
 /// What training begins from. `{ from = "approach" }`, `{ weights = "name" }`, `{ weights = "name", or_from =
 /// "approach" }` (the file where a weights folder has it, the approach otherwise) or `{ random = true }`.
+///
+/// To show a trained model twice, as it is and looked at otherwise (other suppression, test-time augmentation), write an
+/// approach that is `of` the first, begins `from` it, and trains for no epochs: a row of its own without a training of
+/// its own, whose cost is the training's and its own scoring's. A search of `recipe.detect` or of the head's
+/// `postprocess` goes the same way.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct InitFile {

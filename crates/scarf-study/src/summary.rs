@@ -60,7 +60,7 @@ pub struct Row {
     pub cost: Option<f64>,
     /// What the search cost, all trials together; `None` where there is none.
     pub search: Option<f64>,
-    /// What was spent in the study on what this begins from; `None` where it begins from nothing of the study.
+    /// What one detector of what this begins from costs; `None` where it begins from nothing of the study.
     pub pretraining: Option<f64>,
     /// Seconds to get one detector this way: a training, its search and what it begins from.
     pub total_seconds: Option<f64>,
@@ -176,8 +176,10 @@ fn row(
     let cost = mean(finals.iter().map(|record| record.dollars));
     let search = approach.tune.as_ref().map(|_| spent(of(Kind::Trial)));
     let lineage = study.lineage(approach);
-    let begun = |record: &&Record| lineage.iter().any(|each| each.name == record.approach);
-    let before = (!lineage.is_empty()).then(|| spent(records.iter().filter(begun)));
+    let before = (!lineage.is_empty()).then(|| {
+        let each = lineage.iter().map(|begun| one(begun, records));
+        each.fold((0.0, 0.0), |a, b| (a.0 + b.0, a.1 + b.1))
+    });
     let extra = [search, before].into_iter().flatten().fold((0.0, 0.0), |a, b| (a.0 + b.0, a.1 + b.1));
     let total_seconds = seconds.map(|seconds| seconds + extra.0);
     let test = stats(finals.iter().filter_map(|record| record.test));
@@ -222,6 +224,17 @@ fn interval(stat: &Stat, analyses: &[Analysis], index: usize) -> Option<(f64, f6
         (None, [one]) if stat.n == 1 => one.intervals.get(index).copied().flatten(),
         _ => None,
     }
+}
+
+/// Seconds and dollars of one detector of an approach that others begin from: its search, and the mean training.
+fn one(approach: &Approach, records: &Records) -> (f64, f64) {
+    let (trials, trainings): (Vec<&Record>, Vec<&Record>) = records
+        .iter()
+        .filter(|record| record.approach == approach.name)
+        .partition(|record| record.kind == Kind::Trial);
+    let (search, training) = (spent(trials.into_iter()), spent(trainings.iter().copied()));
+    let seeds = trainings.len().max(1) as f64;
+    (search.0 + training.0 / seeds, search.1 + training.1 / seeds)
 }
 
 /// Seconds and dollars of all these.

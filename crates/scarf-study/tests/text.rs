@@ -4,7 +4,7 @@ mod common;
 
 use common::{Log, STUDY, run, study};
 use scarf_study::{
-    Given, How, Photographs, Records, Study, Summary, claims, judge, list, markdown, page, terminal,
+    Given, How, Photographs, Record, Records, Study, Summary, claims, judge, list, markdown, page, terminal,
 };
 use std::path::Path;
 
@@ -115,4 +115,32 @@ fn a_page_of_records_alone_goes_without_what_is_gone() {
     let nothing = Records::default();
     let html = drawn(&study, &nothing, &How::default(), nowhere.path(), Photographs::Shown);
     assert!(html.contains("There is no answer yet"));
+}
+
+/// Two seeds were trained, but a detector that begins from one of them costs one training, not two.
+#[test]
+fn what_is_begun_from_costs_one_training() {
+    let again = "[approach.again]\nof = \"scratch\"\ninit = { from = \"scratch\" }\nrecipe.train.epochs = 0\n\n[shrink]";
+    let study = study(&STUDY.replace("[shrink]", again), &Given::default()).unwrap();
+    let (_, some) = done(tempfile::tempdir().unwrap().path());
+    let some = some.iter().find(|record| record.is_ok()).unwrap().clone();
+    let mut records = Records::default();
+    while let Some(run) = study.plan(&records).next().cloned() {
+        let seconds = if run.approach == "again" { 10.0 } else { 1000.0 + 200.0 * run.seed as f64 };
+        records.put(Record {
+            id: run.id().unwrap().into(),
+            approach: run.approach.clone(),
+            kind: run.kind,
+            trial: run.trial,
+            seed: run.seed,
+            seconds,
+            dollars: seconds / 1000.0,
+            ..some.clone()
+        });
+    }
+    let out = tempfile::tempdir().unwrap();
+    let summary = Summary::new(&study, &study.plan(&records), &records, out.path()).unwrap();
+    let row = summary.rows.iter().find(|row| row.approach == "again").unwrap();
+    assert_eq!((row.planned, row.seconds), (2, Some(10.0)));
+    assert_eq!((row.pretraining, row.total_seconds), (Some(1.1), Some(1110.0)));
 }

@@ -12,6 +12,7 @@ use crate::TrainError;
 
 const STATE: &str = "state.json";
 const MODEL: &str = "model.bpk";
+const AVERAGE: &str = "average.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 
 /// What a run knows besides tensors.
@@ -41,13 +42,15 @@ impl State {
     pub const FORMAT: u32 = 1;
 }
 
-/// Writes `dir/epoch-NNNN` whole, then removes the older ones.
+/// Writes `dir/epoch-NNNN` whole, then removes the older ones. `average` is the model's moving average, where there is
+/// one.
 ///
 /// # Errors
 /// Where a file cannot be written; the older checkpoint is still there then.
 pub fn save<M: Module>(
     dir: &Path,
     model: &M,
+    average: Option<&M>,
     optimizer: &ModuleOptimizer,
     state: &State,
 ) -> Result<(), TrainError> {
@@ -59,13 +62,17 @@ pub fn save<M: Module>(
         move |error: burn::store::RecordError| TrainError::Checkpoint { path, problem: error.to_string() }
     };
     model.clone().save_file(part.path().join(MODEL)).map_err(failed(MODEL))?;
+    if let Some(average) = average {
+        average.clone().save_file(part.path().join(AVERAGE)).map_err(failed(AVERAGE))?;
+    }
     optimizer.save(part.path().join(OPTIMIZER)).map_err(failed(OPTIMIZER))?;
     let text = serde_json::to_string_pretty(state).map_err(|error| TrainError::Checkpoint {
         path: part.path().join(STATE),
         problem: error.to_string(),
     })?;
     fs::write(part.path().join(STATE), text).map_err(TrainError::io(part.path().join(STATE)))?;
-    for file in [MODEL, OPTIMIZER, STATE] {
+    let files = [Some(MODEL), average.map(|_| AVERAGE), Some(OPTIMIZER), Some(STATE)];
+    for file in files.into_iter().flatten() {
         let path = part.path().join(file);
         fs::File::open(&path).and_then(|file| file.sync_all()).map_err(TrainError::io(path))?;
     }
@@ -79,6 +86,19 @@ pub fn save<M: Module>(
         }
     }
     Ok(())
+}
+
+/// The moving average of the checkpoint at `path`, into a module of its recipe.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn load_average<M: Module>(path: &Path, average: M) -> Result<M, TrainError> {
+    let file = path.join(AVERAGE);
+    let problem = |error: burn::store::RecordError| TrainError::Checkpoint {
+        path: file.clone(),
+        problem: error.to_string(),
+    };
+    average.try_load_file(&file).map_err(problem)
 }
 
 /// The newest whole checkpoint of `dir`, if there is one.

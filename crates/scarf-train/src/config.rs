@@ -7,7 +7,7 @@ use crate::{FreezeConfig, OptimizerConfig, ScheduleConfig};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Passes over the training images.
+    /// Passes over the training images; with 0 the model stays what it began as.
     pub epochs: usize,
     /// Images a step.
     #[serde(default = "batch")]
@@ -29,6 +29,11 @@ pub struct TrainConfig {
     /// Global norm that gradients are scaled down to, if they exceed it.
     #[serde(default)]
     pub clip_norm: Option<f32>,
+    /// The model that is scored and kept is a moving average of the weights, of which so much stays at each step, over
+    /// 0 and under 1 (.999 is usual; less in the first steps: `(1 + step) / (10 + step)`). Training itself does not
+    /// hang on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f64>,
 }
 
 fn batch() -> usize {
@@ -43,9 +48,6 @@ impl TrainConfig {
     /// What is wrong with the numbers, if anything: the key, and what would be right.
     pub fn check(&self) -> Result<(), String> {
         let lr = self.optimizer.lr();
-        if self.epochs == 0 {
-            return Err("`train.epochs` is 0; at least one is needed".into());
-        }
         if self.batch == 0 {
             return Err("`train.batch` is 0; at least one image a step is needed".into());
         }
@@ -54,6 +56,9 @@ impl TrainConfig {
         }
         if !(lr.is_finite() && lr > 0.0) {
             return Err(format!("`train.optimizer`: lr is {lr}; a positive number is needed"));
+        }
+        if let Some(ema) = self.ema.filter(|&ema| !(ema > 0.0 && ema < 1.0)) {
+            return Err(format!("`train.ema` is {ema}; a number over 0 and under 1 is needed, as 0.999"));
         }
         Ok(())
     }

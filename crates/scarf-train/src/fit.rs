@@ -14,8 +14,9 @@ use scarf_metrics::CocoReport;
 use crate::batch::{Recipe, Samples, for_each_batch, generator_of_step, shuffled};
 use crate::checkpoint::{self, State};
 use crate::clip::clip_norm;
-use crate::evaluate::{on_disk, score};
-use crate::{TrainConfig, TrainError};
+use crate::detect::on_disk;
+use crate::evaluate::score;
+use crate::{TrainConfig, TrainError, average};
 
 /// What a run is given besides the model.
 #[derive(Clone, Copy, Debug)]
@@ -133,17 +134,22 @@ pub fn fit<B: Backbone, N: Neck, H: Head>(
         return Err(TrainError::NoImages);
     }
     let optimizer = fit.config.optimizer.init();
-    let (mut model, mut optimizer, mut state) = match checkpoint::newest(fit.checkpoints)? {
-        Some(path) => checkpoint::load(&path, model, optimizer, fit.settings)?,
+    let newest = checkpoint::newest(fit.checkpoints)?;
+    let (mut model, mut optimizer, mut state) = match &newest {
+        Some(path) => checkpoint::load(path, model, optimizer, fit.settings)?,
         None => (model, optimizer, fit.first_state()),
     };
     model = fit.config.freeze.apply(model)?;
+    let mut average = fit.config.ema.map(|_| model.valid());
+    if let Some(path) = &newest {
+        average = average.map(|average| checkpoint::load_average(path, average)).transpose()?;
+    }
     while state.epoch < fit.config.epochs {
         let begun = Instant::now();
-        let (trained, means) = fit.epoch(model, &mut optimizer, &mut state, observer)?;
+        let (trained, means) = fit.epoch(model, &mut average, &mut optimizer, &mut state, observer)?;
         model = trained;
         state.epoch += 1;
-        let plain = model.valid();
+        let plain = average.clone().unwrap_or_else(|| model.valid());
         let val = fit.is_scored(state.epoch).then(|| fit.validate(&plain)).transpose()?;
         let ap = val.as_ref().and_then(|val| val.report.ap);
         // Without validation images the newest is the best; an epoch that was not scored never is.
@@ -157,7 +163,7 @@ pub fn fit<B: Backbone, N: Neck, H: Head>(
         state.seconds += begun.elapsed().as_secs_f64();
         let report = fit.report(&state, means, val, best);
         let flow = observer.epoch(&report, &plain)?;
-        checkpoint::save(fit.checkpoints, &model, &optimizer, &state)?;
+        checkpoint::save(fit.checkpoints, &model, average.as_ref(), &optimizer, &state)?;
         if flow == Flow::Stop {
             break;
         }
@@ -222,6 +228,7 @@ impl Fit<'_> {
     fn epoch<B: Backbone, N: Neck, H: Head>(
         &self,
         model: Detector<B, N, H>,
+        average: &mut Option<Detector<B, N, H>>,
         optimizer: &mut ModuleOptimizer,
         state: &mut State,
         observer: &mut dyn Observer<Detector<B, N, H>>,
@@ -250,8 +257,13 @@ impl Fit<'_> {
             if let Some(limit) = self.config.clip_norm {
                 clip_norm(&mut gradients, &now, limit);
             }
-            model = Some(optimizer.step(means.lr, now, gradients));
+            let trained = optimizer.step(means.lr, now, gradients);
             state.step += 1;
+            if let (Some(decay), Some(before)) = (self.config.ema, average.take()) {
+                let kept = average::decay_at(decay, state.step);
+                *average = Some(average::step(before, &trained.valid(), kept));
+            }
+            model = Some(trained);
             means.add(batch.indices.len(), loss, &losses);
             observer.step(&Step { epoch: state.epoch + 1, step, steps, loss });
             Ok(())

@@ -3,10 +3,12 @@
 //! Architecture invariant: nothing here knows of studies, searches or the command line; whoever
 //! wants to prune or draw watches through [`Observer`].
 
+mod average;
 mod batch;
 pub mod checkpoint;
 mod clip;
 mod config;
+mod detect;
 mod error;
 mod evaluate;
 mod fit;
@@ -16,8 +18,9 @@ mod schedule;
 
 pub use batch::{Batch, Recipe, Samples, for_each_batch, planar, shuffled, targets_of};
 pub use config::TrainConfig;
+pub use detect::{DetectConfig, Flips, detect};
 pub use error::TrainError;
-pub use evaluate::{detect, score};
+pub use evaluate::score;
 pub use fit::{Epoch, Fit, Fitted, Flow, Observer, Step, Validation, fit};
 pub use freeze::FreezeConfig;
 pub use optimizer::OptimizerConfig;

@@ -11,7 +11,8 @@ use scarf_core::Classes;
 use scarf_heads::{Detector, DetectorConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::settings::{Init, Settings};
+use crate::settings::{Init, Settings, is_default};
+use scarf_train::DetectConfig;
 
 /// The best model of a run, in its folder.
 pub(crate) const BEST: &str = "best.safetensors";
@@ -27,8 +28,11 @@ pub(crate) struct Card {
     pub classes: Classes,
     /// Epoch of training, from 1.
     pub epoch: usize,
-    /// AP on the validation images then, if it was scored.
+    /// AP on the validation images then, if it was scored; by one look an image.
     pub val_ap: Option<f64>,
+    /// How it looks at images.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub detect: DetectConfig,
 }
 
 /// Writes a model, whole or not at all.
@@ -59,6 +63,23 @@ pub(crate) fn open(path: &Path, device: &Device) -> Result<(Detector, Card)> {
     let (detector, _) =
         weights.load_into(detector, &Allow::default()).with_context(|| path.display().to_string())?;
     Ok((detector, card))
+}
+
+/// The model of another run as the model of this one, which trains nothing: the same weights and classes, this run's
+/// recipe.
+pub(crate) fn take_over(settings: &Settings, classes: &Classes, path: &Path, device: &Device) -> Result<()> {
+    let Some(Init::Checkpoint(run)) = &settings.init else { bail!("no run to take a model from") };
+    let from = run.join(BEST);
+    let (weights, card) = parts(&from)?;
+    if card.classes != *classes {
+        bail!("{}: tells other classes apart than the data set has", from.display());
+    }
+    let recipe = &settings.recipe;
+    let detector = recipe.model.init(classes.len(), device, &mut ChaCha8Rng::seed_from_u64(0))?;
+    let (detector, _) =
+        weights.load_into(detector, &Allow::default()).with_context(|| from.display().to_string())?;
+    save(path, &detector, &Card { model: recipe.model.clone(), detect: recipe.detect, ..card })?;
+    Ok(())
 }
 
 /// Opens a published file of a whole detector for inference; the file may hold more.

@@ -75,7 +75,7 @@ fn detect_one(detector: &Detector, card: &Card, image: &RgbImage, device: &Devic
     let mut pixels = vec![0.0; small.as_raw().len()];
     scarf_train::planar(&small, &mut pixels);
     let shape = [1, 3, height as usize, width as usize];
-    let found = detector.detect(Tensor::from_data(TensorData::new(pixels, shape), device));
+    let found = card.detect.detect(detector, Tensor::from_data(TensorData::new(pixels, shape), device));
     let (sx, sy) = (image.width() as f32 / width as f32, image.height() as f32 / height as f32);
     found.into_iter().flatten().map(|d| Detection { bbox: d.bbox.scale(sx, sy), ..d }).collect()
 }

@@ -57,8 +57,11 @@ pub(crate) fn run(settings: &Settings, out: &Path, device: &Device) -> Result<()
         settings: &digest,
         device,
     };
-    let mut watch = Watch::new(out, config, &opened.set.classes);
+    let mut watch = Watch::new(out, &settings.recipe, &opened.set.classes);
     let fitted = fit(job, detector, &mut watch)?;
+    if settings.recipe.train.epochs == 0 {
+        model::take_over(settings, &opened.set.classes, &out.join(model::BEST), device)?;
+    }
 
     let scoring = Instant::now();
     let (best, card) = model::open(&out.join(model::BEST), device)?;
@@ -100,7 +103,7 @@ fn score_part(
 ) -> Result<(Value, Value)> {
     let (size, batch) = (settings.recipe.model.image(), settings.recipe.train.batch);
     let begun = Instant::now();
-    let found = detect(model, samples, size, batch, device);
+    let found = detect(model, samples, size, batch, &settings.recipe.detect, device);
     let speed = result::speed(samples.indices.len(), batch, begun.elapsed().as_secs_f64());
     let report = score(samples, &found)?;
     let pictures = result::pictures(samples, &found)?;

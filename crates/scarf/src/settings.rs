@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use scarf_heads::DetectorConfig;
-use scarf_train::TrainConfig;
+use scarf_train::{DetectConfig, TrainConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::data::DataSettings;
@@ -48,6 +48,10 @@ pub(crate) struct Recipe {
     pub model: DetectorConfig,
     /// How it is trained.
     pub train: TrainConfig,
+    /// How it looks at images once it is trained: the detections that are scored in the end. Epochs of training are
+    /// scored by one look an image.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub detect: DetectConfig,
 }
 
 /// What weights begin as.
@@ -90,8 +94,30 @@ pub(crate) enum Part {
     Test,
 }
 
+/// Left out where it is written: what was recorded before there was such a setting stays what it is.
+pub(crate) fn is_default(detect: &DetectConfig) -> bool {
+    *detect == DetectConfig::default()
+}
+
 fn both() -> Vec<Part> {
     vec![Part::Val, Part::Test]
+}
+
+impl Recipe {
+    /// What is wrong with the numbers, if anything: the key, and what would be right.
+    fn check(&self, init: Option<&Init>) -> Result<(), String> {
+        self.train
+            .check()
+            .and_then(|()| self.detect.check())
+            .map_err(|problem| format!("recipe.{problem}"))?;
+        if self.train.epochs == 0 && !matches!(init, Some(Init::Checkpoint(_))) {
+            let why = "nothing is trained then, and what is scored must be the model of another run";
+            return Err(format!(
+                "`recipe.train.epochs` is 0; {why} (init = {{ from = \"APPROACH\" }} in a study)"
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl Settings {
@@ -101,7 +127,10 @@ impl Settings {
         let reader = &mut serde_json::Deserializer::from_str(&text);
         let settings: Self = serde_path_to_error::deserialize(reader)
             .map_err(|error| anyhow!("{}: `{}`: {}", path.display(), error.path(), error.inner()))?;
-        settings.recipe.train.check().map_err(|problem| anyhow!("{}: recipe.{problem}", path.display()))?;
+        settings
+            .recipe
+            .check(settings.init.as_ref())
+            .map_err(|problem| anyhow!("{}: {problem}", path.display()))?;
         settings.data.check().with_context(|| format!("{}: data", path.display()))?;
         Ok(settings)
     }

@@ -7,11 +7,12 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use scarf_core::Classes;
-use scarf_heads::{Detector, DetectorConfig};
+use scarf_heads::Detector;
 use scarf_train::{Epoch, Flow, Observer, Step, TrainError};
 use serde_json::{Map, Value, json};
 
 use crate::model::{self, Card};
+use crate::settings::Recipe;
 
 /// The file of the curve: a JSON object a line and epoch.
 pub(crate) const METRICS: &str = "metrics.jsonl";
@@ -19,7 +20,7 @@ pub(crate) const METRICS: &str = "metrics.jsonl";
 /// The observer of `scarf run`.
 pub(crate) struct Watch<'a> {
     out: &'a Path,
-    config: &'a DetectorConfig,
+    recipe: &'a Recipe,
     classes: &'a Classes,
     bar: Option<ProgressBar>,
     begun: Instant,
@@ -28,12 +29,12 @@ pub(crate) struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     /// Writes into the folder `out`.
-    pub(crate) fn new(out: &'a Path, config: &'a DetectorConfig, classes: &'a Classes) -> Self {
+    pub(crate) fn new(out: &'a Path, recipe: &'a Recipe, classes: &'a Classes) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {msg}");
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
-        Self { out, config, classes, bar, begun: Instant::now(), first: None }
+        Self { out, recipe, classes, bar, begun: Instant::now(), first: None }
     }
 
     /// Seconds until the last epoch, by the mean of those seen.
@@ -101,10 +102,11 @@ impl Observer<Detector> for Watch<'_> {
         let io = |path: PathBuf| move |source| TrainError::Io { path, source };
         if epoch.best {
             let card = Card {
-                model: self.config.clone(),
+                model: self.recipe.model.clone(),
                 classes: self.classes.clone(),
                 epoch: epoch.epoch,
                 val_ap: epoch.val.as_ref().and_then(|val| val.report.ap),
+                detect: self.recipe.detect,
             };
             model::save(&self.out.join(model::BEST), model, &card)?;
         }

@@ -17,7 +17,7 @@ fn settings(folder: &Path) -> std::path::PathBuf {
                       "neck": {"ssd_extras": {"channels": [64, 64]}}, "head": {"ssd": {}}},
             "train": {"epochs": 5, "batch": 4, "validate_every": 2,
                       "optimizer": {"sgd": {"lr": 0.01, "weight_decay": 5e-4}},
-                      "schedule": {"cosine": {"warmup": 5}}, "clip_norm": 10.0,
+                      "schedule": {"cosine": {"warmup": 5}}, "clip_norm": 10.0, "ema": 0.9,
                       "augment": [{"iou_crop": {}}, {"horizontal_flip": {}}]},
         },
     });

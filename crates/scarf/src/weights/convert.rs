@@ -117,7 +117,7 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let detector = config.init(2, &Device::default(), &mut rng).unwrap();
         let classes: Classes = serde_json::from_value(json!(["pit", "scratch"])).unwrap();
-        let card = model::Card { model: config, classes, epoch: 3, val_ap: None };
+        let card = model::Card { model: config, classes, epoch: 3, val_ap: None, detect: Default::default() };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("best.safetensors");
         model::save(&path, &detector, &card).unwrap();

@@ -1,0 +1,178 @@
+//! Detection with a trained model: once an image, or by looking at it several times.
+
+use burn::tensor::{Device, Tensor};
+use scarf_backbones::Backbone;
+use scarf_core::{BBox, Detection, Size, weighted_boxes_fusion};
+use scarf_heads::{Detector, Head, Neck};
+use serde::{Deserialize, Serialize};
+
+use crate::batch::{Batch, Recipe, Samples, for_each_batch};
+
+/// How a trained model looks at an image (test-time augmentation).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DetectConfig {
+    /// Which mirror images are looked at beside the image itself; each takes as long as that.
+    pub flips: Flips,
+    /// IoU above which what several looks found is one object ([`weighted_boxes_fusion`]), in `0..=1`.
+    pub fusion_iou: f64,
+}
+
+/// Mirror images of an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Flips {
+    /// None.
+    #[default]
+    None,
+    /// Left is right.
+    Horizontal,
+    /// Above is below.
+    Vertical,
+    /// Either, and both at once: four looks.
+    All,
+}
+
+impl Default for DetectConfig {
+    /// One look; the fusion's published threshold.
+    fn default() -> Self {
+        Self { flips: Flips::None, fusion_iou: 0.55 }
+    }
+}
+
+impl Flips {
+    /// Of each mirror image, whether left and right and whether above and below change places.
+    fn mirrors(self) -> &'static [[bool; 2]] {
+        match self {
+            Self::None => &[],
+            Self::Horizontal => &[[true, false]],
+            Self::Vertical => &[[false, true]],
+            Self::All => &[[true, false], [false, true], [true, true]],
+        }
+    }
+}
+
+impl DetectConfig {
+    /// What is wrong with the numbers, if anything: the key, and what would be right.
+    pub fn check(&self) -> Result<(), String> {
+        if !(0.0..=1.0).contains(&self.fusion_iou) {
+            return Err(format!("`detect.fusion_iou` is {}; an IoU from 0 to 1 is needed", self.fusion_iou));
+        }
+        Ok(())
+    }
+
+    /// What there is on each image, best score first, in pixels of it. `images` `[batch, 3, height, width]`, RGB in
+    /// `0..=255`.
+    pub fn detect<B: Backbone, N: Neck, H: Head>(
+        &self,
+        detector: &Detector<B, N, H>,
+        images: Tensor<4>,
+    ) -> Vec<Vec<Detection>> {
+        let [batch, _, height, width] = images.dims();
+        let size = Size::new(width as u32, height as u32);
+        let mut found = vec![detector.detect(images.clone())];
+        for &[across, down] in self.flips.mirrors() {
+            let mut mirrored = images.clone();
+            if across {
+                mirrored = mirrored.flip([3]);
+            }
+            if down {
+                mirrored = mirrored.flip([2]);
+            }
+            let mirrored = detector.detect(mirrored).into_iter();
+            let back = |d: Detection| Detection { bbox: mirror(&d.bbox, across, down, size), ..d };
+            found.push(mirrored.map(|own| own.into_iter().map(back).collect()).collect());
+        }
+        if found.len() == 1 {
+            return found.remove(0);
+        }
+        let looks = |image: usize| found.iter().map(|look| look[image].clone()).collect::<Vec<_>>();
+        (0..batch).map(|image| weighted_boxes_fusion(&looks(image), self.fusion_iou)).collect()
+    }
+}
+
+/// Where a box of an image lies on its mirror image.
+fn mirror(bbox: &BBox<f32>, across: bool, down: bool, size: Size) -> BBox<f32> {
+    let [mut x1, mut y1, mut x2, mut y2] = bbox.to_array();
+    if across {
+        (x1, x2) = (size.width as f32 - x2, size.width as f32 - x1);
+    }
+    if down {
+        (y1, y2) = (size.height as f32 - y2, size.height as f32 - y1);
+    }
+    BBox::new(x1, y1, x2, y2)
+}
+
+/// What a detector finds on each of the samples, in their order: best score first, in pixels of the
+/// image as it lies on disk.
+pub fn detect<B: Backbone, N: Neck, H: Head>(
+    detector: &Detector<B, N, H>,
+    samples: Samples<'_>,
+    size: Size,
+    batch: usize,
+    how: &DetectConfig,
+    device: &Device,
+) -> Vec<Vec<Detection>> {
+    let mut found = Vec::with_capacity(samples.indices.len());
+    let recipe = Recipe { size, batch, augment: &[] };
+    let done: Result<(), std::convert::Infallible> =
+        for_each_batch(samples, recipe, samples.indices, 0, 0, |batch| {
+            found.extend(on_disk(how.detect(detector, batch.images(device)), samples, &batch));
+            Ok(())
+        });
+    let Ok(()) = done;
+    found
+}
+
+/// What was found on a batch, in pixels of the images as they lie on disk.
+pub(crate) fn on_disk(
+    found: Vec<Vec<Detection>>,
+    samples: Samples<'_>,
+    batch: &Batch,
+) -> impl Iterator<Item = Vec<Detection>> {
+    found.into_iter().zip(&batch.indices).map(move |(detections, &index)| {
+        let (from, to) = (batch.size, samples.set.samples[index].size);
+        let (sx, sy) = (to.width as f32 / from.width as f32, to.height as f32 / from.height as f32);
+        detections.into_iter().map(|d| Detection { bbox: d.bbox.scale(sx, sy), ..d }).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::TensorData;
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+    use scarf_heads::DetectorConfig;
+
+    use super::*;
+
+    /// An image and its mirror image are looked at alike: what is found on one is the mirror image of what is found on
+    /// the other. A single look of a network that was not trained to that does not do so.
+    #[test]
+    fn mirror_images_have_mirrored_detections() {
+        let recipe = "size = 64\n[backbone.mobilenet_v1]\nwidth = 0.25\n[neck.ssd_extras]\n[head.ssd]\n";
+        let config: DetectorConfig = toml::from_str(recipe).unwrap();
+        let device = Device::flex();
+        let detector = config.init(2, &device, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
+        let pixels: Vec<f32> = (0..3 * 48 * 64).map(|at| 127.0 + 127.0 * (0.37 * at as f32).sin()).collect();
+        let image = Tensor::<4>::from_data(TensorData::new(pixels, [1, 3, 48, 64]), &device);
+        let size = Size::new(64, 48);
+        let is_alike = |flips: Flips, across: bool, down: bool| {
+            let how = DetectConfig { flips, ..DetectConfig::default() };
+            let other = if across { image.clone().flip([3]) } else { image.clone() };
+            let other = if down { other.flip([2]) } else { other };
+            let (plain, other) = (how.detect(&detector, image.clone()), how.detect(&detector, other));
+            assert!(plain[0].len() > 20);
+            plain[0].len() == other[0].len()
+                && plain[0].iter().zip(&other[0]).all(|(a, b)| {
+                    let back = mirror(&b.bbox, across, down, size).to_array();
+                    let near = a.bbox.to_array().into_iter().zip(back).all(|(a, b)| (a - b).abs() < 1e-2);
+                    near && a.class == b.class && (a.score - b.score).abs() < 1e-5
+                })
+        };
+        assert!(!is_alike(Flips::None, true, false));
+        assert!(is_alike(Flips::Horizontal, true, false) && !is_alike(Flips::Horizontal, false, true));
+        assert!(is_alike(Flips::Vertical, false, true) && !is_alike(Flips::Vertical, true, false));
+        assert!(is_alike(Flips::All, true, false) && is_alike(Flips::All, true, true));
+    }
+}
