@@ -8,6 +8,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::columns::copy;
+use super::finish::by_activation;
 use super::gemm::After;
 use super::scratch::{Buffer, Scratch, with_scratch};
 use super::simd::{Lanes, level, versions};
@@ -154,8 +155,12 @@ unsafe fn planes_forward_in<V: Lanes>(job: &Forward, planes: Range<usize>, scrat
             };
             let out = job.out.get().add(plane * shape.out_pixels());
             match taps {
-                9 => rows::<V, 9>(shape, layout, room.as_ptr(), &sums, out),
-                25 => rows::<V, 25>(shape, layout, room.as_ptr(), &sums, out),
+                9 => {
+                    by_activation!(sums.activation, A => rows::<V, 9, A>(shape, layout, room.as_ptr(), &sums, out))
+                }
+                25 => {
+                    by_activation!(sums.activation, A => rows::<V, 25, A>(shape, layout, room.as_ptr(), &sums, out))
+                }
                 _ => {
                     for y in 0..shape.out_height {
                         let (values, out) =
@@ -168,9 +173,10 @@ unsafe fn planes_forward_in<V: Lanes>(job: &Forward, planes: Range<usize>, scrat
     }
 }
 
-/// The outputs of a plane by a kernel of `T` taps, whose weights stay in registers.
+/// The outputs of a plane by a kernel of `T` taps, whose weights stay in registers, after the activation of number
+/// `A`.
 #[inline(always)]
-unsafe fn rows<V: Lanes, const T: usize>(
+unsafe fn rows<V: Lanes, const T: usize, const A: usize>(
     shape: &Shape,
     layout: &Layout,
     values: *const f32,
@@ -185,7 +191,7 @@ unsafe fn rows<V: Lanes, const T: usize>(
             weights[tap] = V::splat(sums.weight[tap] * sums.scale);
             offsets[tap] = layout.taps[tap];
         }
-        let (start, last) = (V::splat(sums.start), sums.activation);
+        let (start, last) = (V::splat(sums.start), Activation::of(A));
         for y in 0..shape.out_height {
             let (values, out) = (values.add(y * layout.down), out.add(y * shape.out_width));
             let mut at = 0;

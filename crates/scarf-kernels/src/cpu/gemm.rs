@@ -9,6 +9,7 @@
 use std::ops::Range;
 
 use super::columns::Columns;
+use super::finish::by_activation;
 use super::left::Left;
 use super::scratch::Scratch;
 use super::simd::{Lanes, versions};
@@ -84,28 +85,21 @@ pub(crate) unsafe fn micro<V: Lanes, const MR: usize, const NV: usize>(job: &Mic
                 }
             }
         }
-        match job.activation {
-            Activation::None => store::<V, MR, NV>(job, &sums, |x| x),
-            Activation::Relu => store::<V, MR, NV>(job, &sums, |x| Activation::Relu.apply(x)),
-            Activation::Relu6 => store::<V, MR, NV>(job, &sums, |x| Activation::Relu6.apply(x)),
-            Activation::HardSigmoid => store::<V, MR, NV>(job, &sums, |x| Activation::HardSigmoid.apply(x)),
-            Activation::HardSwish => store::<V, MR, NV>(job, &sums, |x| Activation::HardSwish.apply(x)),
-        }
+        by_activation!(job.activation, A => store::<V, MR, NV, A>(job, &sums));
     }
 }
 
-/// Writes a tile, each vector through `last`.
+/// Writes a tile, after the activation of number `A`.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // as above
-unsafe fn store<V: Lanes, const MR: usize, const NV: usize>(
+unsafe fn store<V: Lanes, const MR: usize, const NV: usize, const A: usize>(
     job: &Micro,
     sums: &[[V; NV]; MR],
-    last: impl Fn(V) -> V,
 ) {
     for i in 0..MR {
         for j in 0..NV {
             // SAFETY: the caller's promise.
-            unsafe { last(sums[i][j]).store(job.c.add(i * job.c_stride + j * V::N)) };
+            unsafe { Activation::of(A).apply(sums[i][j]).store(job.c.add(i * job.c_stride + j * V::N)) };
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::finish::by_activation;
 use super::simd::{Lanes, level, versions};
 use super::vector::{Place, map, reduce};
 use crate::geometry::Activation;
@@ -111,10 +112,9 @@ unsafe fn plane_affine_in<V: Lanes>(x: &[f32], affine: &Affine, out: *mut f32) {
     // SAFETY: the caller's promise.
     unsafe {
         let (scale, shift) = (V::splat(affine.scale), V::splat(affine.shift));
-        match affine.activation {
-            Activation::None => map::<V>(x, x, out, |x, _| x.fma(scale, shift)),
-            last => map::<V>(x, x, out, |x, _| last.apply(x.fma(scale, shift))),
-        }
+        by_activation!(affine.activation, A => {
+            map::<V>(x, x, out, |x, _| Activation::of(A).apply(x.fma(scale, shift)));
+        });
     }
 }
 
@@ -206,39 +206,49 @@ unsafe fn gradient_sums_in<V: Lanes>(
 ) {
     // SAFETY: the processor knows `V`.
     unsafe {
+        by_activation!(affine.activation, A => {
+            gradient_sums_after::<V, A>(x, gradient, batch, channel, affine, sums);
+        });
+    }
+}
+
+#[inline(always)]
+unsafe fn gradient_sums_after<V: Lanes, const A: usize>(
+    x: &[f32],
+    gradient: &[f32],
+    batch: &Batch,
+    channel: usize,
+    affine: &Affine,
+    sums: &mut (f64, f64),
+) {
+    // SAFETY: the processor knows `V`.
+    unsafe {
         for at in batch.planes(channel) {
             let (x, gradient) = (&x[at..at + batch.pixels], &gradient[at..at + batch.pixels]);
-            let inner = Inner::<V>::new(affine);
+            let inner = Inner::<V, A>::new(affine);
             sums.0 += reduce::<V>(x, gradient, |x, gradient| inner.gradient(gradient, x));
             sums.1 += reduce::<V>(x, gradient, |x, gradient| inner.gradient(gradient, x).mul(x));
         }
     }
 }
 
-/// The gradient before the activation.
-struct Inner<V> {
+/// The gradient before the activation of number `A`.
+struct Inner<V, const A: usize> {
     scale: V,
     shift: V,
-    activation: Activation,
 }
 
-impl<V: Lanes> Inner<V> {
+impl<V: Lanes, const A: usize> Inner<V, A> {
     #[inline(always)]
     unsafe fn new(affine: &Affine) -> Self {
         // SAFETY: the processor knows `V`.
-        unsafe {
-            Self {
-                scale: V::splat(affine.scale),
-                shift: V::splat(affine.shift),
-                activation: affine.activation,
-            }
-        }
+        unsafe { Self { scale: V::splat(affine.scale), shift: V::splat(affine.shift) } }
     }
 
     #[inline(always)]
     fn gradient(&self, gradient: V, x: V) -> V {
         // SAFETY: the processor knows `V`, or `new` was wrong already.
-        unsafe { self.activation.back(gradient, x.fma(self.scale, self.shift)) }
+        unsafe { Activation::of(A).back(gradient, x.fma(self.scale, self.shift)) }
     }
 }
 
@@ -261,7 +271,26 @@ unsafe fn input_gradient_in<V: Lanes>(
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        let inner = Inner::<V>::new(affine);
+        by_activation!(affine.activation, A => {
+            input_gradient_after::<V, A>(x, gradient, batch, channel, affine, back, out);
+        });
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+unsafe fn input_gradient_after<V: Lanes, const A: usize>(
+    x: &[f32],
+    gradient: &[f32],
+    batch: &Batch,
+    channel: usize,
+    affine: &Affine,
+    back: &Back,
+    out: *mut f32,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let inner = Inner::<V, A>::new(affine);
         let (scale, slope, constant) = (V::splat(back.gradient), V::splat(back.x), V::splat(back.constant));
         for at in batch.planes(channel) {
             let (x, gradient) = (&x[at..at + batch.pixels], &gradient[at..at + batch.pixels]);
