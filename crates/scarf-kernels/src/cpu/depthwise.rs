@@ -19,6 +19,9 @@ use crate::geometry::Activation;
 /// Taps whose sums are kept in registers at once: a 3 x 3 kernel.
 const TAPS: usize = 9;
 
+/// Values of padded planes that lie ready at a time, in the first-level cache.
+const TOGETHER: usize = 4096;
+
 /// Outputs that make a task.
 const TASK: usize = 16_384;
 
@@ -91,9 +94,14 @@ impl Layout {
         }
     }
 
-    /// Room for a plane, all zero; vectors may read beyond the end of the last row.
-    fn room<'a, V: Lanes>(&self, buffer: &'a mut Buffer) -> &'a mut [f32] {
-        let total = self.rows * self.phases.len() * self.len + 4 * V::N;
+    /// Values of a plane.
+    fn size(&self) -> usize {
+        self.rows * self.phases.len() * self.len
+    }
+
+    /// Room for some planes, all zero; vectors may read beyond the end of the last row.
+    fn room<'a, V: Lanes>(&self, buffer: &'a mut Buffer, planes: usize) -> &'a mut [f32] {
+        let total = planes * self.size() + 4 * V::N;
         let values = &mut buffer.take(total)[..total];
         values.fill(0.0);
         values
@@ -141,31 +149,42 @@ versions! {
 #[inline(always)]
 unsafe fn planes_forward_in<V: Lanes>(job: &Forward, planes: Range<usize>, scratch: &mut Scratch) {
     let (shape, layout, taps) = (job.shape, job.layout, job.shape.taps());
-    let room = layout.room::<V>(&mut scratch.plane);
-    for plane in planes {
-        let channel = plane % shape.channels;
-        // SAFETY: the room holds all that the outputs see; the rest is the caller's promise.
-        unsafe {
-            layout.fill::<V>(&job.x[plane * shape.in_pixels()..][..shape.in_pixels()], shape, room);
+    let size = layout.size();
+    // Several planes at a time: what was just written cannot be read well yet.
+    let together = (TOGETHER / size).clamp(1, planes.len().max(1));
+    let room = layout.room::<V>(&mut scratch.plane, together);
+    for first in planes.clone().step_by(together) {
+        let some = first..(first + together).min(planes.end);
+        for (plane, room) in some.clone().zip(room.chunks_exact_mut(size)) {
+            // SAFETY: the room holds as many planes.
+            unsafe {
+                layout.fill::<V>(&job.x[plane * shape.in_pixels()..][..shape.in_pixels()], shape, room)
+            };
+        }
+        for plane in some {
+            let channel = plane % shape.channels;
+            let room = room[(plane - first) * size..].as_ptr();
             let sums = Sums {
                 weight: &job.weight[channel * taps..][..taps],
                 scale: job.after.scale.map_or(1.0, |scale| scale[channel]),
                 start: job.after.bias.map_or(0.0, |bias| bias[channel]),
                 activation: job.after.activation,
             };
-            let out = job.out.get().add(plane * shape.out_pixels());
-            match taps {
-                9 => {
-                    by_activation!(sums.activation, A => rows::<V, 9, A>(shape, layout, room.as_ptr(), &sums, out))
-                }
-                25 => {
-                    by_activation!(sums.activation, A => rows::<V, 25, A>(shape, layout, room.as_ptr(), &sums, out))
-                }
-                _ => {
-                    for y in 0..shape.out_height {
-                        let (values, out) =
-                            (room.as_ptr().add(y * layout.down), out.add(y * shape.out_width));
-                        sums.run::<V>(&layout.taps, values, out, shape.out_width);
+            // SAFETY: the room holds all that the outputs see; the rest is the caller's promise.
+            unsafe {
+                let out = job.out.get().add(plane * shape.out_pixels());
+                match taps {
+                    9 => {
+                        by_activation!(sums.activation, A => rows::<V, 9, A>(shape, layout, room, &sums, out))
+                    }
+                    25 => {
+                        by_activation!(sums.activation, A => rows::<V, 25, A>(shape, layout, room, &sums, out))
+                    }
+                    _ => {
+                        for y in 0..shape.out_height {
+                            let (values, out) = (room.add(y * layout.down), out.add(y * shape.out_width));
+                            sums.run::<V>(&layout.taps, values, out, shape.out_width);
+                        }
                     }
                 }
             }
@@ -341,7 +360,7 @@ versions! {
 #[inline(always)]
 unsafe fn channel_weights_in<V: Lanes>(job: &Channel, out: &mut [f32], scratch: &mut Scratch) {
     let (shape, taps) = (job.shape, job.shape.taps());
-    let room = job.layout.room::<V>(&mut scratch.plane);
+    let room = job.layout.room::<V>(&mut scratch.plane, 1);
     for image in 0..shape.images {
         // SAFETY: the room holds all that the outputs see.
         unsafe {

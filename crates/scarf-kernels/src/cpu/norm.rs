@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::finish::by_activation;
 use super::simd::{Lanes, level, versions};
-use super::vector::{Place, map, reduce};
+use super::vector::{Place, map, reduce, reduce_with};
 use crate::geometry::Activation;
 
 /// Values that make a task.
@@ -226,8 +226,9 @@ unsafe fn gradient_sums_after<V: Lanes, const A: usize>(
         for at in batch.planes(channel) {
             let (x, gradient) = (&x[at..at + batch.pixels], &gradient[at..at + batch.pixels]);
             let inner = Inner::<V, A>::new(affine);
-            sums.0 += reduce::<V>(x, gradient, |x, gradient| inner.gradient(gradient, x));
-            sums.1 += reduce::<V>(x, gradient, |x, gradient| inner.gradient(gradient, x).mul(x));
+            let (sum, product) = reduce_with::<V>(x, gradient, |x, gradient| inner.gradient(gradient, x));
+            sums.0 += sum;
+            sums.1 += product;
         }
     }
 }
