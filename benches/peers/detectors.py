@@ -2,7 +2,8 @@
 """Side by side: training steps and detection by scarf and by torchvision, on the same cores.
 
     cargo build -p scarf
-    python benches/peers/detectors.py [--rounds 3] [--steps 8] [--threads 2] [--markdown table.md]
+    python benches/peers/detectors.py [--models A,B] [--jobs train-4,detect-1] [--rounds 3] [--steps 8] [--threads 2]
+                                      [--markdown table.md]
 
 Needs torch and torchvision in the Python that runs it. Each measurement is a process of its own, pinned to the
 same cores; the two take turns, and the figures are medians over rounds of the medians over steps. Both get
@@ -80,6 +81,8 @@ def inside(model, mode, batch, steps):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default=",".join(MODELS))
+    jobs = [f"{mode}-{batch}" for mode, batch in JOBS]
+    parser.add_argument("--jobs", default=",".join(jobs), help="which of " + ", ".join(jobs))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
@@ -103,6 +106,8 @@ def main():
     print("\n".join(lines), flush=True)
     for model in args.models.split(","):
         for mode, batch in JOBS:
+            if f"{mode}-{batch}" not in args.jobs.split(","):
+                continue
             sizes = ["--batch", str(batch), "--steps", str(args.steps)]
             train = ["--train"] if mode == "train" else []
             side = ["--size", str(MODELS[model])]

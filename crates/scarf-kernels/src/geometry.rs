@@ -17,8 +17,8 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// Itself where it can be part of the pass before it, whose gradient reads the result alone, and
-    /// what is left to do after that pass.
+    /// Itself where it can be part of a convolution whose gradient is wanted (it reads the result alone), and
+    /// what is left to do after that.
     pub(crate) fn fused(self) -> (Self, Self) {
         match self {
             Self::None | Self::Relu | Self::Relu6 => (self, Self::None),

@@ -14,6 +14,7 @@ mod cpu;
 mod flex;
 mod geometry;
 mod memory;
+mod meter;
 mod region;
 mod threads;
 
@@ -25,6 +26,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 
 pub use geometry::{Activation, ConvGeometry};
 pub use memory::keep_freed_memory;
+pub use meter::{Operation, meter, metered};
 pub use region::{Region, RoiAlign};
 pub use threads::on_workers;
 
@@ -47,7 +49,11 @@ pub fn conv2d(
 ) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if flex::takes_convolution(&x, &weight, bias.as_ref(), &geometry) {
-        let (fused, left) = activation.fused();
+        let (fused, left) = if x.device().is_autodiff() || weight.device().is_autodiff() {
+            activation.fused()
+        } else {
+            (activation, Activation::None)
+        };
         return activate(flex::conv2d(x, weight, bias, geometry, fused), left);
     }
     let [[top, bottom], [left, right]] = geometry.padding;
@@ -58,6 +64,32 @@ pub fn conv2d(
     };
     let options = ConvOptions::new(geometry.stride, padding, geometry.dilation, geometry.groups);
     activate(burn_conv2d(x, weight, bias, options), activation)
+}
+
+/// `activation(conv(x, weight) * scale + shift)`, a scale and a shift per channel of the result: a convolution and
+/// the batch normalisation with fixed statistics that follows it.
+///
+/// `scale` and `shift` are `[out]`, the rest as for [`conv2d`]. Differentiable in all four. Where nothing is to be
+/// differentiated it is one pass on the CPU, as cheap as a bias.
+///
+/// # Panics
+///
+/// As [`conv2d`].
+pub fn conv2d_scaled(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    scale: Tensor<1>,
+    shift: Tensor<1>,
+    geometry: ConvGeometry,
+    activation: Activation,
+) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if flex::takes_scaled(&x, &weight, [&scale, &shift], &geometry) {
+        return flex::conv2d_scaled(x, weight, scale, shift, geometry, activation);
+    }
+    let [channels] = scale.dims();
+    let weight = weight * scale.reshape([channels, 1, 1, 1]);
+    conv2d(x, weight, Some(shift), geometry, activation)
 }
 
 /// What [`batch_norm_train`] gives.
@@ -89,9 +121,8 @@ pub fn batch_norm_train(
 ) -> BatchNormOutput {
     #[cfg(feature = "flex")]
     if flex::takes_channels(&x, [&gamma, &beta]) {
-        let (fused, left) = activation.fused();
-        let (output, mean, variance) = flex::batch_norm_train(x, gamma, beta, epsilon, fused);
-        return BatchNormOutput { output: activate(output, left), mean, variance };
+        let (output, mean, variance) = flex::batch_norm_train(x, gamma, beta, epsilon, activation);
+        return BatchNormOutput { output, mean, variance };
     }
     let result = burn_batch_norm_train(x, gamma, beta, epsilon);
     BatchNormOutput {
@@ -113,8 +144,7 @@ pub fn batch_norm_train(
 pub fn scale_shift(x: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, activation: Activation) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if flex::takes_channels(&x, [&scale, &shift]) {
-        let (fused, left) = activation.fused();
-        return activate(flex::scale_shift(x, scale, shift, fused), left);
+        return flex::scale_shift(x, scale, shift, activation);
     }
     let [channels] = scale.dims();
     let shape = [1, channels, 1, 1];

@@ -5,10 +5,16 @@ mod common;
 use burn::tensor::{Device, Tensor, TensorData};
 use common::{Case, assert_close, check, numbers, tensor, values, with_gradients};
 use proptest::prelude::*;
-use scarf_kernels::{Activation, ConvGeometry, conv2d};
+use scarf_kernels::{Activation, ConvGeometry, conv2d, conv2d_scaled};
 
 fn activations() -> impl Strategy<Value = Activation> {
-    prop_oneof![Just(Activation::None), Just(Activation::Relu), Just(Activation::Relu6)]
+    prop_oneof![
+        Just(Activation::None),
+        Just(Activation::Relu),
+        Just(Activation::Relu6),
+        Just(Activation::HardSigmoid),
+        Just(Activation::HardSwish),
+    ]
 }
 
 prop_compose! {
@@ -50,6 +56,23 @@ proptest! {
     #[test]
     fn is_burns(case in cases()) {
         check(&case);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    /// A scale in the pass is one in the kernel.
+    #[test]
+    fn a_scale_is_multiplied_in(case in cases()) {
+        let (x, weight, _) = case.inputs();
+        let (scale, shift) = (tensor([case.out], 5), tensor([case.out], 6));
+        let theirs = conv2d_scaled(
+            x.clone(), weight.clone(), scale.clone(), shift.clone(), case.geometry, case.activation,
+        );
+        let (x, weight, scale, shift) = (x.inner(), weight.inner(), scale.inner(), shift.inner());
+        let ours = conv2d_scaled(x, weight, scale, shift, case.geometry, case.activation);
+        assert_close(&format!("scaled {case:?}"), &values(ours), &values(theirs), 2e-5);
     }
 }
 

@@ -55,7 +55,10 @@ proptest! {
     #[test]
     fn is_burns(
         images in 1..5usize, channels in 1..20usize, height in 1..30usize, width in 1..30usize,
-        activation in prop_oneof![Just(Activation::None), Just(Activation::Relu), Just(Activation::Relu6)],
+        activation in prop_oneof![
+            Just(Activation::None), Just(Activation::Relu), Just(Activation::Relu6), Just(Activation::HardSigmoid),
+            Just(Activation::HardSwish),
+        ],
     ) {
         // With next to nothing to normalise, rounding is all there is.
         prop_assume!(images * height * width > 3);

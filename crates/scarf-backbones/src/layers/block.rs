@@ -54,8 +54,7 @@ impl ConvBlock {
         x.conv_block(self)
     }
 
-    /// A normalisation by fixed statistics is multiplied into the kernel, so that the whole block
-    /// is one pass over the pixels.
+    /// With a normalisation by fixed statistics the whole block is one pass over the pixels.
     pub(crate) fn compute(&self, x: Tensor<4>) -> Tensor<4> {
         let Some(norm) = &self.norm else {
             return self.conv.compute(x, self.activation);
@@ -63,20 +62,29 @@ impl ConvBlock {
         if norm.trains_on(&x) {
             return norm.forward(self.conv.compute(x, Activation::None), self.activation);
         }
-        let (weight, bias) = self.folded();
-        self.conv.forward_with(x, weight, bias, self.activation)
+        let (scale, shift) = self.fixed(norm);
+        let [_, _, height, width] = x.dims();
+        let geometry = self.conv.geometry([height, width]);
+        scarf_kernels::conv2d_scaled(x, self.conv.weight.val(), scale, shift, geometry, self.activation)
+    }
+
+    /// The norm by running statistics as a scale and a shift, the convolution's bias taken in.
+    fn fixed(&self, norm: &BatchNorm) -> (Tensor<1>, Tensor<1>) {
+        let (scale, shift) = norm.fixed();
+        let shift = match &self.conv.bias {
+            Some(bias) => shift + bias.val() * scale.clone(),
+            None => shift,
+        };
+        (scale, shift)
     }
 
     /// The block out of training as one convolution: its kernel `[out, in / groups, kernel, kernel]` and
     /// its bias `[out]`, the normalisation by running statistics multiplied in.
     pub fn folded(&self) -> (Tensor<4>, Option<Tensor<1>>) {
-        let bias = self.conv.bias.as_ref().map(Param::val);
-        let Some(norm) = &self.norm else { return (self.conv.weight.val(), bias) };
-        let (scale, shift) = norm.fixed();
-        let shift = match bias {
-            Some(bias) => shift + bias * scale.clone(),
-            None => shift,
+        let Some(norm) = &self.norm else {
+            return (self.conv.weight.val(), self.conv.bias.as_ref().map(Param::val));
         };
+        let (scale, shift) = self.fixed(norm);
         let channels = scale.dims()[0];
         (self.conv.weight.val() * scale.reshape([channels, 1, 1, 1]), Some(shift))
     }

@@ -40,6 +40,13 @@ pub struct ImageCache {
     images: Vec<RgbImage>,
 }
 
+/// Images that are decoded already, in the order of the samples.
+impl From<Vec<RgbImage>> for ImageCache {
+    fn from(images: Vec<RgbImage>) -> Self {
+        Self { images }
+    }
+}
+
 impl ImageCache {
     /// Decodes all images, on every core. An image that cannot be decoded, or has another size than
     /// its sample says, is an error.

@@ -30,18 +30,18 @@ impl Postprocess {
     /// `boxes` one an anchor.
     pub fn run(&self, scores: &[f32], classes: usize, boxes: &[BBox<f32>], image: Size) -> Vec<Detection> {
         let frame = BBox::new(0.0, 0.0, image.width as f32, image.height as f32);
+        let mut above: Vec<Vec<(usize, f32)>> = vec![Vec::new(); classes];
+        for (anchor, row) in scores.chunks_exact(classes.max(1)).enumerate() {
+            for (above, &score) in above.iter_mut().zip(row) {
+                if score > self.score {
+                    above.push((anchor, score));
+                }
+            }
+        }
         let mut found = Vec::new();
-        for class in 0..classes {
-            let mut best: Vec<(usize, f32)> = scores
-                .iter()
-                .skip(class)
-                .step_by(classes)
-                .copied()
-                .enumerate()
-                .filter(|&(_, score)| score > self.score)
-                .collect();
-            best.sort_by(|a, b| b.1.total_cmp(&a.1));
-            found.extend(best.into_iter().take(self.candidates).filter_map(|(anchor, score)| {
+        for (class, mut best) in above.into_iter().enumerate() {
+            best_first(&mut best, self.candidates);
+            found.extend(best.into_iter().filter_map(|(anchor, score)| {
                 let bbox = if self.clip { boxes[anchor].clip(&frame) } else { boxes[anchor] };
                 bbox.is_valid().then_some(Detection { bbox, class, score })
             }));
@@ -54,6 +54,16 @@ impl Postprocess {
         kept.truncate(self.detections);
         kept
     }
+}
+
+/// Keeps the `count` highest scores, each with its index, highest first; of equal ones the lower index first.
+pub(super) fn best_first(scored: &mut Vec<(usize, f32)>, count: usize) {
+    let order = |a: &(usize, f32), b: &(usize, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+    if (1..scored.len()).contains(&count) {
+        scored.select_nth_unstable_by(count - 1, order);
+    }
+    scored.truncate(count);
+    scored.sort_unstable_by(order);
 }
 
 #[cfg(test)]

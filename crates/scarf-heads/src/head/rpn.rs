@@ -9,6 +9,7 @@ use scarf_backbones::{FeatureMap, Level, Pyramid};
 use scarf_core::{BBox, Detection, Size, class_wise_nms};
 use serde::{Deserialize, Serialize};
 
+use super::postprocess::best_first;
 use super::terms::{binary_cross_entropy, rows, smooth_l1};
 use super::{flatten, numbers};
 use crate::matcher::{Match, Matcher};
@@ -211,14 +212,14 @@ impl RpnConfig {
         let mut found = Vec::new();
         let mut start = 0;
         for (level, &end) in ends.iter().enumerate() {
-            let mut order: Vec<usize> = (start..end).collect();
-            order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
-            found.extend(order.into_iter().take(keep.before).filter_map(|at| {
+            let mut best: Vec<(usize, f32)> = (start..end).zip(logits[start..end].iter().copied()).collect();
+            best_first(&mut best, keep.before);
+            found.extend(best.into_iter().filter_map(|(at, logit)| {
                 let delta = &deltas[4 * at..][..4];
                 let delta = [delta[0], delta[1], delta[2], delta[3]];
                 let bbox = BoxCoder::UNIT.decode(delta, &anchors[at]).clip(&frame);
                 let wide = bbox.width() >= self.min_side && bbox.height() >= self.min_side;
-                let score = 1.0 / (1.0 + (-logits[at]).exp());
+                let score = 1.0 / (1.0 + (-logit).exp());
                 wide.then_some(Detection { bbox, class: level, score })
             }));
             start = end;

@@ -149,6 +149,19 @@ impl<'a> Columns<'a> {
         }
     }
 
+    /// Asks for the channels' next pixels of an image, so that they are there when the next panel is packed: the
+    /// product lies between, and rows lie too far from each other for the processor to guess.
+    #[inline(always)]
+    fn ask_for<V: Lanes>(&self, image: usize, pixel: usize, rows: &Range<usize>, wide: usize) {
+        let start = self.x.as_ptr().wrapping_add(image * self.image + pixel);
+        for channel in rows.clone() {
+            let row = start.wrapping_add(channel * self.plane);
+            for line in (0..wide).step_by(16) {
+                V::prefetch(row.wrapping_add(line));
+            }
+        }
+    }
+
     /// Packs `[rows, wide * N]` of the matrix for a range of pixels; both ends of `rows` must be
     /// multiples of the taps.
     ///
@@ -165,6 +178,10 @@ impl<'a> Columns<'a> {
     ) -> *const f32 {
         let (taps, wide) = (self.taps(), wide * V::N);
         let panel = scratch.right.take(rows.len() * wide).as_mut_ptr();
+        let next = pixels.end % (self.out_height * self.out_width);
+        if taps == 1 && self.stride == [1, 1] && next != 0 {
+            self.ask_for::<V>(pixels.end / (self.out_height * self.out_width), next, &rows, wide);
+        }
         for tap in 0..taps {
             self.pieces(&pixels, tap, &mut scratch.pieces);
             for (index, channel) in (rows.start / taps..rows.end / taps).enumerate() {

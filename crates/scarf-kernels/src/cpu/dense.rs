@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::columns::Columns;
-use super::gemm::{Output, Product, Right, Tile, product};
+use super::gemm::{After, Output, Product, Right, Tile, product};
 use super::left::{Left, Strided, pack_panels};
 use super::scratch::{with_packed, with_scratch};
 use super::simd::{Level, level};
@@ -22,19 +22,12 @@ const CHUNK: usize = 8192;
 /// Multiplications under which threads don't pay.
 const SERIAL: usize = 200_000;
 
-/// `clamp(conv(x, weight) + bias)`, written to `out`: `[images, out_channels, out_pixels]`.
+/// `activation(conv(x, weight) * scale + bias)`, written to `out`: `[images, out_channels, out_pixels]`.
 ///
 /// # Safety
 ///
 /// `out` must be valid for that many values.
-pub(crate) unsafe fn forward(
-    x: &[f32],
-    weight: &[f32],
-    bias: Option<&[f32]>,
-    shape: &Shape,
-    clamp: Option<(f32, f32)>,
-    out: *mut f32,
-) {
+pub(crate) unsafe fn forward(x: &[f32], weight: &[f32], after: After, shape: &Shape, out: *mut f32) {
     let (channels, rows, taps) = (shape.group_channels(), shape.group_out(), shape.taps());
     for group in 0..shape.groups {
         let left = Strided {
@@ -55,9 +48,9 @@ pub(crate) unsafe fn forward(
             image: shape.out_channels * shape.out_pixels(),
             width: shape.out_pixels(),
         };
-        let bias = bias.map(|values| &values[group * rows..][..rows]);
+        let after = after.rows(group * rows..(group + 1) * rows);
         // SAFETY: the output's rows are the group's channels.
-        unsafe { spread(left, &columns, shape, channels, output, bias, clamp) };
+        unsafe { spread(left, &columns, shape, channels, output, after) };
     }
 }
 
@@ -92,7 +85,7 @@ pub(crate) unsafe fn input_gradient(gradient: &[f32], weight: &[f32], shape: &Sh
             width: shape.in_pixels(),
         };
         // SAFETY: the output's rows are the group's channels.
-        unsafe { spread(left, &columns, &turned, rows, output, None, None) };
+        unsafe { spread(left, &columns, &turned, rows, output, After::default()) };
     }
 }
 
@@ -103,8 +96,7 @@ unsafe fn spread(
     shape: &Shape,
     channels: usize,
     output: Output,
-    bias: Option<&[f32]>,
-    clamp: Option<(f32, f32)>,
+    after: After,
 ) {
     let (level, taps, rows) = (level(), shape.taps(), left.rows);
     let depth = channels * taps;
@@ -115,8 +107,7 @@ unsafe fn spread(
             right: Right::Columns(columns),
             output,
             block: even_block(channels, taps),
-            bias,
-            clamp,
+            after,
         };
         let tiles = tiles(level, rows, shape.images * output.width, depth);
         // SAFETY: tiles don't overlap, and cover the output that the caller vouches for.
@@ -250,8 +241,7 @@ fn summed_pixels(left: Strided, right: &Columns, columns: usize, pixels: usize, 
                 right: Right::Transposed(right),
                 output,
                 block: BLOCK,
-                bias: None,
-                clamp: None,
+                after: After::default(),
             };
             with_scratch(|scratch| product(level, &product_here, tile, scratch));
         }

@@ -3,195 +3,297 @@
 //! A plane is first copied into scratch memory with its padding, its columns sorted by their
 //! remainder modulo the stride; then every tap reads consecutive values, whatever the stride.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::columns::copy;
+use super::finish::by_activation;
+use super::gemm::After;
 use super::scratch::{Buffer, Scratch, with_scratch};
 use super::simd::{Lanes, level, versions};
 use super::vector::Place;
 use crate::cpu::shape::Shape;
+use crate::geometry::Activation;
 
 /// Taps whose sums are kept in registers at once: a 3 x 3 kernel.
 const TAPS: usize = 9;
 
-/// Outputs that make a task.
-const TASK: usize = 32_768;
+/// Values of padded planes that lie ready at a time, in the first-level cache.
+const TOGETHER: usize = 4096;
 
-/// `clamp(conv(x, weight) + bias)`, written to `out`: `[images, channels, out_pixels]`.
+/// Outputs that make a task.
+const TASK: usize = 16_384;
+
+/// `activation(conv(x, weight) * scale + bias)`, written to `out`: `[images, channels, out_pixels]`.
 ///
 /// # Safety
 ///
 /// `out` must be valid for that many values.
-pub(crate) unsafe fn forward(
-    x: &[f32],
-    weight: &[f32],
-    bias: Option<&[f32]>,
-    shape: &Shape,
-    clamp: Option<(f32, f32)>,
-    out: *mut f32,
-) {
-    let (level, out) = (level(), Place::new(out));
-    let (pixels, taps) = (shape.out_pixels(), shape.taps());
-    let planes = shape.images * shape.channels;
-    (0..planes).into_par_iter().with_min_len((TASK / pixels).max(1)).for_each(|plane| {
-        let channel = plane % shape.channels;
-        let job = Plane {
-            x: &x[plane * shape.in_pixels()..][..shape.in_pixels()],
-            weight: &weight[channel * taps..][..taps],
-            bias: bias.map_or(0.0, |bias| bias[channel]),
-            clamp,
-        };
-        // SAFETY: each task has its own plane of the output.
-        with_scratch(|scratch| unsafe {
-            plane_forward(level, shape, &job, out.get().add(plane * pixels), scratch);
-        });
+pub(crate) unsafe fn forward(x: &[f32], weight: &[f32], after: After, shape: &Shape, out: *mut f32) {
+    let (level, layout) = (level(), Layout::new(shape));
+    let job = Forward { x, weight, after, shape, layout: &layout, out: Place::new(out) };
+    for_planes(shape.images * shape.channels, shape.out_pixels(), |planes| {
+        // SAFETY: each task has its own planes of the output, which the caller vouches for.
+        with_scratch(|scratch| unsafe { planes_forward(level, &job, planes, scratch) });
     });
 }
 
-struct Plane<'a> {
-    x: &'a [f32],
-    weight: &'a [f32],
-    bias: f32,
-    clamp: Option<(f32, f32)>,
-}
-
-/// A plane with its padding, sorted by columns modulo the stride: `[rows, phases, len]`.
-struct Padded {
-    start: *const f32,
-    phases: usize,
-    len: usize,
-}
-
-impl Padded {
-    /// The values that column `column + stride * i` of a row has, for `i` = 0, 1, ...
-    #[inline(always)]
-    unsafe fn row(&self, row: usize, column: usize) -> *const f32 {
-        let (phase, first) = (column % self.phases, column / self.phases);
-        // SAFETY: the caller asks for places of the plane.
-        unsafe { self.start.add((row * self.phases + phase) * self.len + first) }
+/// Runs tasks of some planes each, of about [`TASK`] values.
+fn for_planes(planes: usize, pixels: usize, run: impl Fn(Range<usize>) + Sync + Send) {
+    let each = (TASK / pixels).max(1);
+    if planes <= each {
+        return run(0..planes);
     }
+    let task = |task: usize| run(task * each..((task + 1) * each).min(planes));
+    (0..planes.div_ceil(each)).into_par_iter().with_max_len(1).for_each(task);
 }
 
-/// Copies a plane into scratch memory with the padding that its outputs see.
-#[inline(always)]
-unsafe fn pad<V: Lanes>(x: &[f32], shape: &Shape, buffer: &mut Buffer) -> Padded {
-    let rows = (shape.out_height - 1) * shape.stride[0] + (shape.kernel[0] - 1) * shape.dilation[0] + 1;
-    let columns = (shape.out_width - 1) * shape.stride[1] + (shape.kernel[1] - 1) * shape.dilation[1] + 1;
-    let phases = shape.stride[1];
-    let len = columns.div_ceil(phases);
-    // Vectors may read beyond the end of the last row, but must find numbers there.
-    let total = rows * phases * len;
-    let values = &mut buffer.take(total + 4 * V::N)[..total + 4 * V::N];
-    values[total..].fill(0.0);
-    for (row, line) in values[..total].chunks_exact_mut(phases * len).enumerate() {
-        let y = row.wrapping_sub(shape.top);
-        if y >= shape.height {
-            line.fill(0.0);
-            continue;
+/// How a plane lies in scratch memory, with its padding and its columns sorted by their remainder modulo the
+/// stride: `[rows, phases, len]`; and where the first output finds what its taps see.
+struct Layout {
+    rows: usize,
+    len: usize,
+    phases: Vec<Phase>,
+    taps: Vec<usize>,
+    /// Values from one row of outputs to the next.
+    down: usize,
+}
+
+/// The columns of one remainder.
+struct Phase {
+    /// The place of the first that lies inside the image, and its column there.
+    to: usize,
+    from: usize,
+    count: usize,
+}
+
+impl Layout {
+    fn new(shape: &Shape) -> Self {
+        let reach = |axis: usize, outputs: usize| {
+            (outputs - 1) * shape.stride[axis] + (shape.kernel[axis] - 1) * shape.dilation[axis] + 1
+        };
+        let (rows, stride) = (reach(0, shape.out_height), shape.stride[1]);
+        let len = reach(1, shape.out_width).div_ceil(stride);
+        let phase = |phase: usize| {
+            let to = shape.left.saturating_sub(phase).div_ceil(stride).min(len);
+            let end = (shape.width + shape.left).saturating_sub(phase).div_ceil(stride).clamp(to, len);
+            Phase { to, from: (phase + to * stride).saturating_sub(shape.left), count: end - to }
+        };
+        let tap = |tap: usize| {
+            let row = tap / shape.kernel[1] * shape.dilation[0];
+            let column = tap % shape.kernel[1] * shape.dilation[1];
+            (row * stride + column % stride) * len + column / stride
+        };
+        Self {
+            rows,
+            len,
+            phases: (0..stride).map(phase).collect(),
+            taps: (0..shape.taps()).map(tap).collect(),
+            down: shape.stride[0] * stride * len,
         }
-        let source = &x[y * shape.width..][..shape.width];
-        for (phase, part) in line.chunks_exact_mut(len).enumerate() {
-            // Columns `phase + i * phases - left` that lie inside the row.
-            let low = shape.left.saturating_sub(phase).div_ceil(phases).min(len);
-            let high = (shape.width + shape.left).saturating_sub(phase).div_ceil(phases).clamp(low, len);
-            part[..low].fill(0.0);
-            part[high..].fill(0.0);
-            if low < high {
-                let first = phase + low * phases - shape.left;
-                debug_assert!(first + (high - low - 1) * phases < source.len());
-                // SAFETY: the last value read and the last written lie inside their rows.
-                unsafe {
-                    let to = part.as_mut_ptr().add(low);
-                    copy::<V>(source.as_ptr().add(first), phases, to, high - low);
+    }
+
+    /// Values of a plane.
+    fn size(&self) -> usize {
+        self.rows * self.phases.len() * self.len
+    }
+
+    /// Room for some planes, all zero; vectors may read beyond the end of the last row.
+    fn room<'a, V: Lanes>(&self, buffer: &'a mut Buffer, planes: usize) -> &'a mut [f32] {
+        let total = planes * self.size() + 4 * V::N;
+        let values = &mut buffer.take(total)[..total];
+        values.fill(0.0);
+        values
+    }
+
+    /// Copies a plane to its place in the room; the padding stays as it is.
+    #[inline(always)]
+    unsafe fn fill<V: Lanes>(&self, x: &[f32], shape: &Shape, room: &mut [f32]) {
+        let stride = self.phases.len();
+        let rows = shape.height.min(self.rows.saturating_sub(shape.top));
+        for (y, source) in x.chunks_exact(shape.width).enumerate().take(rows) {
+            let line = &mut room[(shape.top + y) * stride * self.len..][..stride * self.len];
+            for (part, phase) in line.chunks_exact_mut(self.len).zip(&self.phases) {
+                if phase.count > 0 {
+                    debug_assert!(phase.from + (phase.count - 1) * stride < source.len());
+                    // SAFETY: the last value read and the last written lie inside their rows.
+                    unsafe {
+                        let to = part.as_mut_ptr().add(phase.to);
+                        copy::<V>(source.as_ptr().add(phase.from), stride, to, phase.count);
+                    }
                 }
             }
         }
     }
-    Padded { start: values.as_ptr(), phases, len }
 }
 
-/// `out[i] = clamp(start + sum of weight * values[i] over the taps)`, for `i < len`.
-#[inline(always)]
-unsafe fn sum_taps<V: Lanes>(
-    taps: &[(*const f32, f32)],
-    start: f32,
-    clamp: Option<(f32, f32)>,
-    out: *mut f32,
-    len: usize,
-) {
-    let mut at = 0;
-    // SAFETY: the caller vouches for `len` values, and for readable ones up to the next vector.
-    unsafe {
-        // Four vectors at once share the taps' weights; what is left goes one by one.
-        while at + 4 * V::N <= len {
-            let sums = tap_sums::<V, 4>(taps, start, clamp, at);
-            for (index, sum) in sums.into_iter().enumerate() {
-                sum.store(out.add(at + index * V::N));
-            }
-            at += 4 * V::N;
-        }
-        while at + V::N <= len {
-            let [sum] = tap_sums::<V, 1>(taps, start, clamp, at);
-            sum.store(out.add(at));
-            at += V::N;
-        }
-        if at < len {
-            let [sum] = tap_sums::<V, 1>(taps, start, clamp, at);
-            sum.store_part(out.add(at), len - at);
-        }
-    }
-}
-
-/// `K` vectors of [`sum_taps`].
-#[inline(always)]
-unsafe fn tap_sums<V: Lanes, const K: usize>(
-    taps: &[(*const f32, f32)],
-    start: f32,
-    clamp: Option<(f32, f32)>,
-    at: usize,
-) -> [V; K] {
-    // SAFETY: the caller vouches for the values.
-    unsafe {
-        let mut sums = [V::splat(start); K];
-        for &(values, weight) in taps {
-            let weight = V::splat(weight);
-            for (index, sum) in sums.iter_mut().enumerate() {
-                *sum = weight.fma(V::load(values.add(at + index * V::N)), *sum);
-            }
-        }
-        if let Some((low, high)) = clamp {
-            for sum in &mut sums {
-                *sum = sum.max(V::splat(low)).min(V::splat(high));
-            }
-        }
-        sums
-    }
+struct Forward<'a> {
+    x: &'a [f32],
+    weight: &'a [f32],
+    after: After<'a>,
+    shape: &'a Shape,
+    layout: &'a Layout,
+    out: Place,
 }
 
 versions! {
-    /// The outputs of one plane.
+    /// The outputs of some planes.
     ///
     /// # Safety
     ///
-    /// `out` must be valid for the plane's outputs.
-    unsafe fn plane_forward(shape: &Shape, job: &Plane, out: *mut f32, scratch: &mut Scratch) = plane_forward_in
+    /// The output must be valid for them, and nobody else may touch it meanwhile.
+    unsafe fn planes_forward(job: &Forward, planes: Range<usize>, scratch: &mut Scratch) = planes_forward_in
 }
 
 #[inline(always)]
-unsafe fn plane_forward_in<V: Lanes>(shape: &Shape, job: &Plane, out: *mut f32, scratch: &mut Scratch) {
-    // SAFETY: the padded plane holds all that the outputs see; the rest is the caller's promise.
-    unsafe {
-        let padded = pad::<V>(job.x, shape, &mut scratch.plane);
-        let taps = &mut scratch.taps;
-        for y in 0..shape.out_height {
-            taps.clear();
-            for (tap, weight) in job.weight.iter().enumerate() {
-                let row = y * shape.stride[0] + tap / shape.kernel[1] * shape.dilation[0];
-                let values = padded.row(row, tap % shape.kernel[1] * shape.dilation[1]);
-                taps.push((values, *weight));
+unsafe fn planes_forward_in<V: Lanes>(job: &Forward, planes: Range<usize>, scratch: &mut Scratch) {
+    let (shape, layout, taps) = (job.shape, job.layout, job.shape.taps());
+    let size = layout.size();
+    // Several planes at a time: what was just written cannot be read well yet.
+    let together = (TOGETHER / size).clamp(1, planes.len().max(1));
+    let room = layout.room::<V>(&mut scratch.plane, together);
+    for first in planes.clone().step_by(together) {
+        let some = first..(first + together).min(planes.end);
+        for (plane, room) in some.clone().zip(room.chunks_exact_mut(size)) {
+            // SAFETY: the room holds as many planes.
+            unsafe {
+                layout.fill::<V>(&job.x[plane * shape.in_pixels()..][..shape.in_pixels()], shape, room)
+            };
+        }
+        for plane in some {
+            let channel = plane % shape.channels;
+            let room = room[(plane - first) * size..].as_ptr();
+            let sums = Sums {
+                weight: &job.weight[channel * taps..][..taps],
+                scale: job.after.scale.map_or(1.0, |scale| scale[channel]),
+                start: job.after.bias.map_or(0.0, |bias| bias[channel]),
+                activation: job.after.activation,
+            };
+            // SAFETY: the room holds all that the outputs see; the rest is the caller's promise.
+            unsafe {
+                let out = job.out.get().add(plane * shape.out_pixels());
+                match taps {
+                    9 => {
+                        by_activation!(sums.activation, A => rows::<V, 9, A>(shape, layout, room, &sums, out))
+                    }
+                    25 => {
+                        by_activation!(sums.activation, A => rows::<V, 25, A>(shape, layout, room, &sums, out))
+                    }
+                    _ => {
+                        for y in 0..shape.out_height {
+                            let (values, out) = (room.add(y * layout.down), out.add(y * shape.out_width));
+                            sums.run::<V>(&layout.taps, values, out, shape.out_width);
+                        }
+                    }
+                }
             }
-            let out = out.add(y * shape.out_width);
-            sum_taps::<V>(taps, job.bias, job.clamp, out, shape.out_width);
+        }
+    }
+}
+
+/// The outputs of a plane by a kernel of `T` taps, whose weights stay in registers, after the activation of number
+/// `A`.
+#[inline(always)]
+unsafe fn rows<V: Lanes, const T: usize, const A: usize>(
+    shape: &Shape,
+    layout: &Layout,
+    values: *const f32,
+    sums: &Sums,
+    out: *mut f32,
+) {
+    // SAFETY: the caller's promise; there are `T` taps.
+    unsafe {
+        let mut weights = [V::splat(0.0); T];
+        let mut offsets = [0; T];
+        for tap in 0..T {
+            weights[tap] = V::splat(sums.weight[tap] * sums.scale);
+            offsets[tap] = layout.taps[tap];
+        }
+        let (start, last) = (V::splat(sums.start), Activation::of(A));
+        for y in 0..shape.out_height {
+            let (values, out) = (values.add(y * layout.down), out.add(y * shape.out_width));
+            let mut at = 0;
+            while at + 2 * V::N <= shape.out_width {
+                let mut pair = [start; 2];
+                for tap in 0..T {
+                    let from = values.add(offsets[tap] + at);
+                    pair[0] = weights[tap].fma(V::load(from), pair[0]);
+                    pair[1] = weights[tap].fma(V::load(from.add(V::N)), pair[1]);
+                }
+                last.apply(pair[0]).store(out.add(at));
+                last.apply(pair[1]).store(out.add(at + V::N));
+                at += 2 * V::N;
+            }
+            while at < shape.out_width {
+                let mut sum = start;
+                for tap in 0..T {
+                    sum = weights[tap].fma(V::load(values.add(offsets[tap] + at)), sum);
+                }
+                sum = last.apply(sum);
+                let left = shape.out_width - at;
+                if left >= V::N {
+                    sum.store(out.add(at))
+                } else {
+                    sum.store_part(out.add(at), left)
+                }
+                at += V::N;
+            }
+        }
+    }
+}
+
+/// `activation(start + sum of scale * weight * value over the taps)`.
+struct Sums<'a> {
+    weight: &'a [f32],
+    scale: f32,
+    start: f32,
+    activation: Activation,
+}
+
+impl Sums<'_> {
+    /// The sums of values from `values` on, each tap with its own offset, for `len` outputs.
+    #[inline(always)]
+    unsafe fn run<V: Lanes>(&self, taps: &[usize], values: *const f32, out: *mut f32, len: usize) {
+        let mut at = 0;
+        // SAFETY: the caller vouches for `len` values, and for readable ones up to the next vector.
+        unsafe {
+            // Four vectors at once share the taps' weights; what is left goes one by one.
+            while at + 4 * V::N <= len {
+                let sums = self.vectors::<V, 4>(taps, values.add(at));
+                for (index, sum) in sums.into_iter().enumerate() {
+                    sum.store(out.add(at + index * V::N));
+                }
+                at += 4 * V::N;
+            }
+            while at < len {
+                let [sum] = self.vectors::<V, 1>(taps, values.add(at));
+                if at + V::N <= len {
+                    sum.store(out.add(at))
+                } else {
+                    sum.store_part(out.add(at), len - at)
+                }
+                at += V::N;
+            }
+        }
+    }
+
+    /// `K` vectors of [`run`](Self::run).
+    #[inline(always)]
+    unsafe fn vectors<V: Lanes, const K: usize>(&self, taps: &[usize], values: *const f32) -> [V; K] {
+        // SAFETY: the caller vouches for the values.
+        unsafe {
+            let mut sums = [V::splat(self.start); K];
+            for (&tap, &weight) in taps.iter().zip(self.weight) {
+                let (from, weight) = (values.add(tap), V::splat(weight * self.scale));
+                for (index, sum) in sums.iter_mut().enumerate() {
+                    *sum = weight.fma(V::load(from.add(index * V::N)), *sum);
+                }
+            }
+            for sum in &mut sums {
+                *sum = self.activation.apply(*sum);
+            }
+            sums
         }
     }
 }
@@ -202,32 +304,30 @@ unsafe fn plane_forward_in<V: Lanes>(shape: &Shape, job: &Plane, out: *mut f32, 
 ///
 /// `out` must be valid for that many values.
 pub(crate) unsafe fn input_gradient(weight: &[f32], gradient: &[f32], shape: &Shape, out: *mut f32) {
-    let (level, out, taps) = (level(), Place::new(out), shape.taps());
-    let planes = shape.images * shape.channels;
-    let few = (TASK / shape.in_pixels()).max(1);
-    (0..planes).into_par_iter().with_min_len(few).for_each(|plane| {
-        let job = Plane {
-            x: &gradient[plane * shape.out_pixels()..][..shape.out_pixels()],
-            weight: &weight[plane % shape.channels * taps..][..taps],
-            bias: 0.0,
-            clamp: None,
-        };
-        // SAFETY: each task has its own plane of the output.
-        with_scratch(|scratch| unsafe {
-            plane_input(level, shape, &job, out.get().add(plane * shape.in_pixels()), scratch);
-        });
+    let (level, taps) = (level(), shape.taps());
+    if let Some(turned) = shape.transposed() {
+        let weight: Vec<f32> =
+            weight.chunks_exact(taps).flat_map(|kernel| kernel.iter().rev().copied()).collect();
+        // SAFETY: the caller's promise.
+        return unsafe { forward(gradient, &weight, After::default(), &turned, out) };
+    }
+    let seen = Seen::new(shape);
+    let job = Backward { weight, gradient, shape, seen: &seen, out: Place::new(out) };
+    for_planes(shape.images * shape.channels, shape.in_pixels(), |planes| {
+        // SAFETY: each task has its own planes of the output, which the caller vouches for.
+        with_scratch(|scratch| unsafe { planes_backward(level, &job, planes, scratch) });
     });
 }
 
 /// The gradient of the weights, `[channels, kernel]`: images are summed in their order.
 pub(crate) fn weight_gradient(x: &[f32], gradient: &[f32], shape: &Shape) -> Vec<f32> {
-    let (level, taps) = (level(), shape.taps());
+    let (level, taps, layout) = (level(), shape.taps(), Layout::new(shape));
     let mut out = vec![0.0; shape.channels * taps];
     let few = (TASK / (shape.images * shape.out_pixels())).max(1);
     out.par_chunks_mut(taps).with_min_len(few).enumerate().for_each(|(channel, out)| {
-        let job = Channel { x, gradient, channel };
+        let job = Channel { x, gradient, channel, shape, layout: &layout };
         // SAFETY: the level is this processor's.
-        with_scratch(|scratch| unsafe { channel_weights(level, shape, &job, out, scratch) });
+        with_scratch(|scratch| unsafe { channel_weights(level, &job, out, scratch) });
     });
     out
 }
@@ -236,38 +336,43 @@ struct Channel<'a> {
     x: &'a [f32],
     gradient: &'a [f32],
     channel: usize,
+    shape: &'a Shape,
+    layout: &'a Layout,
 }
 
 impl Channel<'_> {
-    fn x(&self, image: usize, shape: &Shape) -> &[f32] {
-        &self.x[(image * shape.channels + self.channel) * shape.in_pixels()..][..shape.in_pixels()]
+    fn x(&self, image: usize) -> &[f32] {
+        let pixels = self.shape.in_pixels();
+        &self.x[(image * self.shape.channels + self.channel) * pixels..][..pixels]
     }
 
-    fn gradient(&self, image: usize, shape: &Shape) -> &[f32] {
-        let plane = image * shape.channels + self.channel;
-        &self.gradient[plane * shape.out_pixels()..][..shape.out_pixels()]
+    fn gradient(&self, image: usize) -> &[f32] {
+        let pixels = self.shape.out_pixels();
+        &self.gradient[(image * self.shape.channels + self.channel) * pixels..][..pixels]
     }
 }
 
 versions! {
     /// Adds the weights' gradient of one channel to `out`, `[kernel]`.
-    unsafe fn channel_weights(shape: &Shape, job: &Channel, out: &mut [f32], scratch: &mut Scratch) = channel_weights_in
+    unsafe fn channel_weights(job: &Channel, out: &mut [f32], scratch: &mut Scratch) = channel_weights_in
 }
 
 #[inline(always)]
-unsafe fn channel_weights_in<V: Lanes>(shape: &Shape, job: &Channel, out: &mut [f32], scratch: &mut Scratch) {
+unsafe fn channel_weights_in<V: Lanes>(job: &Channel, out: &mut [f32], scratch: &mut Scratch) {
+    let (shape, taps) = (job.shape, job.shape.taps());
+    let room = job.layout.room::<V>(&mut scratch.plane, 1);
     for image in 0..shape.images {
-        // SAFETY: the padded plane holds all that the outputs see.
+        // SAFETY: the room holds all that the outputs see.
         unsafe {
-            let padded = pad::<V>(job.x(image, shape), shape, &mut scratch.plane);
-            let gradient = job.gradient(image, shape);
+            job.layout.fill::<V>(job.x(image), shape, room);
+            let gradient = job.gradient(image);
             let mut tap = 0;
-            while tap < shape.taps() {
-                if tap + TAPS <= shape.taps() {
-                    dot_taps::<V, TAPS>(shape, &padded, gradient, tap, out);
+            while tap < taps {
+                if tap + TAPS <= taps {
+                    dot_taps::<V, TAPS>(job, room.as_ptr(), gradient, tap, out);
                     tap += TAPS;
                 } else {
-                    dot_taps::<V, 1>(shape, &padded, gradient, tap, out);
+                    dot_taps::<V, 1>(job, room.as_ptr(), gradient, tap, out);
                     tap += 1;
                 }
             }
@@ -279,22 +384,19 @@ unsafe fn channel_weights_in<V: Lanes>(shape: &Shape, job: &Channel, out: &mut [
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // constant ends unroll whole
 unsafe fn dot_taps<V: Lanes, const T: usize>(
-    shape: &Shape,
-    padded: &Padded,
+    job: &Channel,
+    values: *const f32,
     gradient: &[f32],
     first: usize,
     out: &mut [f32],
 ) {
-    // SAFETY: the padded plane holds all that the outputs see, and numbers beyond.
+    let mut offsets = [0; T];
+    offsets.copy_from_slice(&job.layout.taps[first..first + T]);
+    // SAFETY: the values hold all that the outputs see, and numbers beyond.
     unsafe {
         let mut sums = [V::splat(0.0); T];
-        for (y, row) in gradient.chunks_exact(shape.out_width).enumerate() {
-            let mut values = [std::ptr::null(); T];
-            for index in 0..T {
-                let tap = first + index;
-                let row = y * shape.stride[0] + tap / shape.kernel[1] * shape.dilation[0];
-                values[index] = padded.row(row, tap % shape.kernel[1] * shape.dilation[1]);
-            }
+        for (y, row) in gradient.chunks_exact(job.shape.out_width).enumerate() {
+            let values = values.add(y * job.layout.down);
             let mut at = 0;
             while at < row.len() {
                 let gradient = if at + V::N <= row.len() {
@@ -303,7 +405,7 @@ unsafe fn dot_taps<V: Lanes, const T: usize>(
                     V::load_part(row.as_ptr().add(at), row.len() - at)
                 };
                 for index in 0..T {
-                    sums[index] = gradient.fma(V::load(values[index].add(at)), sums[index]);
+                    sums[index] = gradient.fma(V::load(values.add(offsets[index] + at)), sums[index]);
                 }
                 at += V::N;
             }
@@ -314,70 +416,111 @@ unsafe fn dot_taps<V: Lanes, const T: usize>(
     }
 }
 
+/// How the outputs' gradient lies in scratch memory, `[rows, len]` with zeros around it, and which taps see the
+/// inputs of each remainder modulo the strides.
+struct Seen {
+    rows: usize,
+    len: usize,
+    /// Zeros above and left of the plane.
+    margin: [usize; 2],
+    remainders: Vec<Remainder>,
+}
+
+/// The inputs `(y + stride * i, x + stride * j)`.
+struct Remainder {
+    y: usize,
+    x: usize,
+    /// Where the first of them finds what its taps give.
+    places: Vec<usize>,
+    /// Which taps those are.
+    taps: Vec<usize>,
+}
+
+impl Seen {
+    fn new(shape: &Shape) -> Self {
+        let [down, across] = shape.stride;
+        let margin =
+            [0, 1].map(|axis| (shape.kernel[axis] - 1) * shape.dilation[axis] / shape.stride[axis] + 1);
+        let room = |axis: usize, outputs: usize, last: usize| {
+            margin[axis] + outputs.max(last / shape.stride[axis] + 1) + 1
+        };
+        let rows = room(0, shape.out_height, shape.height + shape.top);
+        let len = room(1, shape.out_width, shape.width + shape.left);
+        let starts =
+            (0..down.min(shape.height)).flat_map(|y| (0..across.min(shape.width)).map(move |x| (y, x)));
+        let remainder = |(y, x): (usize, usize)| {
+            let (mut places, mut taps) = (Vec::new(), Vec::new());
+            for tap in 0..shape.taps() {
+                let from = |axis: usize, first: usize, padding: usize, step: usize| {
+                    let place = (first + padding) as isize - (step * shape.dilation[axis]) as isize;
+                    let stride = shape.stride[axis] as isize;
+                    (place.rem_euclid(stride) == 0)
+                        .then(|| (margin[axis] as isize + place.div_euclid(stride)) as usize)
+                };
+                let row = from(0, y, shape.top, tap / shape.kernel[1]);
+                let column = from(1, x, shape.left, tap % shape.kernel[1]);
+                if let (Some(row), Some(column)) = (row, column) {
+                    places.push(row * len + column);
+                    taps.push(tap);
+                }
+            }
+            Remainder { y, x, places, taps }
+        };
+        Self { rows, len, margin, remainders: starts.map(remainder).collect() }
+    }
+}
+
+struct Backward<'a> {
+    weight: &'a [f32],
+    gradient: &'a [f32],
+    shape: &'a Shape,
+    seen: &'a Seen,
+    out: Place,
+}
+
 versions! {
-    /// The input's gradient of one plane, from the output's.
+    /// The inputs' gradients of some planes, from the outputs'.
     ///
     /// # Safety
     ///
-    /// `out` must be valid for the plane's inputs.
-    unsafe fn plane_input(shape: &Shape, job: &Plane, out: *mut f32, scratch: &mut Scratch) = plane_input_in
+    /// The output must be valid for them, and nobody else may touch it meanwhile.
+    unsafe fn planes_backward(job: &Backward, planes: Range<usize>, scratch: &mut Scratch) = planes_backward_in
 }
 
-/// Every input gathers from the outputs that saw it: with a stride, inputs of one remainder modulo
-/// the stride see the same taps.
+/// Every input gathers from the outputs that saw it: inputs of one remainder modulo the strides are seen by the
+/// same taps.
 #[inline(always)]
-unsafe fn plane_input_in<V: Lanes>(shape: &Shape, job: &Plane, out: *mut f32, scratch: &mut Scratch) {
-    let (stride, wide) = (shape.stride[1], shape.width.div_ceil(shape.stride[1]));
-    // Room for the outputs left and right of the plane that border inputs would see.
-    let margin = (shape.kernel[1] - 1) * shape.dilation[1] / stride + 1;
-    let len = margin + shape.out_width.max((shape.width + shape.left) / stride + 1) + 1;
-    let total = shape.out_height * len + wide + 4 * V::N;
-    let rows = &mut scratch.plane.take(total)[..total];
-    rows.fill(0.0);
-    for (row, values) in job.x.chunks_exact(shape.out_width).enumerate() {
-        rows[row * len + margin..][..shape.out_width].copy_from_slice(values);
-    }
+unsafe fn planes_backward_in<V: Lanes>(job: &Backward, planes: Range<usize>, scratch: &mut Scratch) {
+    let (shape, seen, taps) = (job.shape, job.seen, job.shape.taps());
+    let [down, across] = shape.stride;
+    let wide = shape.width.div_ceil(across);
+    let total = seen.rows * seen.len + wide + 4 * V::N;
+    let room = &mut scratch.plane.take(total)[..total];
+    room.fill(0.0);
     let apart = scratch.other.take(wide).as_mut_ptr();
-    for y in 0..shape.height {
-        for phase in 0..stride.min(shape.width) {
-            let taps = &mut scratch.taps;
-            taps.clear();
-            seen_by(shape, job.weight, y, phase, |oy, shift, weight| {
-                let from = ((oy * len + margin) as isize + shift) as usize;
-                taps.push((rows[from..].as_ptr(), weight));
-            });
-            let count = (shape.width - phase).div_ceil(stride);
-            // SAFETY: rows reach far enough beyond their ends; the output is the caller's.
-            unsafe {
-                let out = out.add(y * shape.width + phase);
-                if stride == 1 {
-                    sum_taps::<V>(taps, 0.0, None, out, count);
-                } else {
-                    sum_taps::<V>(taps, 0.0, None, apart, count);
+    let mut weight = Vec::with_capacity(taps);
+    for plane in planes {
+        let gradient = &job.gradient[plane * shape.out_pixels()..][..shape.out_pixels()];
+        for (row, values) in gradient.chunks_exact(shape.out_width).enumerate() {
+            let line = &mut room[(row + seen.margin[0]) * seen.len + seen.margin[1]..];
+            line[..shape.out_width].copy_from_slice(values);
+        }
+        let kernel = &job.weight[plane % shape.channels * taps..][..taps];
+        for remainder in &seen.remainders {
+            weight.clear();
+            weight.extend(remainder.taps.iter().map(|&tap| kernel[tap]));
+            let sums = Sums { weight: &weight, scale: 1.0, start: 0.0, activation: Activation::None };
+            let count = (shape.width - remainder.x).div_ceil(across);
+            for (index, y) in (remainder.y..shape.height).step_by(down).enumerate() {
+                // SAFETY: the room reaches far enough beyond the plane; the output is the caller's.
+                unsafe {
+                    let values = room.as_ptr().add(index * seen.len);
+                    sums.run::<V>(&remainder.places, values, apart, count);
+                    let out = job.out.get().add(plane * shape.in_pixels() + y * shape.width + remainder.x);
                     for index in 0..count {
-                        *out.add(index * stride) = *apart.add(index);
+                        *out.add(index * across) = *apart.add(index);
                     }
                 }
-            }
-        }
-    }
-}
-
-/// Calls `visit(output row, output column less i, weight)` for each tap through which the inputs
-/// `(y, phase + stride * i)` are seen.
-#[inline(always)]
-fn seen_by(shape: &Shape, weight: &[f32], y: usize, phase: usize, mut visit: impl FnMut(usize, isize, f32)) {
-    for ky in 0..shape.kernel[0] {
-        let Some(down) = (y + shape.top).checked_sub(ky * shape.dilation[0]) else { continue };
-        let oy = down / shape.stride[0];
-        if !down.is_multiple_of(shape.stride[0]) || oy >= shape.out_height {
-            continue;
-        }
-        for kx in 0..shape.kernel[1] {
-            let right = (phase + shape.left) as isize - (kx * shape.dilation[1]) as isize;
-            if right.rem_euclid(shape.stride[1] as isize) == 0 {
-                let shift = right.div_euclid(shape.stride[1] as isize);
-                visit(oy, shift, weight[ky * shape.kernel[1] + kx]);
             }
         }
     }

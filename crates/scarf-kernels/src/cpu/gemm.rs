@@ -9,9 +9,11 @@
 use std::ops::Range;
 
 use super::columns::Columns;
+use super::finish::by_activation;
 use super::left::Left;
 use super::scratch::Scratch;
 use super::simd::{Lanes, versions};
+use crate::geometry::Activation;
 
 /// One register tile: `MR` rows by some vectors, over `k` steps.
 pub(crate) struct Micro {
@@ -24,10 +26,12 @@ pub(crate) struct Micro {
     pub(crate) c_stride: usize,
     /// Add to what `c` holds.
     pub(crate) accumulate: bool,
+    /// `MR` values to multiply the rows with, or null.
+    pub(crate) scale: *const f32,
     /// `MR` values to add to the rows, or null.
     pub(crate) bias: *const f32,
-    /// Where the result is cut off, if it is.
-    pub(crate) clamp: Option<(f32, f32)>,
+    /// What is done to the result.
+    pub(crate) activation: Activation,
 }
 
 /// Computes one register tile.
@@ -65,6 +69,14 @@ pub(crate) unsafe fn micro<V: Lanes, const MR: usize, const NV: usize>(job: &Mic
                 }
             }
         }
+        if !job.scale.is_null() {
+            for i in 0..MR {
+                let scale = V::splat(*job.scale.add(i));
+                for j in 0..NV {
+                    sums[i][j] = sums[i][j].mul(scale);
+                }
+            }
+        }
         if !job.bias.is_null() {
             for i in 0..MR {
                 let bias = V::splat(*job.bias.add(i));
@@ -73,18 +85,21 @@ pub(crate) unsafe fn micro<V: Lanes, const MR: usize, const NV: usize>(job: &Mic
                 }
             }
         }
-        if let Some((low, high)) = job.clamp {
-            let (low, high) = (V::splat(low), V::splat(high));
-            for i in 0..MR {
-                for j in 0..NV {
-                    sums[i][j] = sums[i][j].max(low).min(high);
-                }
-            }
-        }
-        for i in 0..MR {
-            for j in 0..NV {
-                sums[i][j].store(job.c.add(i * job.c_stride + j * V::N));
-            }
+        by_activation!(job.activation, A => store::<V, MR, NV, A>(job, &sums));
+    }
+}
+
+/// Writes a tile, after the activation of number `A`.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // as above
+unsafe fn store<V: Lanes, const MR: usize, const NV: usize, const A: usize>(
+    job: &Micro,
+    sums: &[[V; NV]; MR],
+) {
+    for i in 0..MR {
+        for j in 0..NV {
+            // SAFETY: the caller's promise.
+            unsafe { Activation::of(A).apply(sums[i][j]).store(job.c.add(i * job.c_stride + j * V::N)) };
         }
     }
 }
@@ -116,6 +131,22 @@ pub(crate) enum Right<'a> {
     Transposed(&'a Columns<'a>),
 }
 
+/// `activation(sum * scale + bias)`; a scale and a bias for each row, where there are any.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct After<'a> {
+    pub(crate) scale: Option<&'a [f32]>,
+    pub(crate) bias: Option<&'a [f32]>,
+    pub(crate) activation: Activation,
+}
+
+impl<'a> After<'a> {
+    /// Of some of the rows.
+    pub(crate) fn rows(&self, rows: Range<usize>) -> Self {
+        let part = |values: Option<&'a [f32]>| values.map(|values| &values[rows.clone()]);
+        Self { scale: part(self.scale), bias: part(self.bias), activation: self.activation }
+    }
+}
+
 /// A matrix product, of which [`product`] computes a tile.
 #[derive(Clone, Copy)]
 pub(crate) struct Product<'a> {
@@ -124,9 +155,7 @@ pub(crate) struct Product<'a> {
     pub(crate) output: Output,
     /// Steps of the sum between two visits of `C`.
     pub(crate) block: usize,
-    /// A value per row.
-    pub(crate) bias: Option<&'a [f32]>,
-    pub(crate) clamp: Option<(f32, f32)>,
+    pub(crate) after: After<'a>,
 }
 
 /// A part of a product: rows (from a multiple of `MR` on), columns, and the range of the sum.
@@ -208,14 +237,10 @@ unsafe fn strip_of_tiles<V: Lanes>(product: &Product, tile: &Tile, steps: &Steps
     let whole = strip.columns.len() == strip.vectors * V::N && column + strip.columns.len() <= output.width;
     for (index, row) in tile.rows.clone().step_by(V::MR).enumerate() {
         let rows = V::MR.min(tile.rows.end - row);
-        let mut bias = [0.0f32; 16];
-        let bias_here = match product.bias {
-            Some(values) if steps.last => {
-                bias[..rows].copy_from_slice(&values[row..row + rows]);
-                bias.as_ptr()
-            }
-            _ => std::ptr::null(),
-        };
+        let after = if steps.last { product.after } else { After::default() };
+        let (mut scale, mut bias) = ([0.0f32; 16], [0.0f32; 16]);
+        let (scale, bias) =
+            (of_rows(after.scale, row, rows, &mut scale), of_rows(after.bias, row, rows, &mut bias));
         // SAFETY: panels of `A` lie `panel` values apart; the output is the caller's promise.
         unsafe {
             let mut job = Micro {
@@ -225,8 +250,9 @@ unsafe fn strip_of_tiles<V: Lanes>(product: &Product, tile: &Tile, steps: &Steps
                 c: output.start.add(image * output.image + row * output.row + column),
                 c_stride: output.row,
                 accumulate: !steps.first,
-                bias: bias_here,
-                clamp: product.clamp.filter(|_| steps.last),
+                scale,
+                bias,
+                activation: after.activation,
             };
             if whole && rows == V::MR {
                 V::micro(strip.vectors, &job);
@@ -235,6 +261,14 @@ unsafe fn strip_of_tiles<V: Lanes>(product: &Product, tile: &Tile, steps: &Steps
             }
         }
     }
+}
+
+/// The values of some rows, as many as a tile has, or null.
+#[inline(always)]
+fn of_rows(values: Option<&[f32]>, row: usize, rows: usize, room: &mut [f32; 16]) -> *const f32 {
+    let Some(values) = values else { return std::ptr::null() };
+    room[..rows].copy_from_slice(&values[row..row + rows]);
+    room.as_ptr()
 }
 
 /// A tile at an edge, or across two images: computed aside, then copied.

@@ -3,6 +3,7 @@
 pub(crate) mod columns;
 pub(crate) mod dense;
 pub(crate) mod depthwise;
+pub(crate) mod finish;
 pub(crate) mod gemm;
 pub(crate) mod left;
 pub(crate) mod norm;

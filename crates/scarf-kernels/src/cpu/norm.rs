@@ -2,8 +2,10 @@
 
 use rayon::prelude::*;
 
+use super::finish::by_activation;
 use super::simd::{Lanes, level, versions};
-use super::vector::{Place, map, reduce};
+use super::vector::{Place, map, reduce, reduce_with};
+use crate::geometry::Activation;
 
 /// Values that make a task.
 const TASK: usize = 65_536;
@@ -28,12 +30,12 @@ impl Batch {
     }
 }
 
-/// Per channel: `x * scale + shift`, cut off at `clamp`.
+/// Per channel: `activation(x * scale + shift)`.
 #[derive(Clone, Copy)]
 pub(crate) struct Affine {
     pub(crate) scale: f32,
     pub(crate) shift: f32,
-    pub(crate) clamp: Option<(f32, f32)>,
+    pub(crate) activation: Activation,
 }
 
 /// The mean and the biased variance of each channel.
@@ -110,13 +112,9 @@ unsafe fn plane_affine_in<V: Lanes>(x: &[f32], affine: &Affine, out: *mut f32) {
     // SAFETY: the caller's promise.
     unsafe {
         let (scale, shift) = (V::splat(affine.scale), V::splat(affine.shift));
-        match affine.clamp {
-            Some((low, high)) => {
-                let (low, high) = (V::splat(low), V::splat(high));
-                map::<V>(x, x, out, |x, _| x.fma(scale, shift).max(low).min(high));
-            }
-            None => map::<V>(x, x, out, |x, _| x.fma(scale, shift)),
-        }
+        by_activation!(affine.activation, A => {
+            map::<V>(x, x, out, |x, _| Activation::of(A).apply(x.fma(scale, shift)));
+        });
     }
 }
 
@@ -128,7 +126,7 @@ pub(crate) struct Normalized<'a> {
     pub(crate) mean: &'a [f32],
     pub(crate) variance: &'a [f32],
     pub(crate) epsilon: f64,
-    pub(crate) clamp: Option<(f32, f32)>,
+    pub(crate) activation: Activation,
 }
 
 impl Normalized<'_> {
@@ -140,7 +138,7 @@ impl Normalized<'_> {
     /// What the channel went through.
     pub(crate) fn affine(&self, channel: usize) -> Affine {
         let scale = self.gamma[channel] * self.inverse(channel);
-        Affine { scale, shift: self.beta[channel] - self.mean[channel] * scale, clamp: self.clamp }
+        Affine { scale, shift: self.beta[channel] - self.mean[channel] * scale, activation: self.activation }
     }
 }
 
@@ -183,7 +181,7 @@ pub(crate) unsafe fn normalized_backward(
         .unzip()
 }
 
-/// `gradient * masked gradient + x * x + constant`.
+/// `gradient * inner gradient + x * x + constant`.
 struct Back {
     gradient: f32,
     x: f32,
@@ -191,7 +189,7 @@ struct Back {
 }
 
 versions! {
-    /// The sums of the masked gradient, and of its product with `x`.
+    /// The sums of the gradient before the activation, and of its product with `x`.
     unsafe fn gradient_sums(
         x: &[f32], gradient: &[f32], batch: &Batch, channel: usize, affine: &Affine, sums: &mut (f64, f64),
     ) = gradient_sums_in
@@ -208,42 +206,50 @@ unsafe fn gradient_sums_in<V: Lanes>(
 ) {
     // SAFETY: the processor knows `V`.
     unsafe {
+        by_activation!(affine.activation, A => {
+            gradient_sums_after::<V, A>(x, gradient, batch, channel, affine, sums);
+        });
+    }
+}
+
+#[inline(always)]
+unsafe fn gradient_sums_after<V: Lanes, const A: usize>(
+    x: &[f32],
+    gradient: &[f32],
+    batch: &Batch,
+    channel: usize,
+    affine: &Affine,
+    sums: &mut (f64, f64),
+) {
+    // SAFETY: the processor knows `V`.
+    unsafe {
         for at in batch.planes(channel) {
             let (x, gradient) = (&x[at..at + batch.pixels], &gradient[at..at + batch.pixels]);
-            let mask = Mask::<V>::new(affine);
-            sums.0 += reduce::<V>(x, gradient, |x, gradient| mask.keep(gradient, x));
-            sums.1 += reduce::<V>(x, gradient, |x, gradient| mask.keep(gradient, x).mul(x));
+            let inner = Inner::<V, A>::new(affine);
+            let (sum, product) = reduce_with::<V>(x, gradient, |x, gradient| inner.gradient(gradient, x));
+            sums.0 += sum;
+            sums.1 += product;
         }
     }
 }
 
-/// Zeroes the gradient where the activation was cut off.
-struct Mask<V> {
+/// The gradient before the activation of number `A`.
+struct Inner<V, const A: usize> {
     scale: V,
     shift: V,
-    bounds: Option<(V, V)>,
 }
 
-impl<V: Lanes> Mask<V> {
+impl<V: Lanes, const A: usize> Inner<V, A> {
     #[inline(always)]
     unsafe fn new(affine: &Affine) -> Self {
         // SAFETY: the processor knows `V`.
-        unsafe {
-            Self {
-                scale: V::splat(affine.scale),
-                shift: V::splat(affine.shift),
-                bounds: affine.clamp.map(|(low, high)| (V::splat(low), V::splat(high))),
-            }
-        }
+        unsafe { Self { scale: V::splat(affine.scale), shift: V::splat(affine.shift) } }
     }
 
     #[inline(always)]
-    fn keep(&self, gradient: V, x: V) -> V {
-        match self.bounds {
-            // SAFETY: the processor knows `V`, or `new` was wrong already.
-            Some((low, high)) => unsafe { gradient.keep_inside(x.fma(self.scale, self.shift), low, high) },
-            None => gradient,
-        }
+    fn gradient(&self, gradient: V, x: V) -> V {
+        // SAFETY: the processor knows `V`, or `new` was wrong already.
+        unsafe { Activation::of(A).back(gradient, x.fma(self.scale, self.shift)) }
     }
 }
 
@@ -266,12 +272,31 @@ unsafe fn input_gradient_in<V: Lanes>(
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        let mask = Mask::<V>::new(affine);
+        by_activation!(affine.activation, A => {
+            input_gradient_after::<V, A>(x, gradient, batch, channel, affine, back, out);
+        });
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+unsafe fn input_gradient_after<V: Lanes, const A: usize>(
+    x: &[f32],
+    gradient: &[f32],
+    batch: &Batch,
+    channel: usize,
+    affine: &Affine,
+    back: &Back,
+    out: *mut f32,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let inner = Inner::<V, A>::new(affine);
         let (scale, slope, constant) = (V::splat(back.gradient), V::splat(back.x), V::splat(back.constant));
         for at in batch.planes(channel) {
             let (x, gradient) = (&x[at..at + batch.pixels], &gradient[at..at + batch.pixels]);
             map::<V>(x, gradient, out.add(at), |x, gradient| {
-                mask.keep(gradient, x).fma(scale, x.fma(slope, constant))
+                inner.gradient(gradient, x).fma(scale, x.fma(slope, constant))
             });
         }
     }

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::columns::Columns;
 use super::dense::{even_block, pack_whole};
-use super::gemm::{Output, Product, Right, Tile, product};
+use super::gemm::{After, Output, Product, Right, Tile, product};
 use super::left::{Left, Strided};
 use super::scratch::{with_packed, with_scratch};
 use super::simd::{Level, level};
@@ -74,8 +74,7 @@ impl Job<'_> {
                 right: Right::Columns(&right),
                 output: Output { start, row: pixels, image: 0, width: pixels },
                 block: even_block(depth, 1),
-                bias: None,
-                clamp: None,
+                after: After::default(),
             };
             let tile = Tile { rows, columns: 0..pixels, sum: 0..depth };
             // SAFETY: the tile is the whole buffer, which is this task's.

@@ -40,8 +40,6 @@ pub(crate) struct Scratch {
     pub(crate) other: Buffer,
     /// Pieces of rows.
     pub(crate) pieces: Vec<Piece>,
-    /// Taps of a kernel: what each sees, and its weight.
-    pub(crate) taps: Vec<(*const f32, f32)>,
 }
 
 thread_local! {

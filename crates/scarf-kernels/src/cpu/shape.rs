@@ -5,7 +5,7 @@ use burn::tensor::ops::MaxPoolOptions;
 use crate::geometry::{Activation, ConvGeometry};
 
 impl Activation {
-    /// The bounds that values are cut off at, if any; what is no [fused](Self::fused) activation cuts nothing.
+    /// The bounds that values are cut off at, if that is all it does.
     pub(crate) fn clamp(self) -> Option<(f32, f32)> {
         match self {
             Self::None | Self::HardSigmoid | Self::HardSwish => None,

@@ -1,10 +1,11 @@
 //! Every instruction set that this processor has, against sums written out.
 
+use super::gemm::After;
 use super::norm::{Affine, Batch};
 use super::simd::{HIGHEST, Level};
 use super::{dense, depthwise, norm, pool};
 use crate::cpu::shape::{PoolShape, Shape};
-use crate::geometry::ConvGeometry;
+use crate::geometry::{Activation, ConvGeometry};
 
 fn numbers(len: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761);
@@ -66,13 +67,13 @@ fn check(level: Level, shape: &Shape) {
     let (output, of_x, of_weight) = unsafe {
         if shape.is_depthwise() {
             (
-                filled(gradient.len(), |out| depthwise::forward(&x, &weight, None, shape, None, out)),
+                filled(gradient.len(), |out| depthwise::forward(&x, &weight, After::default(), shape, out)),
                 filled(x.len(), |out| depthwise::input_gradient(&weight, &gradient, shape, out)),
                 depthwise::weight_gradient(&x, &gradient, shape),
             )
         } else {
             (
-                filled(gradient.len(), |out| dense::forward(&x, &weight, None, shape, None, out)),
+                filled(gradient.len(), |out| dense::forward(&x, &weight, After::default(), shape, out)),
                 filled(x.len(), |out| dense::input_gradient(&gradient, &weight, shape, out)),
                 dense::weight_gradient(&x, &gradient, shape),
             )
@@ -96,6 +97,8 @@ fn convolutions(level: Level) {
         check(level, &shape([2, 3, side, side], 3, 3, 1, 1, 3));
         check(level, &shape([2, 3, side, side], 3, 3, 2, 1, 3));
         check(level, &shape([1, 3, side, side], 3, 5, 3, 2, 3));
+        check(level, &shape([1, 3, side, side], 3, 5, 1, 2, 3));
+        check(level, &shape([2, 3, side, side], 3, 5, 2, 2, 3));
     }
     check(level, &shape([1, 60, 9, 9], 21, 3, 1, 1, 1));
 }
@@ -113,7 +116,7 @@ fn normalisation(level: Level) {
         assert_close(&format!("{level:?} mean"), &mean[channel..=channel], &[exact]);
         assert_close(&format!("{level:?} variance"), &variance[channel..=channel], &[squares]);
     }
-    let map = |_: usize| Affine { scale: 2.0, shift: 0.5, clamp: Some((0.0, 1.0)) };
+    let map = |_: usize| Affine { scale: 2.0, shift: 0.5, activation: Activation::Relu6 };
     // SAFETY: the buffers are as long as the results.
     let (output, of_x) = unsafe {
         (
@@ -122,8 +125,8 @@ fn normalisation(level: Level) {
         )
     };
     let plain: Vec<f64> = x.iter().map(|x| f64::from(x.mul_add(2.0, 0.5))).collect();
-    let clamped: Vec<f64> = plain.iter().map(|y| y.clamp(0.0, 1.0)).collect();
-    let inside = |y: f64| if y > 0.0 && y < 1.0 { 2.0 } else { 0.0 };
+    let clamped: Vec<f64> = plain.iter().map(|y| y.clamp(0.0, 6.0)).collect();
+    let inside = |y: f64| if y > 0.0 && y < 6.0 { 2.0 } else { 0.0 };
     let back: Vec<f64> = plain.iter().zip(&gradient).map(|(y, g)| inside(*y) * f64::from(*g)).collect();
     assert_close(&format!("{level:?} map"), &output, &clamped);
     assert_close(&format!("{level:?} map's gradient"), &of_x, &back);

@@ -52,6 +52,48 @@ pub(super) unsafe fn reduce<V: Lanes>(a: &[f32], b: &[f32], f: impl Fn(V, V) -> 
     }
 }
 
+/// The sums of `f` over pairs of values, and of `f` times the first of the pair, in one pass.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // constant ends unroll whole
+pub(super) unsafe fn reduce_with<V: Lanes>(a: &[f32], b: &[f32], f: impl Fn(V, V) -> V) -> (f64, f64) {
+    let len = a.len().min(b.len());
+    // SAFETY: all reads lie inside the slices.
+    unsafe {
+        let (a, b) = (a.as_ptr(), b.as_ptr());
+        let (mut sums, mut products) = ([V::splat(0.0); 4], [V::splat(0.0); 4]);
+        let mut at = 0;
+        while at + 4 * V::N <= len {
+            for index in 0..4 {
+                let first = V::load(a.add(at + index * V::N));
+                let value = f(first, V::load(b.add(at + index * V::N)));
+                sums[index] = sums[index].add(value);
+                products[index] = value.fma(first, products[index]);
+            }
+            at += 4 * V::N;
+        }
+        while at + V::N <= len {
+            let first = V::load(a.add(at));
+            let value = f(first, V::load(b.add(at)));
+            sums[0] = sums[0].add(value);
+            products[0] = value.fma(first, products[0]);
+            at += V::N;
+        }
+        if at < len {
+            let rest = len - at;
+            let first = V::load_part(a.add(at), rest);
+            let value = f(first, V::load_part(b.add(at), rest));
+            // What `f` makes of the zeros that fill the vector is left out.
+            let mut last = [0.0f32; 16];
+            value.store(last.as_mut_ptr());
+            let value = V::load_part(last.as_ptr(), rest);
+            sums[1] = sums[1].add(value);
+            products[1] = value.fma(first, products[1]);
+        }
+        let total = |parts: [V; 4]| f64::from(parts[0].add(parts[1]).add(parts[2].add(parts[3])).sum());
+        (total(sums), total(products))
+    }
+}
+
 /// Calls `f` on pairs of vectors and stores what it gives.
 #[inline(always)]
 pub(super) unsafe fn map<V: Lanes>(a: &[f32], b: &[f32], out: *mut f32, f: impl Fn(V, V) -> V) {

@@ -31,14 +31,19 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
             OpsKind::Tracked(mut prep) => {
                 let kept_x = weight.is_tracked().then(|| prep.checkpoint(&x));
                 let kept_weight = x.is_tracked().then(|| prep.checkpoint(&weight));
-                let output =
-                    run::conv2d(x.into_primitive(), weight.into_primitive(), None, &shape, activation);
+                let output = run::conv2d(
+                    x.into_primitive(),
+                    weight.into_primitive(),
+                    [None, None],
+                    &shape,
+                    activation,
+                );
                 prep.finish(ConvState::new(kept_x, kept_weight, &output, shape, activation), output)
             }
             OpsKind::UnTracked(prep) => prep.finish(run::conv2d(
                 x.into_primitive(),
                 weight.into_primitive(),
-                None,
+                [None, None],
                 &shape,
                 activation,
             )),
@@ -58,7 +63,7 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
             OpsKind::Tracked(mut prep) => {
                 let kept_x = weight.is_tracked().then(|| prep.checkpoint(&x));
                 let kept_weight = x.is_tracked().then(|| prep.checkpoint(&weight));
-                let bias = Some(bias.into_primitive());
+                let bias = [None, Some(bias.into_primitive())];
                 let output =
                     run::conv2d(x.into_primitive(), weight.into_primitive(), bias, &shape, activation);
                 prep.finish(ConvState::new(kept_x, kept_weight, &output, shape, activation), output)
@@ -66,7 +71,7 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
             OpsKind::UnTracked(prep) => prep.finish(run::conv2d(
                 x.into_primitive(),
                 weight.into_primitive(),
-                Some(bias.into_primitive()),
+                [None, Some(bias.into_primitive())],
                 &shape,
                 activation,
             )),

@@ -58,6 +58,34 @@ pub(crate) trait Kernels: Backend {
     fn scarf_roi_align(x: FloatTensor<Self>, regions: Arc<[Region]>, options: RoiAlign) -> FloatTensor<Self>;
 }
 
+/// The operations that only flex has: what never needs a gradient.
+#[backend_extension(Flex)]
+pub(crate) trait Inference: Backend {
+    /// `activation(conv(x, weight) * scale + shift)`.
+    fn scarf_conv2d_scaled(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        geometry: ConvGeometry,
+        activation: Activation,
+    ) -> FloatTensor<Self>;
+}
+
+impl Inference for Flex {
+    fn scarf_conv2d_scaled(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        geometry: ConvGeometry,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        let shape = run::conv_shape(&x, &weight, &geometry);
+        run::conv2d(x, weight, [Some(scale), Some(shift)], &shape, activation)
+    }
+}
+
 impl Kernels for Flex {
     fn scarf_conv2d(
         x: FloatTensor<Self>,
@@ -66,7 +94,7 @@ impl Kernels for Flex {
         activation: Activation,
     ) -> FloatTensor<Self> {
         let shape = run::conv_shape(&x, &weight, &geometry);
-        run::conv2d(x, weight, None, &shape, activation)
+        run::conv2d(x, weight, [None, None], &shape, activation)
     }
 
     fn scarf_conv2d_biased(
@@ -77,7 +105,7 @@ impl Kernels for Flex {
         activation: Activation,
     ) -> FloatTensor<Self> {
         let shape = run::conv_shape(&x, &weight, &geometry);
-        run::conv2d(x, weight, Some(bias), &shape, activation)
+        run::conv2d(x, weight, [None, Some(bias)], &shape, activation)
     }
 
     fn scarf_batch_norm_train(
@@ -167,6 +195,34 @@ pub(crate) fn conv2d(
         Some(bias) => Dispatch::scarf_conv2d_biased(x, weight, bias.into_dispatch(), geometry, activation),
         None => Dispatch::scarf_conv2d(x, weight, geometry, activation),
     })
+}
+
+/// Whether [`conv2d_scaled`] can be called.
+pub(crate) fn takes_scaled(
+    x: &Tensor<4>,
+    weight: &Tensor<4>,
+    vectors: [&Tensor<1>; 2],
+    geometry: &ConvGeometry,
+) -> bool {
+    let channels = |vector: &&Tensor<1>| takes(vector) && vector.dims()[0] == weight.dims()[0];
+    let autodiff = x.device().is_autodiff()
+        || weight.device().is_autodiff()
+        || vectors.iter().any(|vector| vector.device().is_autodiff());
+    !autodiff && vectors.iter().all(channels) && takes_convolution(x, weight, None, geometry)
+}
+
+/// [`crate::conv2d_scaled`] for what [`takes_scaled`].
+pub(crate) fn conv2d_scaled(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    scale: Tensor<1>,
+    shift: Tensor<1>,
+    geometry: ConvGeometry,
+    activation: Activation,
+) -> Tensor<4> {
+    let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
+    let (scale, shift) = (scale.into_dispatch(), shift.into_dispatch());
+    Tensor::from_dispatch(Dispatch::scarf_conv2d_scaled(x, weight, scale, shift, geometry, activation))
 }
 
 /// [`crate::batch_norm_train`] for what [`takes_channels`].

@@ -5,10 +5,12 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::TensorData;
 use burn::tensor::ops::MaxPoolOptions;
 
+use crate::cpu::gemm::After;
 use crate::cpu::norm::{Affine, Batch, Normalized};
 use crate::cpu::shape::{PoolShape, Shape};
 use crate::cpu::{dense, depthwise, norm, pool, roi};
 use crate::geometry::{Activation, ConvGeometry};
+use crate::meter::{Timer, timed};
 use crate::region::{Region, RoiAlign};
 
 /// The tensor with its values in order, copied only if they are not.
@@ -41,6 +43,23 @@ fn dims4(tensor: &FlexTensor) -> [usize; 4] {
     tensor.shape().dims()
 }
 
+/// Counts a convolution, or a gradient of one, to the end of the scope.
+fn timed_conv(what: &str, shape: &Shape) -> Option<Timer> {
+    timed(|| {
+        let kind = if shape.is_depthwise() { "depthwise " } else { "" };
+        let [rows, columns] = shape.kernel;
+        let stride = if shape.stride == [1, 1] { String::new() } else { format!(" / {}", shape.stride[0]) };
+        let from = [shape.images, shape.channels, shape.height, shape.width];
+        let to = [shape.images, shape.out_channels, shape.out_height, shape.out_width];
+        (format!("{kind}convolution {rows}x{columns}{stride}{what}"), format!("{from:?} to {to:?}"))
+    })
+}
+
+/// Counts another operation on `x` to the end of the scope.
+fn timed_on(what: &str, x: &FlexTensor) -> Option<Timer> {
+    timed(|| (what.to_owned(), format!("{:?}", dims4(x))))
+}
+
 /// The sizes of a convolution that was checked before.
 pub(super) fn conv_shape(x: &FlexTensor, weight: &FlexTensor, geometry: &ConvGeometry) -> Shape {
     Shape::new(dims4(x), dims4(weight), geometry).expect("sizes that fit, as checked before")
@@ -49,20 +68,23 @@ pub(super) fn conv_shape(x: &FlexTensor, weight: &FlexTensor, geometry: &ConvGeo
 pub(super) fn conv2d(
     x: FlexTensor,
     weight: FlexTensor,
-    bias: Option<FlexTensor>,
+    [scale, bias]: [Option<FlexTensor>; 2],
     shape: &Shape,
     activation: Activation,
 ) -> FlexTensor {
-    let (x, weight, bias) = (contiguous(x), contiguous(weight), bias.map(contiguous));
-    let (x, weight, bias) = (values(&x), values(&weight), bias.as_ref().map(values));
+    let _timer = timed_conv("", shape);
+    let (x, weight) = (contiguous(x), contiguous(weight));
+    let (scale, bias) = (scale.map(contiguous), bias.map(contiguous));
+    let (x, weight) = (values(&x), values(&weight));
+    let after = After { scale: scale.as_ref().map(values), bias: bias.as_ref().map(values), activation };
     let dims = [shape.images, shape.out_channels, shape.out_height, shape.out_width];
     // SAFETY: both write all outputs.
     let output = unsafe {
         filled(dims.iter().product(), |out| {
             if shape.is_depthwise() {
-                depthwise::forward(x, weight, bias, shape, activation.clamp(), out);
+                depthwise::forward(x, weight, after, shape, out);
             } else {
-                dense::forward(x, weight, bias, shape, activation.clamp(), out);
+                dense::forward(x, weight, after, shape, out);
             }
         })
     };
@@ -77,6 +99,7 @@ pub(super) fn before_activation(
 ) -> FlexTensor {
     let gradient = contiguous(gradient);
     let (Some(bounds), Some(output)) = (activation.clamp(), output) else { return gradient };
+    let _timer = timed_on("activation, gradient", &gradient);
     let (from, output) = (values(&gradient), values(&output));
     // SAFETY: all values are written.
     let masked = unsafe { filled(from.len(), |out| norm::mask(from, output, bounds, out)) };
@@ -93,35 +116,32 @@ pub(super) fn conv2d_backward(
 ) -> (Option<FlexTensor>, Option<FlexTensor>) {
     let (x, weight, gradient) = (x.map(contiguous), weight.map(contiguous), values(gradient));
     let (x, weight) = (x.as_ref().map(values), weight.as_ref().map(values));
-    let (of_x, of_weight) = if shape.is_depthwise() {
-        depthwise_backward(x, weight, gradient, shape)
-    } else {
-        let size = shape.images * shape.channels * shape.in_pixels();
-        // SAFETY: all values are written.
-        let of_x = weight
-            .map(|weight| unsafe { filled(size, |out| dense::input_gradient(gradient, weight, shape, out)) });
-        (of_x, x.map(|x| dense::weight_gradient(x, gradient, shape)))
-    };
+    let size = shape.images * shape.channels * shape.in_pixels();
+    let of_x = weight.map(|weight| {
+        let _timer = timed_conv(", input's gradient", shape);
+        // SAFETY: both write all values.
+        unsafe {
+            filled(size, |out| match shape.is_depthwise() {
+                true => depthwise::input_gradient(weight, gradient, shape, out),
+                false => dense::input_gradient(gradient, weight, shape, out),
+            })
+        }
+    });
+    let of_weight = x.map(|x| {
+        let _timer = timed_conv(", kernel's gradient", shape);
+        match shape.is_depthwise() {
+            true => depthwise::weight_gradient(x, gradient, shape),
+            false => dense::weight_gradient(x, gradient, shape),
+        }
+    });
     let x_dims = [shape.images, shape.channels, shape.height, shape.width];
     let weight_dims = [shape.out_channels, shape.group_channels(), shape.kernel[0], shape.kernel[1]];
     (of_x.map(|values| tensor(values, x_dims)), of_weight.map(|values| tensor(values, weight_dims)))
 }
 
-fn depthwise_backward(
-    x: Option<&[f32]>,
-    weight: Option<&[f32]>,
-    gradient: &[f32],
-    shape: &Shape,
-) -> (Option<Vec<f32>>, Option<Vec<f32>>) {
-    let size = shape.images * shape.channels * shape.in_pixels();
-    // SAFETY: all values are written.
-    let of_x = weight
-        .map(|weight| unsafe { filled(size, |out| depthwise::input_gradient(weight, gradient, shape, out)) });
-    (of_x, x.map(|x| depthwise::weight_gradient(x, gradient, shape)))
-}
-
 /// The gradient of the bias.
 pub(super) fn bias_gradient(gradient: &FlexTensor) -> FlexTensor {
+    let _timer = timed_on("bias, gradient", gradient);
     let batch = batch(gradient);
     tensor(norm::channel_sums(values(gradient), &batch), [batch.channels])
 }
@@ -138,6 +158,7 @@ pub(super) fn batch_norm_train(
     epsilon: f64,
     activation: Activation,
 ) -> (FlexTensor, FlexTensor, FlexTensor) {
+    let _timer = timed_on("batch norm", &x);
     let (x, gamma, beta) = (contiguous(x), contiguous(gamma), contiguous(beta));
     let batch = batch(&x);
     let (mean, variance) = norm::statistics(values(&x), &batch);
@@ -148,7 +169,7 @@ pub(super) fn batch_norm_train(
         mean: &mean,
         variance: &variance,
         epsilon,
-        clamp: activation.clamp(),
+        activation,
     };
     // SAFETY: all values are written.
     let output = unsafe {
@@ -176,6 +197,7 @@ pub(super) fn batch_norm_backward(
     kept: &Kept,
     gradient: FlexTensor,
 ) -> [FlexTensor; 3] {
+    let _timer = timed_on("batch norm, gradient", &x);
     let (x, gamma, beta) = (contiguous(x), contiguous(gamma), contiguous(beta));
     let gradient = contiguous(gradient);
     let batch = batch(&x);
@@ -186,7 +208,7 @@ pub(super) fn batch_norm_backward(
         mean: values(&kept.mean),
         variance: values(&kept.variance),
         epsilon: kept.epsilon,
-        clamp: kept.activation.clamp(),
+        activation: kept.activation,
     };
     let mut vectors = (Vec::new(), Vec::new());
     // SAFETY: all values are written.
@@ -205,7 +227,7 @@ fn affine<'a>(
     activation: Activation,
 ) -> impl Fn(usize) -> Affine + Sync + 'a {
     let (scale, shift) = (values(scale), values(shift));
-    move |channel| Affine { scale: scale[channel], shift: shift[channel], clamp: activation.clamp() }
+    move |channel| Affine { scale: scale[channel], shift: shift[channel], activation }
 }
 
 pub(super) fn scale_shift(
@@ -214,6 +236,7 @@ pub(super) fn scale_shift(
     shift: FlexTensor,
     activation: Activation,
 ) -> FlexTensor {
+    let _timer = timed_on("scale and shift", &x);
     let (x, scale, shift) = (contiguous(x), contiguous(scale), contiguous(shift));
     let maps = affine(&scale, &shift, activation);
     let from = values(&x);
@@ -230,6 +253,7 @@ pub(super) fn scale_shift_backward(
     activation: Activation,
     gradient: FlexTensor,
 ) -> [FlexTensor; 3] {
+    let _timer = timed_on("scale and shift, gradient", &x);
     let (x, scale, shift) = (contiguous(x), contiguous(scale), contiguous(shift));
     let gradient = contiguous(gradient);
     let maps = affine(&scale, &shift, activation);
@@ -251,6 +275,7 @@ pub(super) fn pool_shape(x: &FlexTensor, options: &MaxPoolOptions<2>) -> PoolSha
 }
 
 pub(super) fn max_pool2d(x: FlexTensor, shape: &PoolShape) -> FlexTensor {
+    let _timer = timed_on("max pool", &x);
     let x = contiguous(x);
     let [images, channels, _, _] = dims4(&x);
     let dims = [images, channels, shape.out_height, shape.out_width];
@@ -266,12 +291,14 @@ pub(super) fn max_pool2d_backward(
     gradient: FlexTensor,
     shape: &PoolShape,
 ) -> FlexTensor {
+    let _timer = timed_on("max pool, gradient", &x);
     let (x, gradient) = (contiguous(x), contiguous(gradient));
     let of_x = pool::max_pool_backward(values(&x), values(output), values(&gradient), shape);
     tensor(of_x, dims4(&x))
 }
 
 pub(super) fn roi_align(x: FlexTensor, regions: &[Region], options: &RoiAlign) -> FlexTensor {
+    let _timer = timed_on("RoI align", &x);
     let x = contiguous(x);
     let dims = dims4(&x);
     let output = roi::forward(values(&x), dims, regions, options);
@@ -285,6 +312,7 @@ pub(super) fn roi_align_backward(
     regions: &[Region],
     options: &RoiAlign,
 ) -> FlexTensor {
+    let _timer = timed_on("RoI align, gradient", &gradient);
     let gradient = contiguous(gradient);
     tensor(roi::backward(values(&gradient), dims, regions, options), dims)
 }

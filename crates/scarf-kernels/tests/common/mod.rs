@@ -135,5 +135,8 @@ pub(crate) fn check(case: &Case) {
     let (x, weight, bias) = case.inputs();
     let bias = bias.map(Tensor::inner);
     let plain = conv2d(x.inner(), weight.inner(), bias, case.geometry, case.activation);
-    assert_eq!(values(plain), ours[0].1, "without autodiff, {case:?}");
+    // A pass of its own may round otherwise than one together with the convolution.
+    let apart = matches!(case.activation, Activation::HardSigmoid | Activation::HardSwish);
+    let tolerance = if apart { 1e-6 } else { 0.0 };
+    assert_close(&format!("without autodiff, {case:?}"), &values(plain), &ours[0].1, tolerance);
 }

@@ -1,21 +1,25 @@
 //! `scarf benchmark`: how fast a detector trains or detects on this machine, and what it takes.
 
-use std::fs;
+mod flame;
+mod load;
+mod machine;
+
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::{Device, Distribution, Tensor, TensorData};
+use burn::tensor::Device;
 use clap::Args;
-use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use scarf_core::BBox;
-use scarf_heads::{Detector, DetectorConfig, Targets};
+use scarf_heads::{Detector, Head};
 use scarf_train::OptimizerConfig;
 use serde::Serialize;
 
+use self::flame::{Clock, Flame};
+use self::load::{Load, loader};
+use self::machine::{forget_peak_memory, peak_gflops, peak_memory, processor_time};
 use crate::recipe;
 
 /// Steps before the clock runs: the first ones make kernels and fill pools.
@@ -42,6 +46,9 @@ pub(crate) struct Benchmark {
     /// How many classes a recipe's detector tells apart.
     #[arg(long, default_value_t = 6)]
     classes: usize,
+    /// Then show where the time of a step goes, by phase and by operation.
+    #[arg(long)]
+    flame: bool,
     /// One JSON object in place of the table.
     #[arg(long)]
     json: bool,
@@ -72,6 +79,11 @@ struct Measured {
     gflops: f64,
     /// The machine's, by a product of large matrices.
     peak_gflops: f64,
+    /// Images a second that a loader by itself makes ready, in training.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    loader: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flame: Option<Flame>,
 }
 
 impl Benchmark {
@@ -90,11 +102,10 @@ impl Benchmark {
         let peak_gflops = peak_gflops(device);
         forget_peak_memory();
         let load = Load::new(batch, &config, classes, &used);
-        let (mut walls, cpu) = if self.train {
-            self.time_training(detector, &load, device)
-        } else {
-            self.time(device, || drop(detector.detect(load.images.clone())))
-        };
+        let mut work = self.work(detector, &load);
+        let (mut walls, cpu) = self.time(device, &mut work);
+        let peak_memory = peak_memory();
+        let flame = self.flame.then(|| self.watch(device, &mut work));
         walls.sort_by(f64::total_cmp);
         let at = |part: f64| walls[((walls.len() - 1) as f64 * part).round() as usize];
         // A gradient costs two products for one of the forward pass.
@@ -112,11 +123,13 @@ impl Benchmark {
             p95: at(0.95),
             p99: at(0.99),
             cpu: cpu.map(|cpu| cpu / self.steps as f64),
-            peak_memory: peak_memory(),
+            peak_memory,
             parameters,
             gflop,
             gflops: gflop / at(0.5) * 1e3,
             peak_gflops,
+            loader: self.train.then(|| loader(config.size, batch)),
+            flame,
         };
         if self.json {
             println!("{}", serde_json::to_string(&measured)?);
@@ -126,26 +139,50 @@ impl Benchmark {
         Ok(())
     }
 
-    fn time_training(&self, detector: Detector, load: &Load, device: &Device) -> (Vec<f64>, Option<f64>) {
+    /// A step, which tells the clock its phases.
+    fn work<'a>(&self, detector: Detector, load: &'a Load) -> Box<dyn FnMut(&mut Clock) + 'a> {
+        if !self.train {
+            return Box::new(move |clock| {
+                let features = detector.features(load.images.clone());
+                clock.mark("features");
+                drop(detector.head.detect(features, load.size()));
+                clock.mark("head");
+            });
+        }
         let sgd = OptimizerConfig::Sgd { lr: 1e-3, momentum: 0.9, weight_decay: 5e-4, nesterov: false };
         let (mut optimizer, mut detector) = (sgd.init(), Some(detector));
         let mut rng = ChaCha8Rng::seed_from_u64(0);
-        self.time(device, || {
+        Box::new(move |clock| {
             let now = detector.take().expect("each step puts the detector back");
-            detector = Some(step(now, load, &mut optimizer, &mut rng));
+            detector = Some(step(now, load, &mut optimizer, &mut rng, clock));
         })
     }
 
+    /// Where the time of as many steps again goes.
+    fn watch(&self, device: &Device, work: &mut dyn FnMut(&mut Clock)) -> Flame {
+        scarf_kernels::meter(true);
+        let mut clock = Clock::start();
+        for _ in 0..self.steps {
+            clock.skip();
+            work(&mut clock);
+            device.sync().expect("a device that computes");
+        }
+        let operations = scarf_kernels::metered();
+        scarf_kernels::meter(false);
+        Flame::new(&clock, operations, self.steps)
+    }
+
     /// Milliseconds of each step, and of the processor of all.
-    fn time(&self, device: &Device, mut step: impl FnMut()) -> (Vec<f64>, Option<f64>) {
+    fn time(&self, device: &Device, work: &mut dyn FnMut(&mut Clock)) -> (Vec<f64>, Option<f64>) {
         let wait = || device.sync().expect("a device that computes");
-        (0..WARM_UP).for_each(|_| step());
+        let mut clock = Clock::start();
+        (0..WARM_UP).for_each(|_| work(&mut clock));
         wait();
         let before = processor_time();
         let walls = (0..self.steps)
             .map(|_| {
                 let begun = Instant::now();
-                step();
+                work(&mut clock);
                 wait();
                 begun.elapsed().as_secs_f64() * 1e3
             })
@@ -155,73 +192,20 @@ impl Benchmark {
     }
 }
 
-fn step(detector: Detector, load: &Load, optimizer: &mut ModuleOptimizer, rng: &mut ChaCha8Rng) -> Detector {
+fn step(
+    detector: Detector,
+    load: &Load,
+    optimizer: &mut ModuleOptimizer,
+    rng: &mut ChaCha8Rng,
+    clock: &mut Clock,
+) -> Detector {
     let loss = detector.loss(load.images.clone(), &load.targets, rng).total();
+    clock.mark("loss");
     let gradients = GradientsParams::from_grads(loss.backward(), &detector);
-    optimizer.step(1e-3, detector, gradients)
-}
-
-/// What the detector is fed: noise, with three objects an image.
-struct Load {
-    images: Tensor<4>,
-    targets: Vec<Targets>,
-}
-
-impl Load {
-    fn new(batch: usize, config: &DetectorConfig, classes: usize, device: &Device) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let side = config.size as usize;
-        let pixels: Vec<f32> = (0..batch * 3 * side * side).map(|_| rng.random_range(0.0..255.0)).collect();
-        let images = Tensor::from_data(TensorData::new(pixels, [batch, 3, side, side]), device);
-        let side = side as f32;
-        let mut object = || {
-            let [x, y] = [0.6, 0.6].map(|most: f32| rng.random_range(0.0..most) * side);
-            let [w, h] = [0.4, 0.4].map(|most: f32| rng.random_range(0.1..most) * side);
-            BBox::from_xywh(x, y, w, h)
-        };
-        let targets = (0..batch)
-            .map(|image| Targets {
-                boxes: (0..3).map(|_| object()).collect(),
-                classes: (0..3).map(|index| (image + index) % classes).collect(),
-            })
-            .collect();
-        Self { images, targets }
-    }
-}
-
-/// The best of five products of two square matrices.
-fn peak_gflops(device: &Device) -> f64 {
-    const SIDE: usize = 1536;
-    let matrix = || Tensor::<2>::random([SIDE, SIDE], Distribution::Uniform(-1.0, 1.0), device);
-    let (a, b) = (matrix(), matrix());
-    let once = || {
-        let begun = Instant::now();
-        drop(a.clone().matmul(b.clone()));
-        device.sync().expect("a device that computes");
-        2.0 * (SIDE as f64).powi(3) / begun.elapsed().as_secs_f64() / 1e9
-    };
-    (0..5).map(|_| once()).fold(0.0, f64::max)
-}
-
-/// A field of /proc/self/status in MiB, on Linux.
-fn peak_memory() -> Option<f64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok().map(|kilobytes| kilobytes / 1024.0)
-}
-
-/// The peak counts from here, on Linux.
-fn forget_peak_memory() {
-    let _ = fs::write("/proc/self/clear_refs", "5");
-}
-
-/// Milliseconds that the process has computed, in all its threads, on Linux.
-fn processor_time() -> Option<f64> {
-    let text = fs::read_to_string("/proc/self/stat").ok()?;
-    // The name, in brackets, may hold spaces; utime and stime are the 14th and 15th fields, in ticks of 10 ms.
-    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
-    Some(ticks * 10.0)
+    clock.mark("gradients");
+    let detector = optimizer.step(1e-3, detector, gradients);
+    clock.mark("optimizer");
+    detector
 }
 
 impl Measured {
@@ -244,6 +228,9 @@ impl Measured {
             "{}, {}, {} px, batch {}, {} steps, {}\n",
             self.model, self.mode, self.size, self.batch, self.steps, self.device
         );
-        head + &rows.map(|(what, value)| format!("  {what:<28} {value:>12}\n")).concat()
+        let loader = self.loader.map(|loader| ("loader alone, images a second", format!("{loader:.0}")));
+        let rows = rows.into_iter().chain(loader);
+        let rows: String = rows.map(|(what, value)| format!("  {what:<30} {value:>12}\n")).collect();
+        head + &rows + &self.flame.as_ref().map(Flame::table).unwrap_or_default()
     }
 }

@@ -1,0 +1,41 @@
+//! What the machine can do, and what the process has taken of it.
+
+use std::fs;
+use std::time::Instant;
+
+use burn::tensor::{Device, Distribution, Tensor};
+
+/// The best of five products of two square matrices.
+pub(super) fn peak_gflops(device: &Device) -> f64 {
+    const SIDE: usize = 1536;
+    let matrix = || Tensor::<2>::random([SIDE, SIDE], Distribution::Uniform(-1.0, 1.0), device);
+    let (a, b) = (matrix(), matrix());
+    let once = || {
+        let begun = Instant::now();
+        drop(a.clone().matmul(b.clone()));
+        device.sync().expect("a device that computes");
+        2.0 * (SIDE as f64).powi(3) / begun.elapsed().as_secs_f64() / 1e9
+    };
+    (0..5).map(|_| once()).fold(0.0, f64::max)
+}
+
+/// A field of /proc/self/status in MiB, on Linux.
+pub(super) fn peak_memory() -> Option<f64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok().map(|kilobytes| kilobytes / 1024.0)
+}
+
+/// The peak counts from here, on Linux.
+pub(super) fn forget_peak_memory() {
+    let _ = fs::write("/proc/self/clear_refs", "5");
+}
+
+/// Milliseconds that the process has computed, in all its threads, on Linux.
+pub(super) fn processor_time() -> Option<f64> {
+    let text = fs::read_to_string("/proc/self/stat").ok()?;
+    // The name, in brackets, may hold spaces; utime and stime are the 14th and 15th fields, in ticks of 10 ms.
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
+    Some(ticks * 10.0)
+}
