@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Every published detector by name: milliseconds an image from pixels to boxes, milliseconds of a training step, and
-memory, with weights drawn at random and six classes.
+"""Every published detector by name: milliseconds an image from pixels to boxes, and memory, with weights drawn at random
+and six classes.
 
     cargo build -p scarf
     python benches/models.py [--steps 5] [--threads 2] [--markdown table.md]
@@ -31,18 +31,15 @@ def main():
         command = ["taskset", "-c", cores, args.bin, *words, "--json"]
         return json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
 
-    lines = ["| model | px | parameters | G mult-adds | detect ms | MiB | step ms | MiB |", "| --- | --- | --- | --- | --- | --- | --- | --- |"]
+    lines = ["| model | px | parameters | G mult-adds | ms an image | MiB |", "| --- | --- | --- | --- | --- | --- |"]
     for model in scarf("models"):
         name = model["name"]
         if name.endswith("-coco"):
             continue  # with six classes it is the -voc one with other anchors
-        measured = []
-        for mode in [[], ["--train", "--batch", "1"]]:
-            run = scarf("benchmark", name, "--device", "cpu", "--steps", str(args.steps), *mode)
-            measured += [f"{run['p50']:.0f}", f"{run['peak_memory']:.0f}"]
+        run = scarf("benchmark", name, "--device", "cpu", "--steps", str(args.steps))
         lines.append(
             f"| {name} | {model['image']} | {model['parameters_with_six_classes']:,} "
-            f"| {model['giga_multiply_adds']:.2f} | {' | '.join(measured)} |"
+            f"| {model['giga_multiply_adds']:.2f} | {run['p50']:.0f} | {run['peak_memory']:.0f} |"
         )
         print(lines[-1], flush=True)
     if args.markdown:
