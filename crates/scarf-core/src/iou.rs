@@ -19,37 +19,44 @@ pub fn pairwise_iou<T: Scalar>(a: &[BBox<T>], b: &[BBox<T>], out: &mut [T]) -> R
         return Ok(());
     }
     let columns: [Vec<T>; 5] = columns().map(|pick| b.iter().map(pick).collect());
-    let groups: Vec<_> = b.chunks(BLOCK * BLOCK).map(Group::of).collect();
-    let mut part = Part::new(size_of_val(out) >= LARGE);
+    let grid = Grid::around(b);
+    let groups: Vec<_> = b.chunks(BLOCK * GROUP).map(|boxes| Group::of(boxes, &grid)).collect();
+    let mut matrix = Matrix::new(out);
     let mut sparse = true;
-    for (index, (bbox, row)) in a.iter().zip(out.chunks_exact_mut(b.len())).enumerate() {
+    for (index, bbox) in a.iter().enumerate() {
         // where blocks do not help, they are asked seldom
         if !sparse && index % 16 > 0 {
-            against(bbox, columns.each_ref().map(|column| &column[..]), row);
+            against(bbox, columns.each_ref().map(|column| &column[..]), matrix.next(b.len()));
             continue;
         }
-        let mut start = 0;
+        let place = grid.place(bbox);
         sparse = false;
-        for (groups, out) in
-            groups.chunks(Part::<T>::LEN / (BLOCK * BLOCK)).zip(row.chunks_mut(Part::<T>::LEN))
-        {
-            if part.write(bbox, groups, out) {
+        for (part, groups) in groups.chunks(Matrix::<T>::PART / (BLOCK * GROUP)).enumerate() {
+            let start = part * Matrix::<T>::PART;
+            let len = Matrix::<T>::PART.min(b.len() - start);
+            if matrix.append(bbox, place, groups, len) {
                 sparse = true;
             } else {
-                against(bbox, columns.each_ref().map(|column| &column[start..start + out.len()]), out);
+                against(bbox, columns.each_ref().map(|column| &column[start..start + len]), matrix.next(len));
             }
-            start += out.len();
         }
     }
+    matrix.settle();
     stream::fence();
     Ok(())
 }
 
-/// Columns in a block, and blocks in a group.
-const BLOCK: usize = 16;
+/// Columns in a block.
+const BLOCK: usize = 8;
+
+/// Blocks in a group.
+const GROUP: usize = 64;
 
 /// Bytes of a row that are made in the first-level cache before they are written.
 const PART: usize = 1 << 12;
+
+/// Bytes that are written past the cache at once.
+const LINE: usize = 64;
 
 /// Bytes of a matrix that is written past the cache, where it would not fit.
 const LARGE: usize = 1 << 25;
@@ -88,78 +95,147 @@ fn against<T: Scalar>(bbox: &BBox<T>, [x1, y1, x2, y2, areas]: [&[T]; 5], out: &
     }
 }
 
+/// Places as 15 bits, coarse, but in the order of the coordinates: what is apart here is apart.
+struct Grid {
+    low: [f64; 2],
+    scale: [f64; 2],
+}
+
+impl Grid {
+    const LAST: u16 = 0x7fff;
+
+    fn around<T: Scalar>(boxes: &[BBox<T>]) -> Self {
+        let [x1, y1, x2, y2] = boxes.iter().fold(boxes[0], hull).to_array().map(Into::into);
+        Self { low: [x1, y1], scale: [x2 - x1, y2 - y1].map(|side| f64::from(Self::LAST) / side) }
+    }
+
+    /// Left, top, right and bottom.
+    fn place<T: Scalar>(&self, bbox: &BBox<T>) -> [u64; 4] {
+        let sides: [f64; 4] = bbox.to_array().map(Into::into);
+        let place = |side| (sides[side] - self.low[side % 2]) * self.scale[side % 2];
+        std::array::from_fn(|side| u64::from((place(side) as u16).min(Self::LAST)))
+    }
+}
+
+/// The smallest box around two.
+fn hull<T: Scalar>(a: BBox<T>, b: &BBox<T>) -> BBox<T> {
+    BBox::new(min(a.x1, b.x1), min(a.y1, b.y1), max(a.x2, b.x2), max(a.y2, b.y2))
+}
+
 /// Blocks of columns, and the smallest box around each: a box that lies apart from that one has no
 /// IoU with any of the block.
 struct Group<T> {
-    hulls: [[T; BLOCK]; 4],
+    /// Four places in each number, 16 bits apart: block `i` in number `i % 16`. Left and top with the
+    /// highest of their bits set, right and bottom one further.
+    hulls: [[u64; 4]; GROUP / 4],
     blocks: Vec<[[T; BLOCK]; 5]>,
 }
 
+/// The highest bit of each place.
+const HIGHEST: u64 = 0x8000_8000_8000_8000;
+
 impl<T: Scalar> Group<T> {
-    fn of(boxes: &[BBox<T>]) -> Self {
-        let around = |a: BBox<T>, b: &BBox<T>| {
-            BBox::new(min(a.x1, b.x1), min(a.y1, b.y1), max(a.x2, b.x2), max(a.y2, b.y2))
-        };
-        let (mut hulls, mut blocks) = ([[T::ZERO; BLOCK]; 4], Vec::new());
+    fn of(boxes: &[BBox<T>], grid: &Grid) -> Self {
+        let (mut hulls, mut blocks) = ([[HIGHEST, HIGHEST, 0, 0]; GROUP / 4], Vec::with_capacity(GROUP));
         for (index, boxes) in boxes.chunks(BLOCK).enumerate() {
-            let hull = boxes.iter().fold(boxes[0], around).to_array();
-            (0..4).for_each(|side| hulls[side][index] = hull[side]);
+            let [left, top, right, bottom] = grid.place(&boxes.iter().fold(boxes[0], hull));
+            let sides = [left, top, right + 1, bottom + 1];
+            (0..4).for_each(|side| hulls[index % 16][side] |= sides[side] << (index / 16 * 16));
             blocks.push(columns().map(|pick| std::array::from_fn(|j| boxes.get(j).map_or(T::ZERO, pick))));
         }
         Self { hulls, blocks }
     }
 
-    /// A byte for each block: 1 where the box may have IoU with its columns.
+    /// A bit for each block: 1 where a box that is placed here may have IoU with its columns.
     #[inline(always)]
-    fn near(&self, bbox: &BBox<T>) -> u128 {
-        let ([x1, y1, x2, y2], mut near) = (&self.hulls, [0; BLOCK]);
-        for j in 0..BLOCK {
-            let apart = (bbox.x2 <= x1[j]) | (x2[j] <= bbox.x1) | (bbox.y2 <= y1[j]) | (y2[j] <= bbox.y1);
-            near[j] = u8::from(!apart);
+    fn near(&self, place: [u64; 4]) -> u64 {
+        let [left, top, right, bottom] = place.map(|side| side * 0x0001_0001_0001_0001);
+        let ends = [right + (HIGHEST >> 15), bottom + (HIGHEST >> 15), left | HIGHEST, top | HIGHEST];
+        let mut apart = 0;
+        for (index, hull) in self.hulls.iter().enumerate() {
+            // the highest bit of a difference stays where what is taken away is no larger
+            let beyond =
+                (hull[0] - ends[0]) | (hull[1] - ends[1]) | (ends[2] - hull[2]) | (ends[3] - hull[3]);
+            apart |= (beyond & HIGHEST) >> (15 - index);
         }
-        u128::from_le_bytes(near) & (u128::MAX >> (128 - 8 * self.blocks.len()))
+        !apart & (u64::MAX >> (GROUP - self.blocks.len()))
     }
 }
 
-/// Where a part of a row is made: all zeros between two of them.
-struct Part<T> {
+/// The matrix, filled from its first number to its last.
+struct Matrix<'a, T> {
+    out: &'a mut [T],
+    /// Numbers that are made.
+    done: usize,
+    /// The last of them, less than a line, that are not written yet: a line that is written in two parts,
+    /// or through the cache, costs as much as many whole ones past it.
+    held: Vec<T>,
+    /// Where a part of a row is made, with room for what is held before it: all zeros between two of them.
     room: Vec<T>,
     past_cache: bool,
 }
 
-impl<T: Scalar> Part<T> {
+impl<'a, T: Scalar> Matrix<'a, T> {
     /// Columns of one part.
-    const LEN: usize = PART / size_of::<T>();
+    const PART: usize = PART / size_of::<T>();
+    /// Numbers in a line.
+    const LINE: usize = LINE / size_of::<T>();
 
-    fn new(past_cache: bool) -> Self {
-        Self { room: vec![T::ZERO; 2 * Self::LEN], past_cache }
+    fn new(out: &'a mut [T]) -> Self {
+        let past_cache = size_of_val(out) >= LARGE;
+        Self { out, done: 0, held: Vec::new(), room: vec![T::ZERO; Self::LINE + 2 * Self::PART], past_cache }
     }
 
-    /// The row of a box with the columns of some groups; false, and nothing written, where many are near.
+    /// Writes what is held.
+    fn settle(&mut self) {
+        self.out[self.done - self.held.len()..self.done].copy_from_slice(&self.held);
+        self.held.clear();
+    }
+
+    /// The next numbers, for the caller to fill.
+    fn next(&mut self, len: usize) -> &mut [T] {
+        self.settle();
+        self.done += len;
+        &mut self.out[self.done - len..self.done]
+    }
+
+    /// The next numbers: the row of a box with the columns of some groups; false, and nothing done, where
+    /// many of them are near.
     #[inline(always)]
-    fn write(&mut self, bbox: &BBox<T>, groups: &[Group<T>], out: &mut [T]) -> bool {
-        let mut near = [0u128; PART / (BLOCK * BLOCK)];
+    fn append(&mut self, bbox: &BBox<T>, place: [u64; 4], groups: &[Group<T>], len: usize) -> bool {
+        let mut near = [0; PART / (BLOCK * GROUP)];
         let mut count = 0;
         for (near, group) in near.iter_mut().zip(groups) {
-            *near = group.near(bbox);
+            *near = group.near(place);
             count += near.count_ones() as usize;
         }
-        if 3 * count * BLOCK > out.len() {
+        if 3 * count * BLOCK > len {
             return false;
         }
+        let begin = self.done - self.held.len();
+        let out = &mut self.out[begin..self.done + len];
         // half a page from where it goes: loads wait for stores whose addresses end as theirs do
         let apart = (out.as_ptr().addr() + PART / 2).wrapping_sub(self.room.as_ptr().addr()) % PART;
-        let made = &mut self.room[apart / size_of::<T>()..][..Self::LEN];
-        let blocks = made.as_chunks_mut::<BLOCK>().0;
+        let room = &mut self.room[apart / size_of::<T>()..];
+        let (held, made) = room.split_at_mut(self.held.len());
+        held.copy_from_slice(&self.held);
+        let blocks = made[..Self::PART].as_chunks_mut::<BLOCK>().0;
         each_near(groups, &near, |index, block| {
             against(bbox, block.each_ref().map(|column| &column[..]), &mut blocks[index]);
         });
+        let over = if self.past_cache { out.as_ptr_range().end.addr() % LINE / size_of::<T>() } else { 0 };
+        let whole = out.len().saturating_sub(over);
         if self.past_cache {
-            T::stream(&made[..out.len()], out)
+            T::stream(&room[..whole], &mut out[..whole]);
         } else {
-            out.copy_from_slice(&made[..out.len()])
+            out.copy_from_slice(&room[..whole]);
         }
-        let blocks = made.as_chunks_mut::<BLOCK>().0;
+        self.held.clear();
+        self.held.extend_from_slice(&room[whole..out.len()]);
+        self.done += len;
+        let (held, made) = room.split_at_mut(self.done - len - begin);
+        held.fill(T::ZERO);
+        let blocks = made[..Self::PART].as_chunks_mut::<BLOCK>().0;
         each_near(groups, &near, |index, _| blocks[index] = [T::ZERO; BLOCK]);
         true
     }
@@ -167,11 +243,11 @@ impl<T: Scalar> Part<T> {
 
 /// The blocks that are near, with their numbers.
 #[inline(always)]
-fn each_near<T>(groups: &[Group<T>], near: &[u128], mut act: impl FnMut(usize, &[[T; BLOCK]; 5])) {
-    for (first, (group, &near)) in (0..).step_by(BLOCK).zip(groups.iter().zip(near)) {
+fn each_near<T>(groups: &[Group<T>], near: &[u64], mut act: impl FnMut(usize, &[[T; BLOCK]; 5])) {
+    for (first, (group, &near)) in (0..).step_by(GROUP).zip(groups.iter().zip(near)) {
         let mut todo = near;
         while todo != 0 {
-            let block = todo.trailing_zeros() as usize / 8;
+            let block = todo.trailing_zeros() as usize;
             act(first + block, &group.blocks[block]);
             todo &= todo - 1;
         }

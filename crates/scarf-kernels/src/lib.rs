@@ -92,6 +92,21 @@ pub fn conv2d_scaled(
     conv2d(x, weight, Some(shift), geometry, activation)
 }
 
+/// `x weight' + bias`: `x` is `[rows, in]`, `weight` `[out, in]`, `bias` `[out]`; the result `[rows, out]`.
+///
+/// Differentiable in all three.
+///
+/// # Panics
+///
+/// As burn's own product, where the shapes don't fit each other.
+pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
+    #[cfg(feature = "flex")]
+    if flex::takes_linear(&x, &weight) {
+        return flex::linear(x, weight) + bias.unsqueeze();
+    }
+    x.matmul(weight.transpose()) + bias.unsqueeze()
+}
+
 /// What [`batch_norm_train`] gives.
 #[derive(Clone, Debug)]
 pub struct BatchNormOutput {

@@ -30,6 +30,6 @@ impl Linear {
 
     /// From `[rows, in]` to `[rows, out]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        x.matmul(self.weight.val().transpose()) + self.bias.val().unsqueeze()
+        scarf_kernels::linear(x, self.weight.val(), self.bias.val())
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod depthwise;
 pub(crate) mod finish;
 pub(crate) mod gemm;
 pub(crate) mod left;
+pub(crate) mod linear;
 pub(crate) mod norm;
 pub(crate) mod pool;
 pub(crate) mod roi;

@@ -14,6 +14,7 @@ use burn::backend::{Autodiff, AutodiffBackend, Flex};
 use burn::tensor::ops::MaxPoolOptions;
 
 use super::{Kernels, run};
+use crate::cpu::linear::Layer;
 use crate::cpu::shape::{PoolShape, Shape};
 use crate::geometry::{Activation, ConvGeometry};
 use crate::region::{Region, RoiAlign};
@@ -75,6 +76,21 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
                 &shape,
                 activation,
             )),
+        }
+    }
+
+    fn scarf_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        let layer = run::layer(x.primitive(), weight.primitive());
+        match Linear.prepare::<C>([x.node(), weight.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let kept_x = weight.is_tracked().then(|| prep.checkpoint(&x));
+                let kept_weight = x.is_tracked().then(|| prep.checkpoint(&weight));
+                let output = run::linear(x.into_primitive(), weight.into_primitive(), layer);
+                prep.finish(([kept_x, kept_weight], layer), output)
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(run::linear(x.into_primitive(), weight.into_primitive(), layer))
+            }
         }
     }
 
@@ -212,6 +228,28 @@ impl<const N: usize> Backward<Flex, N> for Conv {
         }
         if let Some(Some(bias)) = ops.parents.get(2) {
             grads.register::<Flex>(bias.id, run::bias_gradient(&gradient));
+        }
+    }
+}
+
+/// A fully connected layer without its bias; the parents are input and weights, each kept if the other's gradient
+/// is wanted.
+#[derive(Debug)]
+struct Linear;
+
+impl Backward<Flex, 2> for Linear {
+    type State = ([Option<NodeId>; 2], Layer);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
+        let gradient = grads.consume::<Flex>(&ops.node);
+        let (nodes, layer) = ops.state;
+        let [x, weight] =
+            nodes.map(|node| node.map(|node| checkpointer.retrieve_node_output::<FlexTensor>(node)));
+        let values = run::linear_backward(x, weight, gradient, layer);
+        for (parent, value) in ops.parents.iter().zip(values) {
+            if let (Some(parent), Some(value)) = (parent, value) {
+                grads.register::<Flex>(parent.id, value);
+            }
         }
     }
 }

@@ -34,6 +34,9 @@ pub(crate) trait Kernels: Backend {
         activation: Activation,
     ) -> FloatTensor<Self>;
 
+    /// `x weight'`.
+    fn scarf_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+
     /// The normalised input, the mean and the biased variance.
     fn scarf_batch_norm_train(
         x: FloatTensor<Self>,
@@ -108,6 +111,11 @@ impl Kernels for Flex {
         run::conv2d(x, weight, [None, Some(bias)], &shape, activation)
     }
 
+    fn scarf_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        let layer = run::layer(&x, &weight);
+        run::linear(x, weight, layer)
+    }
+
     fn scarf_batch_norm_train(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -155,6 +163,16 @@ pub(crate) fn takes_convolution(
         && takes(weight)
         && bias.is_none_or(|bias| takes(bias) && bias.dims()[0] == weight.dims()[0])
         && Shape::new(x.dims(), weight.dims(), geometry).is_some()
+}
+
+/// Whether [`linear`] can be called.
+pub(crate) fn takes_linear(x: &Tensor<2>, weight: &Tensor<2>) -> bool {
+    takes(x) && takes(weight) && x.dims()[1] == weight.dims()[1]
+}
+
+/// [`crate::linear`] for what [`takes_linear`], without the bias.
+pub(crate) fn linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::scarf_linear(x.into_dispatch(), weight.into_dispatch()))
 }
 
 /// Whether [`batch_norm_train`] and [`scale_shift`] can be called.

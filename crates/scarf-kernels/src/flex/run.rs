@@ -6,9 +6,10 @@ use burn::tensor::TensorData;
 use burn::tensor::ops::MaxPoolOptions;
 
 use crate::cpu::gemm::After;
+use crate::cpu::linear::Layer;
 use crate::cpu::norm::{Affine, Batch, Normalized};
 use crate::cpu::shape::{PoolShape, Shape};
-use crate::cpu::{dense, depthwise, norm, pool, roi};
+use crate::cpu::{dense, depthwise, linear, norm, pool, roi};
 use crate::geometry::{Activation, ConvGeometry};
 use crate::meter::{Timer, timed};
 use crate::region::{Region, RoiAlign};
@@ -144,6 +145,53 @@ pub(super) fn bias_gradient(gradient: &FlexTensor) -> FlexTensor {
     let _timer = timed_on("bias, gradient", gradient);
     let batch = batch(gradient);
     tensor(norm::channel_sums(values(gradient), &batch), [batch.channels])
+}
+
+/// The sizes of a fully connected layer that was checked before.
+pub(super) fn layer(x: &FlexTensor, weight: &FlexTensor) -> Layer {
+    let ([rows, input], [output, _]) = (x.shape().dims(), weight.shape().dims());
+    Layer { rows, input, output }
+}
+
+/// Counts a fully connected layer, or a gradient of one, to the end of the scope.
+fn timed_layer(what: &str, layer: Layer) -> Option<Timer> {
+    let Layer { rows, input, output } = layer;
+    timed(|| (format!("fully connected{what}"), format!("[{rows}, {input}] to [{rows}, {output}]")))
+}
+
+pub(super) fn linear(x: FlexTensor, weight: FlexTensor, layer: Layer) -> FlexTensor {
+    let _timer = timed_layer("", layer);
+    let (x, weight) = (contiguous(x), contiguous(weight));
+    tensor(linear::forward(values(&x), values(&weight), layer), [layer.rows, layer.output])
+}
+
+/// The gradients of the input and of the weights, asked for as in [`conv2d_backward`].
+pub(super) fn linear_backward(
+    x: Option<FlexTensor>,
+    weight: Option<FlexTensor>,
+    gradient: FlexTensor,
+    layer: Layer,
+) -> [Option<FlexTensor>; 2] {
+    let Layer { rows, input, output } = layer;
+    let gradient = contiguous(gradient);
+    let gradient = values(&gradient);
+    let of_x = weight.map(contiguous).map(|weight| {
+        let _timer = timed_layer(", input's gradient", layer);
+        let weight = values(&weight);
+        // SAFETY: all values are written.
+        let of_x =
+            unsafe { filled(rows * input, |out| linear::input_gradient(gradient, weight, layer, out)) };
+        tensor(of_x, [rows, input])
+    });
+    let of_weight = x.map(contiguous).map(|x| {
+        let _timer = timed_layer(", weights' gradient", layer);
+        let x = values(&x);
+        // SAFETY: all values are written.
+        let of_weight =
+            unsafe { filled(output * input, |out| linear::weight_gradient(x, gradient, layer, out)) };
+        tensor(of_weight, [output, input])
+    });
+    [of_x, of_weight]
 }
 
 fn batch(x: &FlexTensor) -> Batch {
