@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     /// How many cores both may use.
     #[arg(long, default_value_t = 2, value_name = "N")]
     threads: usize,
-    /// Options of the scripts, after --, as `-- --rounds 1`.
+    /// Options of the one script that is run, after --, as `steps -- --rounds 1`.
     #[arg(last = true)]
     more: Vec<String>,
 }
@@ -51,6 +51,9 @@ const TABLES: [Table; 4] = [
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
     let wanted =
         |table: &&Table| arguments.names.is_empty() || arguments.names.iter().any(|n| n == table.name);
+    if !arguments.more.is_empty() && arguments.names.len() != 1 {
+        bail!("options behind -- are one script's: name one table, as in `bench steps -- --rounds 1`");
+    }
     TABLES.iter().filter(wanted).try_for_each(|table| arguments.make(table))
 }
 

@@ -2,9 +2,11 @@ use std::ops::{Add, Div, Mul, Sub};
 
 use serde::{Deserialize, Serialize};
 
-/// The number type of a box: `f32` in models, `f64` in evaluation.
+use crate::stream::Number;
+
+/// The number type of a box: `f32` in models, `f64` in evaluation, and no other.
 pub trait Scalar:
-    Copy
+    Number
     + PartialOrd
     + Add<Output = Self>
     + Sub<Output = Self>
@@ -22,11 +24,6 @@ pub trait Scalar:
     fn min(self, other: Self) -> Self;
     /// The larger of two; the other one where one is NaN.
     fn max(self, other: Self) -> Self;
-    /// Copies many, where the processor can past the cache; `stream::fence` must follow.
-    #[doc(hidden)]
-    fn stream(from: &[Self], to: &mut [Self]) {
-        to.copy_from_slice(from);
-    }
 }
 
 macro_rules! scalar {
@@ -42,9 +39,6 @@ macro_rules! scalar {
             }
             fn max(self, other: Self) -> Self {
                 self.max(other)
-            }
-            fn stream(from: &[Self], to: &mut [Self]) {
-                crate::stream::copy(from, to);
             }
         }
     };

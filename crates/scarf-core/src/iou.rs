@@ -25,19 +25,23 @@ pub fn pairwise_iou<T: Scalar>(a: &[BBox<T>], b: &[BBox<T>], out: &mut [T]) -> R
     let mut sparse = true;
     for (index, bbox) in a.iter().enumerate() {
         // where blocks do not help, they are asked seldom
-        if !sparse && index % 16 > 0 {
-            against(bbox, columns.each_ref().map(|column| &column[..]), matrix.next(b.len()));
-            continue;
-        }
+        let ask = sparse || index % 16 == 0;
+        sparse &= !ask;
         let place = grid.place(bbox);
-        sparse = false;
-        for (part, groups) in groups.chunks(Matrix::<T>::PART / (BLOCK * GROUP)).enumerate() {
-            let start = part * Matrix::<T>::PART;
-            let len = Matrix::<T>::PART.min(b.len() - start);
-            if matrix.append(bbox, place, groups, len) {
-                sparse = true;
-            } else {
-                against(bbox, columns.each_ref().map(|column| &column[start..start + len]), matrix.next(len));
+        let mut start = 0;
+        for group in &groups {
+            let mut near = if ask { group.near(place) } else { 0 };
+            for blocks in group.blocks.chunks(Matrix::<T>::BLOCKS) {
+                let len = (blocks.len() * BLOCK).min(b.len() - start);
+                let here = near & (u64::MAX >> (64 - blocks.len()));
+                if ask && 3 * here.count_ones() as usize * BLOCK <= len {
+                    matrix.append(bbox, blocks, here, len);
+                    sparse = true;
+                } else {
+                    against(bbox, columns.each_ref().map(|c| &c[start..start + len]), matrix.next(len));
+                }
+                near = near.unbounded_shr(Matrix::<T>::BLOCKS as u32);
+                start += len;
             }
         }
     }
@@ -53,7 +57,10 @@ const BLOCK: usize = 8;
 const GROUP: usize = 64;
 
 /// Bytes of a row that are made in the first-level cache before they are written.
-const PART: usize = 1 << 12;
+const PART: usize = 1 << 11;
+
+/// Bytes after which places in memory look alike to the first-level cache.
+const PAGE: usize = 1 << 12;
 
 /// Bytes that are written past the cache at once.
 const LINE: usize = 64;
@@ -178,12 +185,20 @@ struct Matrix<'a, T> {
 impl<'a, T: Scalar> Matrix<'a, T> {
     /// Columns of one part.
     const PART: usize = PART / size_of::<T>();
+    /// Blocks of one part.
+    const BLOCKS: usize = Self::PART / BLOCK;
     /// Numbers in a line.
     const LINE: usize = LINE / size_of::<T>();
 
     fn new(out: &'a mut [T]) -> Self {
         let past_cache = size_of_val(out) >= LARGE;
-        Self { out, done: 0, held: Vec::new(), room: vec![T::ZERO; Self::LINE + 2 * Self::PART], past_cache }
+        Self {
+            out,
+            done: 0,
+            held: Vec::new(),
+            room: vec![T::ZERO; Self::LINE + PAGE / size_of::<T>() + Self::PART],
+            past_cache,
+        }
     }
 
     /// Writes what is held.
@@ -199,58 +214,43 @@ impl<'a, T: Scalar> Matrix<'a, T> {
         &mut self.out[self.done - len..self.done]
     }
 
-    /// The next numbers: the row of a box with the columns of some groups; false, and nothing done, where
-    /// many of them are near.
+    /// The next numbers: those of a box with the blocks of a part, of which some are near.
     #[inline(always)]
-    fn append(&mut self, bbox: &BBox<T>, place: [u64; 4], groups: &[Group<T>], len: usize) -> bool {
-        let mut near = [0; PART / (BLOCK * GROUP)];
-        let mut count = 0;
-        for (near, group) in near.iter_mut().zip(groups) {
-            *near = group.near(place);
-            count += near.count_ones() as usize;
-        }
-        if 3 * count * BLOCK > len {
-            return false;
-        }
+    fn append(&mut self, bbox: &BBox<T>, blocks: &[[[T; BLOCK]; 5]], near: u64, len: usize) {
         let begin = self.done - self.held.len();
         let out = &mut self.out[begin..self.done + len];
         // half a page from where it goes: loads wait for stores whose addresses end as theirs do
-        let apart = (out.as_ptr().addr() + PART / 2).wrapping_sub(self.room.as_ptr().addr()) % PART;
+        let apart = (out.as_ptr().addr() + PAGE / 2).wrapping_sub(self.room.as_ptr().addr()) % PAGE;
         let room = &mut self.room[apart / size_of::<T>()..];
         let (held, made) = room.split_at_mut(self.held.len());
         held.copy_from_slice(&self.held);
-        let blocks = made[..Self::PART].as_chunks_mut::<BLOCK>().0;
-        each_near(groups, &near, |index, block| {
-            against(bbox, block.each_ref().map(|column| &column[..]), &mut blocks[index]);
+        let made = made[..Self::PART].as_chunks_mut::<BLOCK>().0;
+        each(near, |index| {
+            against(bbox, blocks[index].each_ref().map(|column| &column[..]), &mut made[index]);
         });
         let over = if self.past_cache { out.as_ptr_range().end.addr() % LINE / size_of::<T>() } else { 0 };
         let whole = out.len().saturating_sub(over);
         if self.past_cache {
-            T::stream(&room[..whole], &mut out[..whole]);
+            stream::copy(&room[..whole], &mut out[..whole]);
         } else {
             out.copy_from_slice(&room[..whole]);
         }
         self.held.clear();
         self.held.extend_from_slice(&room[whole..out.len()]);
+        let (held, made) = room.split_at_mut(self.done - begin);
         self.done += len;
-        let (held, made) = room.split_at_mut(self.done - len - begin);
         held.fill(T::ZERO);
-        let blocks = made[..Self::PART].as_chunks_mut::<BLOCK>().0;
-        each_near(groups, &near, |index, _| blocks[index] = [T::ZERO; BLOCK]);
-        true
+        let made = made[..Self::PART].as_chunks_mut::<BLOCK>().0;
+        each(near, |index| made[index] = [T::ZERO; BLOCK]);
     }
 }
 
-/// The blocks that are near, with their numbers.
+/// The bits that are set.
 #[inline(always)]
-fn each_near<T>(groups: &[Group<T>], near: &[u64], mut act: impl FnMut(usize, &[[T; BLOCK]; 5])) {
-    for (first, (group, &near)) in (0..).step_by(GROUP).zip(groups.iter().zip(near)) {
-        let mut todo = near;
-        while todo != 0 {
-            let block = todo.trailing_zeros() as usize;
-            act(first + block, &group.blocks[block]);
-            todo &= todo - 1;
-        }
+fn each(mut bits: u64, mut act: impl FnMut(usize)) {
+    while bits != 0 {
+        act(bits.trailing_zeros() as usize);
+        bits &= bits - 1;
     }
 }
 
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn blocks_that_lie_apart_and_matrices_larger_than_the_cache() {
-        for (rows, count) in [(40, 1), (40, 255), (40, 257), (300, 1_033), (2_100, 2_101)] {
+        for (rows, count) in [(40, 1), (40, 255), (40, 257), (300, 1_033), (4_200, 2_101)] {
             let wide = clusters(count);
             let narrow: Vec<_> = wide.iter().map(BBox::to_f32).collect();
             let (mut double, mut single) = (vec![f64::NAN; rows * count], vec![f32::NAN; rows * count]);
@@ -316,7 +316,7 @@ mod tests {
                 assert_eq!(single[index].to_bits(), b[i].iou(&narrow[j]).to_bits());
             }
         }
-        const { assert!(2_100 * 2_101 * 8 > LARGE) };
+        const { assert!(4_200 * 2_101 * 4 > LARGE) };
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! not be read into it first.
 
 /// Plain numbers: no padding, so that all their bytes may be read.
-pub(crate) trait Number: Copy {}
+pub trait Number: Copy {}
 impl Number for f32 {}
 impl Number for f64 {}
 

@@ -159,12 +159,11 @@ fn workers_that_are_killed_lose_nothing() {
     let most: u64 = std::env::var("SCARF_HPO_TRIALS").map_or(300, |text| text.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.log");
+    // The first trial is the watcher's own: until it is told, no worker is done, however fast the machine.
+    let mut watcher = open(&path, Duration::from_secs(3600));
+    let own = run(watcher.ask(&Random {}, 5, Some(most)).unwrap());
     let mut workers: Vec<Child> = (0..8).map(|_| spawn(&path, most)).collect();
     let (mut random, mut killed, begin) = (12345_u64, 0, Instant::now());
-    let mut watcher = open(&path, LEASE);
-    // One trial is the watcher's own: until it is told, no worker is done, however fast the machine.
-    let own = run(watcher.ask(&Random {}, 5, Some(most)).unwrap());
-    let alive = watcher.keep_alive(own.number).unwrap();
     loop {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         std::thread::sleep(Duration::from_millis(10 + (random >> 33) % 120));
@@ -181,7 +180,6 @@ fn workers_that_are_killed_lose_nothing() {
         killed += 1;
         *victim = spawn(&path, most);
     }
-    drop(alive);
     let value = own.params["lr"].as_f64();
     watcher.report(own.number, 1, value.unwrap()).unwrap();
     watcher.tell(own.number, &Outcome { value, ..Outcome::default() }).unwrap();

@@ -49,11 +49,10 @@ pub fn conv2d(
 ) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if flex::takes_convolution(&x, &weight, bias.as_ref(), &geometry) {
-        let (fused, left) = if x.device().is_autodiff() || weight.device().is_autodiff() {
-            activation.fused()
-        } else {
-            (activation, Activation::None)
-        };
+        let autodiff = x.device().is_autodiff()
+            || weight.device().is_autodiff()
+            || bias.as_ref().is_some_and(|bias| bias.device().is_autodiff());
+        let (fused, left) = if autodiff { activation.fused() } else { (activation, Activation::None) };
         return activate(flex::conv2d(x, weight, bias, geometry, fused), left);
     }
     let [[top, bottom], [left, right]] = geometry.padding;

@@ -154,7 +154,8 @@ pub enum Role {
 /// To show a trained model twice, as it is and looked at otherwise (other suppression, test-time augmentation), write an
 /// approach that is `of` the first, begins `from` it, and trains for no epochs: a row of its own without a training of
 /// its own, whose cost is the training's and its own scoring's. A search of `recipe.detect` or of the head's
-/// `postprocess` goes the same way.
+/// `postprocess` goes the same way. It has the recipe that the first one has in the file: what a search of the first
+/// chose is to be written into its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct InitFile {

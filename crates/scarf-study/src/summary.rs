@@ -232,8 +232,9 @@ fn one(approach: &Approach, records: &Records) -> (f64, f64) {
         .iter()
         .filter(|record| record.approach == approach.name)
         .partition(|record| record.kind == Kind::Trial);
-    let (search, training) = (spent(trials.into_iter()), spent(trainings.iter().copied()));
-    let seeds = trainings.len().max(1) as f64;
+    let whole: Vec<&Record> = trainings.into_iter().filter(|record| record.is_ok()).collect();
+    let (search, training) = (spent(trials.into_iter()), spent(whole.iter().copied()));
+    let seeds = whole.len().max(1) as f64;
     (search.0 + training.0 / seeds, search.1 + training.1 / seeds)
 }
 

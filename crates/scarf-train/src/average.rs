@@ -9,8 +9,8 @@ pub(crate) fn decay_at(decay: f64, step: usize) -> f64 {
     decay.min((1.0 + step) / (10.0 + step))
 }
 
-/// The moving average one step on: `kept * average + (1 - kept) * model`, number by number, running statistics
-/// among them. Neither module has autodiff; both are of one recipe.
+/// The moving average one step on: `average + (1 - kept) * (model - average)`, number by number, running statistics
+/// among them; what is the same in both stays so to the last bit. Neither module has autodiff; both are of one recipe.
 pub(crate) fn step<M: Module>(average: M, model: &M, kept: f64) -> M {
     let mut values = Values::default();
     model.visit(&mut values);
@@ -42,7 +42,7 @@ impl ModuleMapper for Blend {
         let now = self.values.tensors.remove::<D>(ParamId::from(self.at));
         let now = now.expect("modules of one recipe are walked through alike");
         self.at += 1;
-        param.map(|average| average * self.kept + now * (1.0 - self.kept))
+        param.map(|average| average.clone() + (now - average) * (1.0 - self.kept))
     }
 }
 
@@ -91,6 +91,8 @@ mod tests {
         assert_eq!(found.len(), expected.len());
         assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6));
         // The models were only looked at.
+        let still = step(of(2), &models[2], 0.9999);
+        assert_eq!(numbers(&still), numbers(&models[2]));
         assert_eq!(numbers(&models[2]), numbers(&of(2)));
     }
 

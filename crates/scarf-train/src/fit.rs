@@ -149,7 +149,8 @@ pub fn fit<B: Backbone, N: Neck, H: Head>(
         let (trained, means) = fit.epoch(model, &mut average, &mut optimizer, &mut state, observer)?;
         model = trained;
         state.epoch += 1;
-        let plain = average.clone().unwrap_or_else(|| model.valid());
+        // A copy: what shares the average's running statistics would change with them.
+        let plain = average.as_ref().unwrap_or(&model).valid();
         let val = fit.is_scored(state.epoch).then(|| fit.validate(&plain)).transpose()?;
         let ap = val.as_ref().and_then(|val| val.report.ap);
         // Without validation images the newest is the best; an epoch that was not scored never is.

@@ -12,8 +12,8 @@ pub(crate) enum DeviceName {
     Auto,
     /// burn's flex backend.
     Cpu,
-    /// The n-th GPU by wgpu (Vulkan, Metal, DX12).
-    Wgpu(usize),
+    /// By wgpu (Vulkan, Metal, DX12) the n-th discrete GPU, or whichever it takes for the best.
+    Wgpu(Option<usize>),
     /// The n-th GPU by CUDA.
     Cuda(usize),
 }
@@ -34,7 +34,7 @@ impl FromStr for DeviceName {
         match (name, index) {
             ("auto", None) => Ok(Self::Auto),
             ("cpu", None) => Ok(Self::Cpu),
-            ("wgpu", index) => Ok(Self::Wgpu(index.unwrap_or(0))),
+            ("wgpu", index) => Ok(Self::Wgpu(index)),
             ("cuda", index) => Ok(Self::Cuda(index.unwrap_or(0))),
             _ => Err(format!("`{text}` is no device; say auto, cpu, wgpu, wgpu:1, cuda or cuda:1")),
         }
@@ -47,8 +47,7 @@ impl DeviceName {
         match self {
             Self::Auto => None,
             Self::Cpu => Some("cpu".into()),
-            Self::Wgpu(index) => Some(format!("wgpu:{index}")),
-            Self::Cuda(index) => Some(format!("cuda:{index}")),
+            Self::Wgpu(_) | Self::Cuda(_) => Some(self.to_string()),
         }
     }
 
@@ -66,7 +65,10 @@ impl DeviceName {
             #[cfg(feature = "cuda")]
             Self::Cuda(index) => Ok(Device::cuda(index)),
             #[cfg(feature = "wgpu")]
-            Self::Wgpu(index) => Ok(Device::wgpu(burn::tensor::DeviceKind::DiscreteGpu(index))),
+            Self::Wgpu(index) => Ok(Device::wgpu(match index {
+                Some(index) => burn::tensor::DeviceKind::DiscreteGpu(index),
+                None => burn::tensor::DeviceKind::DefaultDevice,
+            })),
             #[allow(unreachable_patterns)] // all backends may be there
             other => bail!(
                 "this build has no backend for {other}; build it with `--features {}`",
@@ -85,7 +87,8 @@ impl std::fmt::Display for DeviceName {
         match self {
             Self::Auto => f.write_str("auto"),
             Self::Cpu => f.write_str("cpu"),
-            Self::Wgpu(index) => write!(f, "wgpu:{index}"),
+            Self::Wgpu(None) => f.write_str("wgpu"),
+            Self::Wgpu(Some(index)) => write!(f, "wgpu:{index}"),
             Self::Cuda(index) => write!(f, "cuda:{index}"),
         }
     }
@@ -105,7 +108,8 @@ mod tests {
     fn names_of_devices() {
         assert_eq!("cpu".parse(), Ok(DeviceName::Cpu));
         assert_eq!("cuda:3".parse(), Ok(DeviceName::Cuda(3)));
-        assert_eq!("wgpu".parse(), Ok(DeviceName::Wgpu(0)));
+        assert_eq!("wgpu".parse(), Ok(DeviceName::Wgpu(None)));
+        assert_eq!("wgpu:1".parse(), Ok(DeviceName::Wgpu(Some(1))));
         for wrong in ["tpu", "cuda:x", "cpu:1", ""] {
             assert!(wrong.parse::<DeviceName>().is_err(), "{wrong}");
         }

@@ -11,6 +11,7 @@ use rand_chacha::rand_core::SeedableRng;
 use scarf_core::Classes;
 use scarf_heads::{Detector, DetectorConfig};
 use scarf_onnx::{Cost, ExportOptions, Graph};
+use scarf_train::DetectConfig;
 
 use crate::result::write_whole;
 use crate::{model, recipe};
@@ -60,6 +61,11 @@ impl Export {
         let (Some(recipe), Some(names)) = (&self.recipe, &self.classes) else {
             let hint = "only a model that scarf trained needs no --recipe and --classes";
             let (detector, card) = model::open(&self.model, device).context(hint)?;
+            if card.detect != DetectConfig::default() {
+                eprintln!(
+                    "note: the file looks at an image once; scarf itself looks at it as the run did (`detect`)"
+                );
+            }
             return Ok((detector, card.model, card.classes));
         };
         let text = fs::read_to_string(names).with_context(|| names.display().to_string())?;

@@ -58,11 +58,22 @@ pub(crate) fn parts(path: &Path) -> Result<(Weights, Card)> {
 /// Opens a model file for inference.
 pub(crate) fn open(path: &Path, device: &Device) -> Result<(Detector, Card)> {
     let (weights, card) = parts(path)?;
-    let mut rng = ChaCha8Rng::seed_from_u64(0);
-    let detector = card.model.init(card.classes.len(), device, &mut rng)?;
-    let (detector, _) =
-        weights.load_into(detector, &Allow::default()).with_context(|| path.display().to_string())?;
+    let detector = filled(&weights, &Allow::default(), path, &card.model, card.classes.len(), device)?;
     Ok((detector, card))
+}
+
+/// A detector with the weights of this file.
+fn filled(
+    weights: &Weights,
+    allow: &Allow,
+    path: &Path,
+    config: &DetectorConfig,
+    classes: usize,
+    device: &Device,
+) -> Result<Detector> {
+    let detector = config.init(classes, device, &mut ChaCha8Rng::seed_from_u64(0))?;
+    let (detector, _) = weights.load_into(detector, allow).with_context(|| path.display().to_string())?;
+    Ok(detector)
 }
 
 /// The model of another run as the model of this one, which trains nothing: the same weights and classes, this run's
@@ -75,11 +86,8 @@ pub(crate) fn take_over(settings: &Settings, classes: &Classes, path: &Path, dev
         bail!("{}: tells other classes apart than the data set has", from.display());
     }
     let recipe = &settings.recipe;
-    let detector = recipe.model.init(classes.len(), device, &mut ChaCha8Rng::seed_from_u64(0))?;
-    let (detector, _) =
-        weights.load_into(detector, &Allow::default()).with_context(|| from.display().to_string())?;
-    save(path, &detector, &Card { model: recipe.model.clone(), detect: recipe.detect, ..card })?;
-    Ok(())
+    let detector = filled(&weights, &Allow::default(), &from, &recipe.model, classes.len(), device)?;
+    Ok(save(path, &detector, &Card { model: recipe.model.clone(), detect: recipe.detect, ..card })?)
 }
 
 /// Opens a published file of a whole detector for inference; the file may hold more.
@@ -89,11 +97,8 @@ pub(crate) fn open_published(
     classes: &Classes,
     device: &Device,
 ) -> Result<Detector> {
-    let place = || path.display().to_string();
-    let detector = config.init(classes.len(), device, &mut ChaCha8Rng::seed_from_u64(0))?;
-    let weights = config.adapt(Weights::open(path)?).with_context(place)?;
-    let (detector, _) = weights.load_into(detector, &Allow::default().unexpected("")?).with_context(place)?;
-    Ok(detector)
+    let weights = config.adapt(Weights::open(path)?).with_context(|| path.display().to_string())?;
+    filled(&weights, &Allow::default().unexpected("")?, path, config, classes.len(), device)
 }
 
 /// The model that a run begins with, on a device with autodiff, and a line on where its weights come from.

@@ -132,7 +132,8 @@ pub(crate) fn speed(images: usize, batch: usize, seconds: f64) -> Value {
     json!({"images_per_second": images as f64 / seconds, "batch": batch, "peak_memory_bytes": peak_memory()})
 }
 
-fn peak_memory() -> Option<u64> {
+/// Bytes, on Linux.
+pub(crate) fn peak_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)

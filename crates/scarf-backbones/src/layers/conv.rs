@@ -152,7 +152,8 @@ impl Conv2d {
 
     pub(crate) fn compute(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
         let bias = self.bias.as_ref().map(Param::val);
-        self.forward_with(x, self.weight.val(), bias, activation)
+        let [_, _, height, width] = x.dims();
+        scarf_kernels::conv2d(x, self.weight.val(), bias, self.geometry([height, width]), activation)
     }
 
     /// What is done to an input of so many rows and columns.
@@ -165,19 +166,6 @@ impl Conv2d {
             dilation: [self.dilation; 2],
             groups: self.groups,
         }
-    }
-
-    /// The same convolution with other numbers in its kernel and bias.
-    pub(crate) fn forward_with(
-        &self,
-        x: Tensor<4>,
-        weight: Tensor<4>,
-        bias: Option<Tensor<1>>,
-        activation: Activation,
-    ) -> Tensor<4> {
-        let [_, _, height, width] = x.dims();
-        let geometry = self.geometry([height, width]);
-        scarf_kernels::conv2d(x, weight, bias, geometry, activation)
     }
 }
 

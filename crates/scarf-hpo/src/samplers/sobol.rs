@@ -25,7 +25,6 @@ impl Sampler for Sobol {
 
 /// One point of the sequence, in the unit cube of as many dimensions as one asks for.
 pub(super) struct Sequence {
-    seed: u64,
     number: u64,
     scrambling: u32,
 }
@@ -33,7 +32,7 @@ pub(super) struct Sequence {
 impl Sequence {
     /// Point `number` of the sequence scrambled by `seed` and `purpose`.
     pub(super) fn new(seed: u64, number: u64, purpose: &str) -> Self {
-        Self { seed, number, scrambling: keyed(seed, number / POINTS, purpose).random() }
+        Self { number, scrambling: keyed(seed, number / POINTS, purpose).random() }
     }
 
     /// Its coordinate along `dimension`, of [0, 1).
@@ -42,7 +41,7 @@ impl Sequence {
             Ok(dimension) if dimension < sobol_burley::NUM_DIMENSIONS => {
                 f64::from(sobol_burley::sample((self.number % POINTS) as u32, dimension, self.scrambling))
             }
-            _ => keyed(self.seed, self.number, &format!("sobol/{dimension}")).random(),
+            _ => keyed(u64::from(self.scrambling), self.number, &format!("sobol/{dimension}")).random(),
         }
     }
 }

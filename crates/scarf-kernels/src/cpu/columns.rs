@@ -152,12 +152,12 @@ impl<'a> Columns<'a> {
     /// Asks for the channels' next pixels of an image, so that they are there when the next panel is packed: the
     /// product lies between, and rows lie too far from each other for the processor to guess.
     #[inline(always)]
-    fn ask_for<V: Lanes>(&self, image: usize, pixel: usize, rows: &Range<usize>, wide: usize) {
+    fn ask_for(&self, image: usize, pixel: usize, rows: &Range<usize>, wide: usize) {
         let start = self.x.as_ptr().wrapping_add(image * self.image + pixel);
         for channel in rows.clone() {
             let row = start.wrapping_add(channel * self.plane);
             for line in (0..wide).step_by(16) {
-                V::prefetch(row.wrapping_add(line));
+                prefetch(row.wrapping_add(line));
             }
         }
     }
@@ -180,7 +180,7 @@ impl<'a> Columns<'a> {
         let panel = scratch.right.take(rows.len() * wide).as_mut_ptr();
         let next = pixels.end % (self.out_height * self.out_width);
         if taps == 1 && self.stride == [1, 1] && next != 0 {
-            self.ask_for::<V>(pixels.end / (self.out_height * self.out_width), next, &rows, wide);
+            self.ask_for(pixels.end / (self.out_height * self.out_width), next, &rows, wide);
         }
         for tap in 0..taps {
             self.pieces(&pixels, tap, &mut scratch.pieces);
@@ -273,5 +273,16 @@ pub(crate) unsafe fn copy<V: Lanes>(from: *const f32, stride: usize, to: *mut f3
                 }
             }
         }
+    }
+}
+
+/// Asks for the cache line of a place that will be read soon, or that does not exist.
+#[inline(always)]
+fn prefetch(#[cfg_attr(not(target_arch = "x86_64"), allow(unused))] place: *const f32) {
+    // SAFETY: it reads nothing that a program could see, from whatever place; SSE is part of x86-64.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(place.cast());
     }
 }

@@ -153,7 +153,7 @@ fn tiles(level: Level, rows: usize, columns: usize, depth: usize) -> Vec<Tile> {
     let threads = if rows * columns * depth < SERIAL { 1 } else { rayon::current_num_threads() };
     let strip = lanes * vectors;
     // Small enough for the cache, and several for each thread, but whole strips.
-    let wide = (TILE / rows).min(columns.div_ceil(3 * threads)).next_multiple_of(strip);
+    let wide = (TILE / rows).max(1).min(columns.div_ceil(3 * threads)).next_multiple_of(strip);
     let across = columns.div_ceil(wide);
     let parts = (2 * threads).div_ceil(across).min(rows.div_ceil(8 * height)).max(1);
     let high = if threads == 1 { rows } else { rows.div_ceil(parts).next_multiple_of(height) };

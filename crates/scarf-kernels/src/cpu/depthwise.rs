@@ -494,10 +494,10 @@ unsafe fn planes_backward_in<V: Lanes>(job: &Backward, planes: Range<usize>, scr
     let (shape, seen, taps) = (job.shape, job.seen, job.shape.taps());
     let [down, across] = shape.stride;
     let wide = shape.width.div_ceil(across);
-    let total = seen.rows * seen.len + wide + 4 * V::N;
-    let room = &mut scratch.plane.take(total)[..total];
+    let total = seen.rows * seen.len + 4 * V::N;
+    let (room, apart) = scratch.plane.take(total + wide)[..total + wide].split_at_mut(total);
     room.fill(0.0);
-    let apart = scratch.other.take(wide).as_mut_ptr();
+    let apart = apart.as_mut_ptr();
     let mut weight = Vec::with_capacity(taps);
     for plane in planes {
         let gradient = &job.gradient[plane * shape.out_pixels()..][..shape.out_pixels()];

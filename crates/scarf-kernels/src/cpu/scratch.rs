@@ -36,8 +36,6 @@ pub(crate) struct Scratch {
     pub(crate) rows: Buffer,
     /// An image plane with its padding, or columns on their way back into an image.
     pub(crate) plane: Buffer,
-    /// A second plane.
-    pub(crate) other: Buffer,
     /// Pieces of rows.
     pub(crate) pieces: Vec<Piece>,
 }

@@ -42,8 +42,6 @@ pub(crate) trait Lanes: Copy {
     unsafe fn load_even(from: *const f32) -> Self;
     /// `to[column * to_stride + row] = from[row * from_stride + column]` for 8 rows and columns.
     unsafe fn transpose8(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize);
-    /// Asks for the cache line of a place that will be read soon, or that does not exist.
-    fn prefetch(from: *const f32);
     /// The register tile of the matrix product with `vectors` of at most `NV` vectors.
     unsafe fn micro(vectors: usize, job: &Micro);
 }
@@ -146,8 +144,6 @@ impl Lanes for Plain {
     unsafe fn transpose8(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
         unsafe { transpose8_plain(from, from_stride, to, to_stride) };
     }
-    #[inline(always)]
-    fn prefetch(_from: *const f32) {}
     #[inline(always)]
     unsafe fn micro(vectors: usize, job: &Micro) {
         unsafe {

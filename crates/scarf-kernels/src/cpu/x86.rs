@@ -136,11 +136,6 @@ impl Lanes for Avx512 {
         unsafe { transpose8_avx(from, from_stride, to, to_stride) };
     }
     #[inline(always)]
-    fn prefetch(from: *const f32) {
-        // SAFETY: it reads nothing that a program could see, from whatever place.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) };
-    }
-    #[inline(always)]
     unsafe fn micro(vectors: usize, job: &Micro) {
         unsafe {
             match vectors {
@@ -230,11 +225,6 @@ impl Lanes for Avx2 {
     #[inline(always)]
     unsafe fn transpose8(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
         unsafe { transpose8_avx(from, from_stride, to, to_stride) };
-    }
-    #[inline(always)]
-    fn prefetch(from: *const f32) {
-        // SAFETY: it reads nothing that a program could see, from whatever place.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) };
     }
     #[inline(always)]
     unsafe fn micro(vectors: usize, job: &Micro) {

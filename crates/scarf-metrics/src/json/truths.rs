@@ -43,7 +43,7 @@ pub(super) fn read(text: &[u8], threads: usize) -> Parse<Truths> {
         return cursor.fault(cursor.at, JsonProblem::Trailing);
     }
     let missing = |key| Fault { at: 0, problem: Box::new(JsonProblem::NoList(key)) };
-    let images: Vec<Id> = images.ok_or_else(|| missing("images"))?.concat();
+    let images: Vec<Id> = images.ok_or_else(|| missing("images"))?.into_iter().flatten().collect();
     let annotations = annotations.ok_or_else(|| missing("annotations"))?;
     resolve(images, &annotations, categories.ok_or_else(|| missing("categories"))?, threads)
 }

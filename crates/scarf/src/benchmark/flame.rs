@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use burn::tensor::Device;
 use scarf_kernels::Operation;
 use serde::Serialize;
 
@@ -11,17 +12,22 @@ const SHAPES: usize = 12;
 
 /// A clock that is told where one phase of a step ends.
 pub(super) struct Clock {
+    /// Waited for at the end of each phase; without one, work that is still queued counts for the next.
+    device: Option<Device>,
     last: Instant,
     phases: Vec<(&'static str, Duration)>,
 }
 
 impl Clock {
-    pub(super) fn start() -> Self {
-        Self { last: Instant::now(), phases: Vec::new() }
+    pub(super) fn start(device: Option<&Device>) -> Self {
+        Self { device: device.cloned(), last: Instant::now(), phases: Vec::new() }
     }
 
     /// What was done since the last mark, or the start, was this.
     pub(super) fn mark(&mut self, phase: &'static str) {
+        if let Some(device) = &self.device {
+            device.sync().expect("a device that computes");
+        }
         let now = Instant::now();
         let took = now - self.last;
         self.last = now;

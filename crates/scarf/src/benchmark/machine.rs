@@ -19,14 +19,7 @@ pub(super) fn peak_gflops(device: &Device) -> f64 {
     (0..5).map(|_| once()).fold(0.0, f64::max)
 }
 
-/// A field of /proc/self/status in MiB, on Linux.
-pub(super) fn peak_memory() -> Option<f64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok().map(|kilobytes| kilobytes / 1024.0)
-}
-
-/// The peak counts from here, on Linux.
+/// The peak of memory counts from here, on Linux.
 pub(super) fn forget_peak_memory() {
     let _ = fs::write("/proc/self/clear_refs", "5");
 }

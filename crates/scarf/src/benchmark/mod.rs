@@ -19,8 +19,9 @@ use serde::Serialize;
 
 use self::flame::{Clock, Flame};
 use self::load::{Load, loader};
-use self::machine::{forget_peak_memory, peak_gflops, peak_memory, processor_time};
+use self::machine::{forget_peak_memory, peak_gflops, processor_time};
 use crate::recipe;
+use crate::result::peak_memory;
 
 /// Steps before the clock runs: the first ones make kernels and fill pools.
 const WARM_UP: usize = 2;
@@ -46,7 +47,7 @@ pub(crate) struct Benchmark {
     /// How many classes a recipe's detector tells apart.
     #[arg(long, default_value_t = 6)]
     classes: usize,
-    /// Then show where the time of a step goes, by phase and by operation.
+    /// Then show where the time of a step goes, by phase and, on the CPU, by operation.
     #[arg(long)]
     flame: bool,
     /// One JSON object in place of the table.
@@ -104,7 +105,7 @@ impl Benchmark {
         let load = Load::new(batch, &config, classes, &used);
         let mut work = self.work(detector, &load);
         let (mut walls, cpu) = self.time(device, &mut work);
-        let peak_memory = peak_memory();
+        let peak_memory = peak_memory().map(|bytes| bytes as f64 / f64::from(1 << 20));
         let flame = self.flame.then(|| self.watch(device, &mut work));
         walls.sort_by(f64::total_cmp);
         let at = |part: f64| walls[((walls.len() - 1) as f64 * part).round() as usize];
@@ -161,11 +162,10 @@ impl Benchmark {
     /// Where the time of as many steps again goes.
     fn watch(&self, device: &Device, work: &mut dyn FnMut(&mut Clock)) -> Flame {
         scarf_kernels::meter(true);
-        let mut clock = Clock::start();
+        let mut clock = Clock::start(Some(device));
         for _ in 0..self.steps {
             clock.skip();
             work(&mut clock);
-            device.sync().expect("a device that computes");
         }
         let operations = scarf_kernels::metered();
         scarf_kernels::meter(false);
@@ -175,7 +175,7 @@ impl Benchmark {
     /// Milliseconds of each step, and of the processor of all.
     fn time(&self, device: &Device, work: &mut dyn FnMut(&mut Clock)) -> (Vec<f64>, Option<f64>) {
         let wait = || device.sync().expect("a device that computes");
-        let mut clock = Clock::start();
+        let mut clock = Clock::start(None);
         (0..WARM_UP).for_each(|_| work(&mut clock));
         wait();
         let before = processor_time();

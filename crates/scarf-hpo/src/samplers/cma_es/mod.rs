@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use state::State;
 
 /// CMA-ES (Hansen 2016, with active covariance update), for numbers that are always active; choices, conditional
-/// parameters and what those hang on are left to the univariate TPE. Its normal draws come from a Sobol sequence.
+/// parameters and what those hang on are left to the univariate TPE. Its normal draws come from a Sobol sequence, but
+/// for those made anew because the point lay outside the space.
 ///
 /// Its state is not kept but replayed: complete trials in the order of their numbers, so many at a time, are the
 /// generations. Where several workers ask at once, the first trials of a generation come from the one before; the

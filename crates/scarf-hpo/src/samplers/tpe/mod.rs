@@ -105,24 +105,21 @@ impl<'a> Split<'a> {
     /// `None` before enough trials have finished.
     fn new(tpe: &Tpe, history: History<'a>, number: u64) -> Option<Self> {
         // Complete ones by their objective, then pruned ones: the later stopped the better.
-        let ranked: Vec<(Rank, &Trial)> =
+        let mut ranked: Vec<(Rank, &Trial)> =
             history.trials.iter().filter_map(|trial| Some((rank(trial, history)?, trial))).collect();
         if ranked.is_empty() || (ranked.len() as u64) < tpe.startup {
             return None;
         }
-        let mut ranks: Vec<Rank> = ranked.iter().map(|(rank, _)| *rank).collect();
         let good = (15 * ranked.len()).div_ceil(100).min(25);
-        let (_, last, _) = ranks.select_nth_unstable_by(good - 1, order);
-        let (mut below, mut above) = (Vec::with_capacity(good), Vec::with_capacity(ranked.len()));
-        for (rank, trial) in ranked {
-            if order(&rank, last).is_le() { below.push((rank, trial)) } else { above.push(trial) }
-        }
+        let best_first = |(a, _): &(Rank, &Trial), (b, _): &(Rank, &Trial)| order(a, b);
+        ranked.select_nth_unstable_by(good - 1, best_first);
+        let mut above: Vec<&Trial> = ranked.split_off(good).into_iter().map(|(_, trial)| trial).collect();
         if tpe.constant_liar {
             above.extend(history.pending().filter(|trial| trial.number != number));
         }
-        below.sort_by(|(a, _), (b, _)| order(a, b));
+        ranked.sort_by(best_first);
         above.sort_by_key(|trial| trial.number);
-        Some(Self { below: below.into_iter().map(|(_, trial)| trial).collect(), above })
+        Some(Self { below: ranked.into_iter().map(|(_, trial)| trial).collect(), above })
     }
 }
 
