@@ -130,11 +130,16 @@ pub(crate) fn on_disk(
     samples: Samples<'_>,
     batch: &Batch,
 ) -> impl Iterator<Item = Vec<Detection>> {
-    found.into_iter().zip(&batch.indices).map(move |(detections, &index)| {
-        let (from, to) = (batch.size, samples.set.samples[index].size);
-        let (sx, sy) = (to.width as f32 / from.width as f32, to.height as f32 / from.height as f32);
-        detections.into_iter().map(|d| Detection { bbox: d.bbox.scale(sx, sy), ..d }).collect()
-    })
+    found
+        .into_iter()
+        .zip(&batch.indices)
+        .map(move |(detections, &index)| scaled(detections, batch.size, samples.set.samples[index].size))
+}
+
+/// Detections on an image of one size as they lie on the same image of another.
+pub(crate) fn scaled(found: Vec<Detection>, from: Size, to: Size) -> Vec<Detection> {
+    let (sx, sy) = (to.width as f32 / from.width as f32, to.height as f32 / from.height as f32);
+    found.into_iter().map(|d| Detection { bbox: d.bbox.scale(sx, sy), ..d }).collect()
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod evaluate;
 mod fit;
 mod freeze;
 mod optimizer;
+mod predictor;
 mod schedule;
 
 pub use batch::{Batch, Recipe, Samples, for_each_batch, planar, shuffled, targets_of};
@@ -24,4 +25,5 @@ pub use evaluate::score;
 pub use fit::{Epoch, Fit, Fitted, Flow, Observer, Step, Validation, fit};
 pub use freeze::FreezeConfig;
 pub use optimizer::OptimizerConfig;
+pub use predictor::Predictor;
 pub use schedule::ScheduleConfig;

@@ -5,15 +5,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 use clap::Args;
-use image::RgbImage;
-use scarf_core::{Detection, Size};
-use scarf_heads::Detector;
+use scarf_train::Predictor;
 use serde_json::json;
 
 use crate::draw;
-use crate::model::{self, Card};
+use crate::model;
 
 /// What `scarf predict` is told.
 #[derive(Debug, Args)]
@@ -36,13 +34,14 @@ impl Predict {
     /// One JSON line a picture on standard output.
     pub(crate) fn run(&self, device: &Device) -> Result<()> {
         let (detector, card) = model::open(&self.model, device)?;
+        let predictor = Predictor::new(detector, card.model.image(), card.detect, device.clone());
         if let Some(folder) = &self.draw {
             fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         }
         let stdout = std::io::stdout();
         for path in pictures(&self.images)? {
             let image = scarf_data::images::decode(&path)?;
-            let mut found = detect_one(&detector, &card, &image, device);
+            let mut found = predictor.predict(&[&image]).remove(0);
             found.retain(|detection| detection.score >= self.score);
             let line = json!({
                 "image": path,
@@ -66,18 +65,6 @@ impl Predict {
         }
         Ok(())
     }
-}
-
-/// What is on one picture, best score first, in its pixels.
-fn detect_one(detector: &Detector, card: &Card, image: &RgbImage, device: &Device) -> Vec<Detection> {
-    let Size { width, height } = card.model.image();
-    let small = scarf_data::images::resize(image, card.model.image());
-    let mut pixels = vec![0.0; small.as_raw().len()];
-    scarf_train::planar(&small, &mut pixels);
-    let shape = [1, 3, height as usize, width as usize];
-    let found = card.detect.detect(detector, Tensor::from_data(TensorData::new(pixels, shape), device));
-    let (sx, sy) = (image.width() as f32 / width as f32, image.height() as f32 / height as f32);
-    found.into_iter().flatten().map(|d| Detection { bbox: d.bbox.scale(sx, sy), ..d }).collect()
 }
 
 /// The pictures named, those of folders in order of name.

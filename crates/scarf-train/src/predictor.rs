@@ -1,0 +1,89 @@
+//! A trained model at work on pictures.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use image::RgbImage;
+use scarf_backbones::{AnyBackbone, Backbone};
+use scarf_core::{Detection, Size};
+use scarf_data::images::resize;
+use scarf_heads::{AnyHead, AnyNeck, Detector, Head, Neck};
+
+use crate::batch::planar;
+use crate::detect::{DetectConfig, scaled};
+
+/// Pictures of any size in, detections in their own pixels out.
+///
+/// The first call is slower than the others: a GPU's kernels are made then, and pools of memory filled. After it
+/// memory does not grow.
+#[derive(Debug)]
+pub struct Predictor<B = AnyBackbone, N = AnyNeck, H = AnyHead> {
+    detector: Detector<B, N, H>,
+    size: Size,
+    how: DetectConfig,
+    device: Device,
+}
+
+impl<B: Backbone, N: Neck, H: Head> Predictor<B, N, H> {
+    /// A detector, on `device` and without autodiff, that is fed images of `size` and looks at them as `how` says.
+    pub fn new(detector: Detector<B, N, H>, size: Size, how: DetectConfig, device: Device) -> Self {
+        Self { detector, size, how, device }
+    }
+
+    /// What there is on each picture, in their order: best score first, in pixels of the picture. All go through the
+    /// network at once.
+    pub fn predict(&self, pictures: &[&RgbImage]) -> Vec<Vec<Detection>> {
+        if pictures.is_empty() {
+            return Vec::new();
+        }
+        let Size { width, height } = self.size;
+        let each = 3 * width as usize * height as usize;
+        let mut pixels = vec![0.0; pictures.len() * each];
+        for (picture, planes) in pictures.iter().zip(pixels.chunks_exact_mut(each)) {
+            planar(&resize(picture, self.size), planes);
+        }
+        let shape = [pictures.len(), 3, height as usize, width as usize];
+        let images = Tensor::from_data(TensorData::new(pixels, shape), &self.device);
+        let found = self.how.detect(&self.detector, images);
+        let own = |picture: &RgbImage| Size::new(picture.width(), picture.height());
+        found
+            .into_iter()
+            .zip(pictures)
+            .map(|(found, picture)| scaled(found, self.size, own(picture)))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+    use scarf_heads::DetectorConfig;
+
+    use super::*;
+
+    fn predictor() -> Predictor {
+        let recipe = "size = 64\n[backbone.mobilenet_v1]\nwidth = 0.25\n[neck.ssd_extras]\n[head.ssd]\n";
+        let config: DetectorConfig = toml::from_str(recipe).unwrap();
+        let device = Device::flex();
+        let detector = config.init(2, &device, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
+        Predictor::new(detector, config.image(), DetectConfig::default(), device)
+    }
+
+    fn picture(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, y| image::Rgb([(3 * x) as u8, (5 * y) as u8, (x * y) as u8]))
+    }
+
+    #[test]
+    fn pictures_of_several_sizes_at_once_are_as_one_by_one() {
+        let predictor = predictor();
+        let (wide, high) = (picture(200, 100), picture(90, 300));
+        let together = predictor.predict(&[&wide, &high]);
+        for (picture, found) in [&wide, &high].into_iter().zip(&together) {
+            assert_eq!(&predictor.predict(&[picture])[0], found);
+            let right = found.iter().map(|d| d.bbox.x2).fold(0.0, f32::max);
+            let bottom = found.iter().map(|d| d.bbox.y2).fold(0.0, f32::max);
+            let (width, height) = (picture.width() as f32, picture.height() as f32);
+            assert!(right > 0.6 * width && right <= width && bottom > 0.6 * height && bottom <= height);
+        }
+        assert!(predictor.predict(&[]).is_empty());
+    }
+}
