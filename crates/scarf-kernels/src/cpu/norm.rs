@@ -113,7 +113,7 @@ unsafe fn plane_affine_in<V: Lanes>(x: &[f32], affine: &Affine, out: *mut f32) {
     unsafe {
         let (scale, shift) = (V::splat(affine.scale), V::splat(affine.shift));
         by_activation!(affine.activation, A => {
-            map::<V>(x, x, out, |x, _| Activation::of(A).apply(x.fma(scale, shift)));
+            map::<V>(x.as_ptr(), x, out, |x, _| Activation::of(A).apply(x.fma(scale, shift)));
         });
     }
 }
@@ -295,7 +295,7 @@ unsafe fn input_gradient_after<V: Lanes, const A: usize>(
         let (scale, slope, constant) = (V::splat(back.gradient), V::splat(back.x), V::splat(back.constant));
         for at in batch.planes(channel) {
             let (x, gradient) = (&x[at..at + batch.pixels], &gradient[at..at + batch.pixels]);
-            map::<V>(x, gradient, out.add(at), |x, gradient| {
+            map::<V>(x.as_ptr(), gradient, out.add(at), |x, gradient| {
                 inner.gradient(gradient, x).fma(scale, x.fma(slope, constant))
             });
         }
@@ -360,30 +360,26 @@ unsafe fn channel_sum_in<V: Lanes>(values: &[f32], batch: &Batch, channel: usize
     }
 }
 
-/// The gradient where `low < output < high`, else zero, written to `out`.
-///
-/// # Safety
-///
-/// `out` must be valid for as many values.
-pub(crate) unsafe fn mask(gradient: &[f32], output: &[f32], bounds: (f32, f32), out: *mut f32) {
-    let (level, out) = (level(), Place::new(out));
-    gradient.par_chunks(TASK).zip(output.par_chunks(TASK)).enumerate().for_each(
-        |(index, (gradient, output))| {
-            // SAFETY: each task has its own chunk.
-            unsafe { mask_part(level, gradient, output, bounds, out.get().add(index * TASK)) };
-        },
-    );
+/// Makes the gradient zero but where `low < output < high`; there are as many outputs.
+pub(crate) fn mask(gradient: &mut [f32], output: &[f32], bounds: (f32, f32)) {
+    let level = level();
+    gradient.par_chunks_mut(TASK).zip(output.par_chunks(TASK)).for_each(|(gradient, output)| {
+        // SAFETY: the level is this processor's.
+        unsafe { mask_part(level, gradient, output, bounds) };
+    });
 }
 
 versions! {
-    unsafe fn mask_part(gradient: &[f32], output: &[f32], bounds: (f32, f32), out: *mut f32) = mask_part_in
+    unsafe fn mask_part(gradient: &mut [f32], output: &[f32], bounds: (f32, f32)) = mask_part_in
 }
 
 #[inline(always)]
-unsafe fn mask_part_in<V: Lanes>(gradient: &[f32], output: &[f32], (low, high): (f32, f32), out: *mut f32) {
-    // SAFETY: the caller's promise.
+unsafe fn mask_part_in<V: Lanes>(gradient: &mut [f32], output: &[f32], (low, high): (f32, f32)) {
+    let output = &output[..gradient.len()];
+    let gradient = gradient.as_mut_ptr();
+    // SAFETY: `gradient` has as many values as `output`.
     unsafe {
         let (low, high) = (V::splat(low), V::splat(high));
-        map::<V>(gradient, output, out, |gradient, output| gradient.keep_inside(output, low, high));
+        map::<V>(gradient, output, gradient, |gradient, output| gradient.keep_inside(output, low, high));
     }
 }

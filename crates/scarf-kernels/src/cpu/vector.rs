@@ -94,13 +94,13 @@ pub(super) unsafe fn reduce_with<V: Lanes>(a: &[f32], b: &[f32], f: impl Fn(V, V
     }
 }
 
-/// Calls `f` on pairs of vectors and stores what it gives.
+/// Calls `f` on pairs of vectors and stores what it gives; `a` and `out` may be one.
 #[inline(always)]
-pub(super) unsafe fn map<V: Lanes>(a: &[f32], b: &[f32], out: *mut f32, f: impl Fn(V, V) -> V) {
-    let len = a.len().min(b.len());
-    // SAFETY: all reads lie inside the slices; the caller vouches for `len` values of `out`.
+pub(super) unsafe fn map<V: Lanes>(a: *const f32, b: &[f32], out: *mut f32, f: impl Fn(V, V) -> V) {
+    let len = b.len();
+    // SAFETY: the caller vouches for `len` values of `a` and of `out`.
     unsafe {
-        let (a, b) = (a.as_ptr(), b.as_ptr());
+        let b = b.as_ptr();
         let mut at = 0;
         while at + V::N <= len {
             f(V::load(a.add(at)), V::load(b.add(at))).store(out.add(at));

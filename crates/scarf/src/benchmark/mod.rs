@@ -203,7 +203,8 @@ fn step(
     clock.mark("loss");
     let gradients = GradientsParams::from_grads(loss.backward(), &detector);
     clock.mark("gradients");
-    let detector = optimizer.step(1e-3, detector, gradients);
+    // The weights stay as they are, so that each step has the same to do.
+    let detector = optimizer.step(0.0, detector, gradients);
     clock.mark("optimizer");
     detector
 }
