@@ -120,6 +120,14 @@ pub struct RoiHead {
     config: RoiConfig,
 }
 
+/// Regions that are judged at once: of a batch in training all, in detection about two images'.
+const AT_ONCE: usize = 2048;
+
+/// One below the other.
+fn joined(mut parts: Vec<Tensor<2>>) -> Tensor<2> {
+    if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(parts, 0) }
+}
+
 /// What the head says of proposals, in their order.
 #[derive(Clone, Debug)]
 pub struct Verdicts {
@@ -142,13 +150,13 @@ struct Lessons {
 impl RoiHead {
     /// What there is in each region of the batch, of which there is at least one.
     pub fn judge(&self, features: &Pyramid, regions: &[Region]) -> Verdicts {
-        let bins = self.bins(features, regions);
-        let hidden = relu(self.fc7.forward(relu(self.fc6.forward(bins))));
-        Verdicts { logits: self.cls.forward(hidden.clone()), deltas: self.boxes.forward(hidden) }
+        let parts = regions.chunks(AT_ONCE).map(|regions| self.judge_at_once(features, regions));
+        let (logits, deltas) = parts.map(|part| (part.logits, part.deltas)).unzip();
+        Verdicts { logits: joined(logits), deltas: joined(deltas) }
     }
 
-    /// The bins of each region, `[regions, channels * bins * bins]`.
-    fn bins(&self, features: &Pyramid, regions: &[Region]) -> Tensor<2> {
+    /// Level by level: the bins are the largest tensors of all, and no second one is made of them.
+    fn judge_at_once(&self, features: &Pyramid, regions: &[Region]) -> Verdicts {
         let bins = self.config.bins;
         let (mut parts, mut order) = (Vec::new(), Vec::with_capacity(regions.len()));
         for (level, (map, &stride)) in features.0.iter().zip(&self.strides).enumerate() {
@@ -160,13 +168,16 @@ impl RoiHead {
             let options =
                 RoiAlign { size: [bins; 2], scale: 1.0 / stride as f32, samples: self.config.points };
             let own: Vec<Region> = on_level.iter().map(|&at| regions[at]).collect();
-            parts.push(roi_align(map.clone(), &own, options).flatten::<2>(1, 3));
+            let bins = roi_align(map.clone(), &own, options).flatten::<2>(1, 3);
+            parts.push(relu(self.fc6.forward(bins)));
             order.extend(on_level);
         }
-        let parts = Tensor::cat(parts, 0);
+        let parts = joined(parts);
         let mut places = vec![0; order.len()];
         order.iter().enumerate().for_each(|(row, &at)| places[at] = row);
-        if places.is_sorted() { parts } else { parts.clone().select(0, rows(&places, &parts)) }
+        let ordered = if places.is_sorted() { parts } else { parts.clone().select(0, rows(&places, &parts)) };
+        let hidden = relu(self.fc7.forward(ordered));
+        Verdicts { logits: self.cls.forward(hidden.clone()), deltas: self.boxes.forward(hidden) }
     }
 
     /// The level that a region is read from: the larger, the coarser.
