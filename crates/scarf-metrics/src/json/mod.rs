@@ -14,13 +14,11 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 pub use error::{JsonError, JsonProblem};
 pub use ids::Id;
 
 use crate::store::Store;
-use crate::threads::share_out;
 use crate::{CocoParams, CocoReport, Evaluator};
 
 /// A category of a ground truth file.
@@ -75,7 +73,7 @@ impl CocoSet {
         params: CocoParams,
         threads: usize,
     ) -> Result<Self, JsonError> {
-        let text = gt.text(threads).map_err(|error| gt.error(gt_path, 0, error.into()))?;
+        let text = gt.text().map_err(|error| gt.error(gt_path, 0, error.into()))?;
         let truths = truths::read(&text, threads)
             .map_err(|fault| gt.error(gt_path, fault.at as u64, *fault.problem))?;
         drop(text); // before the detections, which are many, need memory
@@ -123,30 +121,11 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// All of it. Threads share a long file, for most of the time goes into touching fresh memory.
-    fn text(self, threads: usize) -> std::io::Result<Cow<'a, [u8]>> {
-        let path = match self {
-            Self::File(path) => path,
-            Self::Bytes(bytes) => return Ok(Cow::Borrowed(bytes)),
-        };
-        let len = self.len()? as usize; // 0 for a pipe, which is read to its end
-        let size = len.div_ceil(threads.max(1));
-        if threads < 2 || size < 1 << 18 {
-            return std::fs::read(path).map(Cow::Owned);
+    fn text(self) -> std::io::Result<Cow<'a, [u8]>> {
+        match self {
+            Self::File(path) => std::fs::read(path).map(Cow::Owned),
+            Self::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
         }
-        let mut text = vec![0; len];
-        let parts: Vec<_> = text.chunks_mut(size).map(Mutex::new).collect();
-        let read = share_out(
-            parts.len(),
-            threads,
-            || (),
-            |(), part| {
-                let mut room = parts[part].lock().unwrap_or_else(PoisonError::into_inner);
-                self.open((part * size) as u64)?.read_exact(&mut room)
-            },
-        );
-        read.into_iter().collect::<std::io::Result<()>>()?;
-        Ok(Cow::Owned(text))
     }
 
     fn open(self, at: u64) -> std::io::Result<Box<dyn Read + 'a>> {

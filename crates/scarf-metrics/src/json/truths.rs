@@ -43,17 +43,12 @@ pub(super) fn read(text: &[u8], threads: usize) -> Parse<Truths> {
         return cursor.fault(cursor.at, JsonProblem::Trailing);
     }
     let missing = |key| Fault { at: 0, problem: Box::new(JsonProblem::NoList(key)) };
-    let images: Vec<Id> = images.ok_or_else(|| missing("images"))?.into_iter().flatten().collect();
+    let images: Vec<Id> = images.ok_or_else(|| missing("images"))?;
     let annotations = annotations.ok_or_else(|| missing("annotations"))?;
-    resolve(images, &annotations, categories.ok_or_else(|| missing("categories"))?, threads)
+    resolve(images, annotations, categories.ok_or_else(|| missing("categories"))?)
 }
 
-fn resolve(
-    images: Vec<Id>,
-    annotations: &[Vec<Annotation>],
-    categories: Vec<Category>,
-    threads: usize,
-) -> Parse<Truths> {
+fn resolve(images: Vec<Id>, annotations: Vec<Annotation>, categories: Vec<Category>) -> Parse<Truths> {
     let mixed = |what| Fault { at: 0, problem: Box::new(JsonProblem::MixedIds { what }) };
     let images = Ids::new(images).ok_or_else(|| mixed("image"))?;
     let ids = Ids::new(categories.iter().map(|c| c.id.clone()).collect()).ok_or_else(|| mixed("category"))?;
@@ -62,32 +57,21 @@ fn resolve(
         let place = ids.place(&category.id).map_or(0, |place| place as usize);
         names[place] = Some(category);
     }
-    let count = annotations.iter().map(Vec::len).sum::<usize>();
-    if u32::try_from(count).is_err() || u32::try_from(images.len()).is_err() {
+    if u32::try_from(annotations.len()).is_err() || u32::try_from(images.len()).is_err() {
         return Err(Fault { at: 0, problem: Box::new(JsonProblem::TooMany) });
     }
-    check_unique(annotations)?;
-    let resolved = share_out(
-        annotations.len(),
-        threads,
-        || (),
-        |(), part| annotations[part].iter().map(|a| a.resolve(&images, &ids)).collect::<Parse<Vec<_>>>(),
-    );
-    let mut truths = Vec::with_capacity(count);
-    for part in resolved {
-        truths.extend(part?);
-    }
-    let id_zero = truths.iter().any(|truth: &Truth| truth.id_zero);
+    check_unique(&annotations)?;
+    let id_zero = annotations.iter().any(|a| a.id == Id::Number(0));
+    let truths = annotations.into_iter().map(|a| a.resolve(&images, &ids)).collect::<Parse<_>>()?;
     Ok(Truths { images, categories: ids, names: names.into_iter().flatten().collect(), truths, id_zero })
 }
 
 /// Fails where two annotations have one id.
-fn check_unique(annotations: &[Vec<Annotation>]) -> Parse<()> {
-    let annotations = annotations.iter().flatten();
-    if annotations.clone().is_sorted_by(|a, b| a.id < b.id) {
+fn check_unique(annotations: &[Annotation]) -> Parse<()> {
+    if annotations.windows(2).all(|w| w[0].id < w[1].id) {
         return Ok(());
     }
-    let mut ids: Vec<(&Id, usize)> = annotations.map(|a| (&a.id, a.at)).collect();
+    let mut ids: Vec<(&Id, usize)> = annotations.iter().map(|a| (&a.id, a.at)).collect();
     ids.sort_unstable();
     match ids.windows(2).find(|w| w[0].0 == w[1].0) {
         Some(twice) => {
@@ -104,17 +88,17 @@ impl Annotation {
         Self { at, id, image, category, xywh: [x, y, w, h], area, crowd: crowd != 0.0 }
     }
 
-    fn resolve(&self, images: &Ids, categories: &Ids) -> Parse<Truth> {
-        let &Self { at, ref id, ref image, ref category, xywh, area, crowd } = self;
+    fn resolve(self, images: &Ids, categories: &Ids) -> Parse<Truth> {
+        let Self { at, id, image, category, xywh, area, crowd } = self;
         let record = || format!("annotation {id}");
         let fault = |problem| Fault { at, problem: Box::new(problem) };
-        let Some(image) = images.place(image) else {
-            return Err(fault(JsonProblem::UnknownImage { record: record(), id: image.clone() }));
+        let Some(image) = images.place(&image) else {
+            return Err(fault(JsonProblem::UnknownImage { record: record(), id: image }));
         };
-        let Some(class) = categories.place(category) else {
-            return Err(fault(JsonProblem::UnknownCategory { record: record(), id: category.clone() }));
+        let Some(class) = categories.place(&category) else {
+            return Err(fault(JsonProblem::UnknownCategory { record: record(), id: category }));
         };
-        let id_zero = *id == Id::Number(0);
+        let id_zero = id == Id::Number(0);
         Ok(Truth { xywh, area, image, class, crowd, ignore: crowd, difficult: false, id_zero })
     }
 }
@@ -128,11 +112,11 @@ struct Kind<T> {
     any: fn(&mut Cursor<'_>, usize) -> Parse<T>,
 }
 
-/// The records of an array in the parts in which several threads read it.
+/// The records of an array, on several threads.
 ///
 /// Parts start at what looks like the border between two records. Where the part before does not
 /// come to exactly there, or where anything is wrong, the text is read on in order.
-fn list<T: Send>(c: &mut Cursor<'_>, kind: &Kind<T>, threads: usize) -> Parse<Vec<Vec<T>>> {
+fn list<T: Send>(c: &mut Cursor<'_>, kind: &Kind<T>, threads: usize) -> Parse<Vec<T>> {
     let mut all = Vec::new();
     c.expect(b'[', "an array, `[`")?;
     if c.take(b']') {
@@ -148,7 +132,7 @@ fn list<T: Send>(c: &mut Cursor<'_>, kind: &Kind<T>, threads: usize) -> Parse<Ve
         || (),
         |(), piece| {
             let (mut c, mut part) = (text.back_at(starts[piece]), Vec::new());
-            records(&mut c, kind, end(piece), 0, &mut part).map(|ended| (part, c.at, ended))
+            records(&mut c, kind, end(piece), &mut part).map(|ended| (part, c.at, ended))
         },
     );
     let mut ended = false;
@@ -156,23 +140,17 @@ fn list<T: Send>(c: &mut Cursor<'_>, kind: &Kind<T>, threads: usize) -> Parse<Ve
         match part {
             _ if ended => break,
             Ok((part, at, last)) if c.at == starts[piece] => {
-                all.push(part);
+                all.extend(part);
                 (c.at, ended) = (at, last);
             }
-            _ => {
-                let before = all.iter().map(Vec::len).sum();
-                let mut part = Vec::new();
-                ended = records(c, kind, end(piece), before, &mut part)?;
-                all.push(part);
-            }
+            _ => ended = records(c, kind, end(piece), &mut all)?,
         }
     }
     Ok(all)
 }
 
-/// Reads records, the first of which has the number `first`, up to the end of the array, which is told, or to
-/// the first that starts at `end` or behind.
-fn records<T>(c: &mut Cursor<'_>, kind: &Kind<T>, end: usize, first: usize, all: &mut Vec<T>) -> Parse<bool> {
+/// Reads records up to the end of the array, which is told, or to the first that starts at `end` or behind.
+fn records<T>(c: &mut Cursor<'_>, kind: &Kind<T>, end: usize, all: &mut Vec<T>) -> Parse<bool> {
     let mut shape = None::<Shape>;
     loop {
         c.peek();
@@ -187,7 +165,7 @@ fn records<T>(c: &mut Cursor<'_>, kind: &Kind<T>, end: usize, first: usize, all:
         if start >= end {
             return Ok(false);
         }
-        all.push((kind.any)(c, first + all.len())?);
+        all.push((kind.any)(c, all.len())?);
         shape = Shape::of(c.back_at(start), kind.field);
         if !c.take(b',') {
             c.expect(b']', "`,` or `]`")?;
