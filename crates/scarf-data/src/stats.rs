@@ -108,8 +108,9 @@ impl DataSet {
         })
     }
 
-    /// The class that a sample is named after, where its name begins with one and `_`.
-    fn named_after(&self, sample: &Sample) -> Option<usize> {
+    /// The class that a sample is named after, where its name begins with one and `_`. NEU-DET's images are named after
+    /// the folder that they were filed in, which is not the class of all their boxes.
+    pub fn named_after(&self, sample: &Sample) -> Option<usize> {
         let names = self.classes.names().iter().enumerate();
         let named = names.filter(|(_, name)| {
             sample.name.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('_'))

@@ -23,9 +23,9 @@ pub use coverage::{Coverage, coverage, fit_anchors};
 pub use detector::{Detector, DetectorConfig, DetectorOf, InitBackbone, maps};
 pub use error::ConfigError;
 pub use head::{
-    AnyHead, FasterRcnn, FasterRcnnConfig, Head, HeadConfig, InitHead, LevelHead, MultiboxLoss, Normalizer,
-    Objectness, Postprocess, Predictions, Predictor, Proposals, RoiConfig, RoiHead, Rpn, RpnConfig, Scores,
-    SsdHead, SsdHeadConfig, Verdicts,
+    AnyHead, BoxLoss, FasterRcnn, FasterRcnnConfig, Head, HeadConfig, InitHead, LevelHead, MultiboxLoss,
+    Normalizer, Objectness, Postprocess, Predictions, Predictor, Proposals, RoiConfig, RoiHead, Rpn,
+    RpnConfig, Scores, SsdHead, SsdHeadConfig, Verdicts,
 };
 pub use matcher::{Match, Matcher, Matching, match_anchors};
 pub use neck::{

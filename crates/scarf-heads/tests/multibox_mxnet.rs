@@ -7,7 +7,7 @@ mod common;
 use burn::tensor::{Device, Tensor, TensorData};
 use common::{array, assert_close, boxes, values};
 use scarf_backbones::Weights;
-use scarf_heads::{BoxCoder, Matching, MultiboxLoss, Normalizer, Scores, Targets};
+use scarf_heads::{BoxCoder, BoxLoss, Matching, MultiboxLoss, Normalizer, Scores, Targets};
 
 const LOSS: MultiboxLoss = MultiboxLoss {
     threshold: 0.5,
@@ -15,6 +15,7 @@ const LOSS: MultiboxLoss = MultiboxLoss {
     negatives: 3.0,
     scores: Scores::Softmax,
     normalizer: Normalizer::Counted,
+    box_loss: BoxLoss::SmoothL1,
     coder: BoxCoder::SSD,
 };
 

@@ -5,8 +5,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::SafeTensors;
 use scarf_core::{BBox, Size};
 use scarf_heads::{
-    AnchorConfig, BoxCoder, Matching, MultiboxLoss, Normalizer, Postprocess, Scores, Targets, anchors,
-    match_anchors,
+    AnchorConfig, BoxCoder, BoxLoss, Matching, MultiboxLoss, Normalizer, Postprocess, Scores, Targets,
+    anchors, match_anchors,
 };
 
 const FIXTURE: &[u8] = include_bytes!("data/ssd_torchvision.safetensors");
@@ -20,6 +20,7 @@ const LOSS: MultiboxLoss = MultiboxLoss {
     negatives: 3.0,
     scores: Scores::Softmax,
     normalizer: Normalizer::Objects,
+    box_loss: BoxLoss::SmoothL1,
     coder: BoxCoder::SSD,
 };
 

@@ -49,11 +49,10 @@ impl ModuleMapper for Blend {
 #[cfg(test)]
 mod tests {
     use burn::tensor::Device;
-    use rand_chacha::ChaCha8Rng;
-    use rand_chacha::rand_core::SeedableRng;
-    use scarf_heads::{Detector, DetectorConfig};
+    use scarf_heads::Detector;
 
     use super::*;
+    use crate::small;
 
     /// Every number of a module, in order.
     #[derive(Default)]
@@ -73,10 +72,8 @@ mod tests {
 
     #[test]
     fn the_formula_number_by_number() {
-        let recipe = "size = 64\n[backbone.mobilenet_v1]\nwidth = 0.25\n[neck.ssd_extras]\n[head.ssd]\n";
-        let config: DetectorConfig = toml::from_str(recipe).unwrap();
         let device = Device::flex();
-        let of = |seed| config.init(2, &device, &mut ChaCha8Rng::seed_from_u64(seed)).unwrap();
+        let of = |seed| small::detector(seed, &device);
         let models = [of(0), of(1), of(2)];
         let mut expected = numbers(&models[0]);
         let mut average = of(0);

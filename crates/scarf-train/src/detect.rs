@@ -145,20 +145,16 @@ pub(crate) fn scaled(found: Vec<Detection>, from: Size, to: Size) -> Vec<Detecti
 #[cfg(test)]
 mod tests {
     use burn::tensor::TensorData;
-    use rand_chacha::ChaCha8Rng;
-    use rand_chacha::rand_core::SeedableRng;
-    use scarf_heads::DetectorConfig;
 
     use super::*;
+    use crate::small;
 
     /// An image and its mirror image are looked at alike: what is found on one is the mirror image of what is found on
     /// the other. A single look of a network that was not trained to that does not do so.
     #[test]
     fn mirror_images_have_mirrored_detections() {
-        let recipe = "size = 64\n[backbone.mobilenet_v1]\nwidth = 0.25\n[neck.ssd_extras]\n[head.ssd]\n";
-        let config: DetectorConfig = toml::from_str(recipe).unwrap();
         let device = Device::flex();
-        let detector = config.init(2, &device, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
+        let detector = small::detector(1, &device);
         let pixels: Vec<f32> = (0..3 * 48 * 64).map(|at| 127.0 + 127.0 * (0.37 * at as f32).sin()).collect();
         let image = Tensor::<4>::from_data(TensorData::new(pixels, [1, 3, 48, 64]), &device);
         let size = Size::new(64, 48);

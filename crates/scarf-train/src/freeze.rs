@@ -37,11 +37,9 @@ impl FreezeConfig {
 mod tests {
     use burn::module::{Module, ModuleVisitor, Param};
     use burn::tensor::{Device, Tensor};
-    use rand_chacha::ChaCha8Rng;
-    use rand_chacha::rand_core::SeedableRng;
-    use scarf_heads::DetectorConfig;
 
     use super::*;
+    use crate::small;
 
     /// Parameters that want a gradient.
     #[derive(Default)]
@@ -61,10 +59,8 @@ mod tests {
 
     #[test]
     fn stages_and_patterns_want_no_gradient() {
-        let recipe = "size = 64\n[backbone.mobilenet_v1]\nwidth = 0.25\n[neck.ssd_extras]\n[head.ssd]\n";
-        let config: DetectorConfig = toml::from_str(recipe).unwrap();
         let device = Device::flex().autodiff();
-        let detector = config.init(2, &device, &mut ChaCha8Rng::seed_from_u64(0)).unwrap();
+        let detector = small::detector(0, &device);
         let [all, neck, head] = [wanting(&detector), wanting(&detector.neck), wanting(&detector.head)];
         let freeze = FreezeConfig { stages: 5, matching: vec![r"^neck\.".into()] };
         let frozen = freeze.apply(detector.clone()).unwrap();

@@ -16,6 +16,8 @@ mod freeze;
 mod optimizer;
 mod predictor;
 mod schedule;
+#[cfg(test)]
+mod small;
 
 pub use batch::{Batch, Recipe, Samples, for_each_batch, planar, shuffled, targets_of};
 pub use config::TrainConfig;

@@ -54,18 +54,13 @@ impl<B: Backbone, N: Neck, H: Head> Predictor<B, N, H> {
 
 #[cfg(test)]
 mod tests {
-    use rand_chacha::ChaCha8Rng;
-    use rand_chacha::rand_core::SeedableRng;
-    use scarf_heads::DetectorConfig;
-
     use super::*;
+    use crate::small;
 
     fn predictor() -> Predictor {
-        let recipe = "size = 64\n[backbone.mobilenet_v1]\nwidth = 0.25\n[neck.ssd_extras]\n[head.ssd]\n";
-        let config: DetectorConfig = toml::from_str(recipe).unwrap();
         let device = Device::flex();
-        let detector = config.init(2, &device, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
-        Predictor::new(detector, config.image(), DetectConfig::default(), device)
+        let detector = small::detector(1, &device);
+        Predictor::new(detector, Size::new(64, 64), DetectConfig::default(), device)
     }
 
     fn picture(width: u32, height: u32) -> RgbImage {

@@ -29,7 +29,8 @@ impl Anchors {
     pub(crate) fn run(&self, device: &Device) -> Result<()> {
         let settings = Settings::open(&self.settings)?;
         let folder = tempfile::tempdir()?;
-        let opened = settings.data.open(settings.data_dir.as_deref(), &folder.path().join("run"))?;
+        let opened =
+            settings.data.open(settings.seed, settings.data_dir.as_deref(), &folder.path().join("run"))?;
         let classes = opened.set.classes.names();
         let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
         let config = &settings.recipe.model;

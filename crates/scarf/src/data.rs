@@ -12,6 +12,7 @@ use scarf_train::Samples;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::faults::Faults;
 use crate::result::write_json;
 
 /// Which images, and how they are split.
@@ -34,6 +35,9 @@ pub(crate) struct DataSettings {
     /// Leave out what is wrong, and list it, instead of stopping.
     #[serde(default)]
     pub skip_bad: bool,
+    /// What the published study did wrong, to be done again.
+    #[serde(default, skip_serializing_if = "Faults::is_none")]
+    pub faults: Faults,
 }
 
 /// What of a split is learnt from.
@@ -111,8 +115,10 @@ pub(crate) enum SplitSettings {
     Fold {
         /// How many folds there are, from 2.
         of: usize,
-        /// Which of them, from 0.
-        number: usize,
+        /// Which of them, from 0. Where left out, that of the run's seed (seed 7 of 5 folds is fold 2): an approach with
+        /// the seeds 0 to 4 is a whole cross-validation.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        number: Option<usize>,
         /// Another seed, other folds.
         #[serde(default)]
         seed: u64,
@@ -123,6 +129,8 @@ pub(crate) enum SplitSettings {
 pub(crate) struct Opened {
     /// Samples and classes.
     pub set: DataSet,
+    /// The same samples as they are learnt from and chosen by, where the settings ask for faulty labels.
+    pub mislabeled: Option<DataSet>,
     /// Decoded images, one a sample.
     pub images: ImageCache,
     /// What is learnt from, chosen by and reported on.
@@ -134,11 +142,12 @@ pub(crate) struct Opened {
 impl DataSettings {
     /// Whether the settings name a set.
     pub(crate) fn check(&self) -> Result<()> {
-        if let SplitSettings::Fold { of, number, .. } = self.split
+        if let SplitSettings::Fold { of, number: Some(number), .. } = self.split
             && number >= of
         {
             bail!("split.fold.number is {number}; the folds are 0 to {}", of.saturating_sub(1));
         }
+        self.faults.check(&self.set)?;
         if self.set == "voc" {
             self.voc.as_ref().context("set is `voc`: say `voc.classes`")?;
         } else {
@@ -172,8 +181,8 @@ impl DataSettings {
         })
     }
 
-    /// Loads, decodes and splits. A set that is drawn is drawn beside the folder of the run.
-    pub(crate) fn open(&self, data_dir: Option<&Path>, out: &Path) -> Result<Opened> {
+    /// Loads, decodes and splits, for a run with this seed. A set that is drawn is drawn beside the folder of the run.
+    pub(crate) fn open(&self, run_seed: u64, data_dir: Option<&Path>, out: &Path) -> Result<Opened> {
         let on_bad = if self.skip_bad { OnBad::Skip } else { OnBad::Fail };
         let (set, mut skipped) = if let Some(voc) = &self.voc {
             let root = self.folder(data_dir)?;
@@ -205,13 +214,18 @@ impl DataSettings {
             SplitSettings::Stratified { train, val, test, seed } => {
                 split::stratified(&set, [train, val, test], seed)?
             }
-            SplitSettings::Fold { of, number, seed } => split::k_fold(&set, of, seed)?.swap_remove(number),
+            SplitSettings::Fold { of, number, seed } => {
+                let number = number.unwrap_or_else(|| (run_seed % of.max(1) as u64) as usize);
+                split::k_fold(&set, of, seed)?.swap_remove(number)
+            }
         };
+        self.faults.leak(&set, &mut split);
         if self.on == LearnFrom::TrainAndVal {
             split.train.append(&mut split.val);
             split.train.sort_unstable();
         }
-        Ok(Opened { set, images, split, skipped })
+        let mislabeled = self.faults.mislabel(&set);
+        Ok(Opened { set, mislabeled, images, split, skipped })
     }
 
     fn redraw(&self, synthetic: &mut SyntheticSteel) {

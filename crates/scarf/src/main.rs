@@ -7,6 +7,7 @@ mod device;
 mod draw;
 mod eval;
 mod export;
+mod faults;
 mod model;
 mod models;
 mod predict;

@@ -32,7 +32,7 @@ pub(crate) fn check(settings: &Settings, device: &Device) -> Result<()> {
 pub(crate) fn run(settings: &Settings, out: &Path, device: &Device) -> Result<()> {
     let begun = Instant::now();
     fs::create_dir_all(out).with_context(|| out.display().to_string())?;
-    let opened = settings.data.open(settings.data_dir.as_deref(), out)?;
+    let opened = settings.data.open(settings.seed, settings.data_dir.as_deref(), out)?;
     for skipped in &opened.skipped {
         eprintln!("  left out {}: {}", skipped.path.display(), skipped.reason);
     }
@@ -105,6 +105,7 @@ fn score_part(
     let begun = Instant::now();
     let found = detect(model, samples, size, batch, &settings.recipe.detect, device);
     let speed = result::speed(samples.indices.len(), batch, begun.elapsed().as_secs_f64());
+    let found = if name == "test" { settings.data.faults.misread(found) } else { found };
     let report = score(samples, &found)?;
     let pictures = result::pictures(samples, &found)?;
     result::write_json(&out.join("predictions").join(format!("{name}.json")), &pictures)?;
@@ -119,10 +120,8 @@ fn score_part(
 impl Opened {
     /// Training, validation and test images.
     fn parts(&self) -> [Samples<'_>; 3] {
-        [&self.split.train, &self.split.val, &self.split.test].map(|indices| Samples {
-            images: &self.images,
-            set: &self.set,
-            indices,
-        })
+        let learnt = self.mislabeled.as_ref().unwrap_or(&self.set);
+        [(learnt, &self.split.train), (learnt, &self.split.val), (&self.set, &self.split.test)]
+            .map(|(set, indices)| Samples { images: &self.images, set, indices })
     }
 }

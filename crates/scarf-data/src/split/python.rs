@@ -1,71 +1,19 @@
-/// CPython 3's `random.Random`, as far as `shuffle` goes: the Mersenne Twister MT19937 of Matsumoto
-/// and Nishimura (1998), seeded by `init_by_array`, and `Lib/random.py`'s `_randbelow_with_getrandbits`.
+use super::twister::Twister;
+
+/// CPython 3's `random.Random`, as far as `shuffle` goes: the Mersenne Twister seeded by
+/// `init_by_array`, and `Lib/random.py`'s `_randbelow_with_getrandbits`.
 #[derive(Clone, Debug)]
-pub struct PythonRandom {
-    state: [u32; Self::N],
-    next: usize,
-}
+pub struct PythonRandom(Twister);
 
 impl PythonRandom {
-    const N: usize = 624;
-    const M: usize = 397;
-
     /// The generator after `random.seed(seed)`.
     pub fn new(seed: u32) -> Self {
-        let mut state = Self::init(19_650_218);
-        let (mut i, n) = (1, Self::N);
-        // The key has one word, so that the reference's index into it is always 0.
-        for _ in 0..n {
-            let previous = state[i - 1] ^ (state[i - 1] >> 30);
-            state[i] = (state[i] ^ previous.wrapping_mul(1_664_525)).wrapping_add(seed);
-            Self::step(&mut state, &mut i);
-        }
-        for _ in 0..n - 1 {
-            let previous = state[i - 1] ^ (state[i - 1] >> 30);
-            state[i] = (state[i] ^ previous.wrapping_mul(1_566_083_941)).wrapping_sub(i as u32);
-            Self::step(&mut state, &mut i);
-        }
-        state[0] = 0x8000_0000;
-        Self { state, next: n }
-    }
-
-    fn init(seed: u32) -> [u32; Self::N] {
-        let mut state = [seed; Self::N];
-        for i in 1..Self::N {
-            let previous = state[i - 1] ^ (state[i - 1] >> 30);
-            state[i] = previous.wrapping_mul(1_812_433_253).wrapping_add(i as u32);
-        }
-        state
-    }
-
-    fn step(state: &mut [u32; Self::N], i: &mut usize) {
-        *i += 1;
-        if *i >= Self::N {
-            state[0] = state[Self::N - 1];
-            *i = 1;
-        }
-    }
-
-    fn twist(&mut self) {
-        for i in 0..Self::N {
-            let joined = (self.state[i] & 0x8000_0000) | (self.state[(i + 1) % Self::N] & 0x7fff_ffff);
-            let odd = if joined & 1 == 1 { 0x9908_b0df } else { 0 };
-            self.state[i] = self.state[(i + Self::M) % Self::N] ^ (joined >> 1) ^ odd;
-        }
-        self.next = 0;
+        Self(Twister::of_key(seed))
     }
 
     /// The next 32 random bits.
     pub fn next_u32(&mut self) -> u32 {
-        if self.next >= Self::N {
-            self.twist();
-        }
-        let mut word = self.state[self.next];
-        self.next += 1;
-        word ^= word >> 11;
-        word ^= (word << 7) & 0x9d2c_5680;
-        word ^= (word << 15) & 0xefc6_0000;
-        word ^ (word >> 18)
+        self.0.next_u32()
     }
 
     /// A whole number in `0..end`: `random.randrange(end)`.

@@ -7,7 +7,7 @@ use scarf_backbones::{Level, Pyramid};
 use scarf_core::{BBox, Detection, Size};
 
 use super::rpn::{Objectness, RpnConfig};
-use super::{MultiboxLoss, Normalizer, RoiConfig, Scores};
+use super::{BoxLoss, MultiboxLoss, Normalizer, RoiConfig, Scores};
 use crate::{AnchorConfig, BoxCoder, Matching, Targets, anchors};
 
 const SIDE: Size = Size::new(64, 64);
@@ -60,12 +60,15 @@ fn multibox() {
     let fixed =
         |values: Vec<f32>, width| Tensor::<3>::from_data(TensorData::new(values, [2, count, width]), &device);
     let (logits, deltas) = (numbers(2 * count * 4, 1, 2.0), numbers(2 * count * 4, 2, 2.0));
+    let giou = BoxLoss::Giou { weight: 2.0 };
     let kinds = [
-        (Scores::Softmax, Normalizer::Objects),
-        (Scores::Sigmoid, Normalizer::Objects),
-        (Scores::Softmax, Normalizer::Counted),
+        (Scores::Softmax, Normalizer::Objects, BoxLoss::SmoothL1),
+        (Scores::Sigmoid, Normalizer::Objects, BoxLoss::SmoothL1),
+        (Scores::Softmax, Normalizer::Counted, BoxLoss::SmoothL1),
+        (Scores::Softmax, Normalizer::Objects, giou),
+        (Scores::Softmax, Normalizer::Counted, giou),
     ];
-    for (scores, normalizer) in kinds {
+    for (scores, normalizer, box_loss) in kinds {
         // All background counts: which is hardest may not change with the step.
         let matching = Matching::Forced;
         let multibox = MultiboxLoss {
@@ -74,6 +77,7 @@ fn multibox() {
             negatives: 1e6,
             scores,
             normalizer,
+            box_loss,
             coder: BoxCoder::SSD,
         };
         let loss = |logits, deltas| multibox.losses(logits, deltas, &anchors, &targets()).total();
@@ -108,8 +112,13 @@ fn proposals() {
 
 #[test]
 fn second_stage() {
+    for box_loss in [BoxLoss::SmoothL1, BoxLoss::Giou { weight: 2.0 }] {
+        second_stage_with(RoiConfig { hidden: 8, bins: 3, samples: 16, box_loss, ..RoiConfig::default() });
+    }
+}
+
+fn second_stage_with(config: RoiConfig) {
     let device = Device::flex().autodiff();
-    let config = RoiConfig { hidden: 8, bins: 3, samples: 16, ..RoiConfig::default() };
     let levels = [Level { channels: 2, stride: 8 }, Level { channels: 2, stride: 16 }];
     let head = config.init(&levels, 3, &device, &mut ChaCha8Rng::seed_from_u64(5)).unwrap();
     let proposal = |x1, y1, x2, y2| Detection { bbox: BBox::new(x1, y1, x2, y2), class: 0, score: 0.5 };

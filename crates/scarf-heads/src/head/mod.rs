@@ -1,6 +1,7 @@
 //! Heads: from a pyramid to losses, or to detections.
 
 mod any;
+mod box_loss;
 mod faster_rcnn;
 #[cfg(test)]
 mod gradients;
@@ -19,6 +20,7 @@ use scarf_backbones::{Level, Pyramid};
 use scarf_core::{BBox, Detection, Size};
 
 pub use any::{AnyHead, HeadConfig};
+pub use box_loss::BoxLoss;
 pub use faster_rcnn::{FasterRcnn, FasterRcnnConfig};
 pub use multibox::{MultiboxLoss, Normalizer};
 pub use postprocess::Postprocess;

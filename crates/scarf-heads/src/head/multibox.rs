@@ -6,8 +6,9 @@ use burn::tensor::{Int, Tensor, TensorData};
 use scarf_core::BBox;
 use serde::{Deserialize, Serialize};
 
+use super::box_loss::{BoxLoss, Pair};
 use super::numbers;
-use super::terms::smooth_l1;
+use super::terms::{rows, smooth_l1};
 use crate::{BoxCoder, Losses, Matching, Scores, Targets};
 
 /// What the sums of a loss are divided by.
@@ -35,6 +36,8 @@ pub struct MultiboxLoss {
     pub scores: Scores,
     /// What the sums are divided by.
     pub normalizer: Normalizer,
+    /// How far a box is from its object.
+    pub box_loss: BoxLoss,
     /// How boxes are written.
     pub coder: BoxCoder,
 }
@@ -43,18 +46,19 @@ pub struct MultiboxLoss {
 struct Assignment {
     /// 0 for background, the class plus one for an object.
     labels: Vec<i64>,
-    /// Encoded boxes, zero for background.
-    deltas: Vec<f32>,
     /// Anchors with an object, for each image.
     positives: Vec<usize>,
+    /// The same anchors, numbered through all images, and their objects.
+    answering: Vec<usize>,
+    pairs: Vec<Pair>,
 }
 
 impl MultiboxLoss {
     /// `logits` `[batch, anchors, classes + 1]` (background first), `deltas` `[batch, anchors, 4]`.
     ///
     /// Both terms are sums over the anchors that count in the whole batch, divided as the normalizer says:
-    /// cross entropy over the objects' anchors and the hardest background of each image, smooth L1
-    /// (beta 1) over the objects' alone. An image without objects teaches nothing, as in torchvision.
+    /// cross entropy over the objects' anchors and the hardest background of each image, the box loss
+    /// (smooth L1 with a beta of 1) over the objects' alone. An image without objects teaches nothing, as in torchvision.
     pub fn losses(
         &self,
         logits: Tensor<3>,
@@ -82,40 +86,65 @@ impl MultiboxLoss {
         let counted = weights.iter().sum::<f32>();
         let weights = Tensor::<2>::from_data(TensorData::new(weights, [batch, count]), &device);
 
-        let wanted = TensorData::new(assignment.deltas, [batch, count, 4]);
-        let object: Vec<f32> = assignment.labels.iter().map(|&l| f32::from(u8::from(l > 0))).collect();
-        let object = Tensor::<3>::from_data(TensorData::new(object, [batch, count, 1]), &device);
-        let distance = smooth_l1(deltas - Tensor::from_data(wanted, &device), 1.0) * object;
-
-        let (sum, distances) = ((entropy * weights).sum(), distance.clone().sum());
-        let (classification, localization) = match self.normalizer {
-            Normalizer::Objects => {
-                let normal = 1.0 / assignment.positives.iter().sum::<usize>().max(1) as f32;
-                (sum.mul_scalar(normal), distances.mul_scalar(normal))
+        let entropy = (entropy * weights).sum();
+        let objects = assignment.positives.iter().sum::<usize>();
+        let classification = entropy.mul_scalar(match self.normalizer {
+            Normalizer::Objects => 1.0 / objects.max(1) as f32,
+            Normalizer::Counted => 1.0 / counted.max(1.0),
+        });
+        let localization = match self.box_loss {
+            BoxLoss::Giou { .. } if objects > 0 => {
+                let deltas = deltas.reshape([batch * count, 4]);
+                let own = rows(&assignment.answering, &deltas);
+                let pairs = &assignment.pairs;
+                self.localization(
+                    self.box_loss.distances(deltas.select(0, own), pairs, &self.coder, 1.0),
+                    objects,
+                )
             }
-            Normalizer::Counted => {
-                let above = distance.greater_elem(0.0).float().sum().clamp_min(1.0);
-                (sum.mul_scalar(1.0 / counted.max(1.0)), distances / above)
+            // All anchors at once: none need be picked, and background has no distance.
+            _ => {
+                let mut wanted = vec![0.0; batch * count * 4];
+                for (&at, pair) in assignment.answering.iter().zip(&assignment.pairs) {
+                    let encoded = self.coder.encode(&pair.object, &pair.anchor);
+                    wanted[4 * at..4 * at + 4].copy_from_slice(&encoded);
+                }
+                let wanted = TensorData::new(wanted, [batch, count, 4]);
+                let object: Vec<f32> =
+                    assignment.labels.iter().map(|&l| f32::from(u8::from(l > 0))).collect();
+                let object = Tensor::<3>::from_data(TensorData::new(object, [batch, count, 1]), &device);
+                let distance = smooth_l1(deltas - Tensor::from_data(wanted, &device), 1.0) * object;
+                self.localization(distance, objects)
             }
         };
         Losses(vec![("classification", classification), ("localization", localization)])
     }
 
+    /// The distances of so many objects, divided as the normalizer says.
+    fn localization<const D: usize>(&self, distances: Tensor<D>, objects: usize) -> Tensor<1> {
+        let sum = distances.clone().sum();
+        match self.normalizer {
+            Normalizer::Objects => sum.mul_scalar(1.0 / objects.max(1) as f32),
+            Normalizer::Counted => sum / distances.greater_elem(0.0).float().sum().clamp_min(1.0),
+        }
+    }
+
     fn assign(&self, anchors: &[BBox<f32>], targets: &[Targets]) -> Assignment {
         let mut labels = Vec::with_capacity(targets.len() * anchors.len());
-        let mut deltas = Vec::with_capacity(targets.len() * anchors.len() * 4);
         let mut positives = Vec::with_capacity(targets.len());
+        let (mut answering, mut pairs) = (Vec::new(), Vec::new());
         for image in targets {
             let matched = self.matching.run(anchors, &image.boxes, self.threshold);
             positives.push(matched.iter().flatten().count());
             for (anchor, object) in anchors.iter().zip(matched) {
+                if let Some(object) = object {
+                    answering.push(labels.len());
+                    pairs.push(Pair { anchor: *anchor, object: image.boxes[object] });
+                }
                 labels.push(object.map_or(0, |object| image.classes[object] as i64 + 1));
-                deltas.extend(
-                    object.map_or([0.0; 4], |object| self.coder.encode(&image.boxes[object], anchor)),
-                );
             }
         }
-        Assignment { labels, deltas, positives }
+        Assignment { labels, positives, answering, pairs }
     }
 
     /// 1 for the anchors with an object and for the background of highest loss, 0 for the rest.
@@ -157,6 +186,7 @@ mod tests {
             negatives: 3.0,
             scores: Scores::Sigmoid,
             normalizer: Normalizer::Objects,
+            box_loss: BoxLoss::SmoothL1,
             coder: BoxCoder::SSD,
         };
         let losses = multibox.losses(
@@ -194,6 +224,7 @@ mod tests {
                 negatives: 2.0,
                 scores,
                 normalizer: Normalizer::Objects,
+                box_loss: BoxLoss::SmoothL1,
                 coder: BoxCoder::SSD,
             };
             let tensor = |values: &[f32], width| {

@@ -12,9 +12,10 @@ use scarf_core::{BBox, Detection, Size, class_wise_nms};
 use scarf_kernels::{Region, RoiAlign, roi_align};
 use serde::{Deserialize, Serialize};
 
+use super::box_loss::{BoxLoss, Pair};
 use super::numbers;
 use super::rpn::BETA;
-use super::terms::{rows, smooth_l1};
+use super::terms::rows;
 use crate::matcher::{Match, Matcher};
 use crate::sampling::Sampler;
 use crate::{BoxCoder, ConfigError, Targets};
@@ -40,6 +41,8 @@ pub struct RoiConfig {
     pub samples: usize,
     /// How many of those may answer for an object, as a part of all.
     pub positive: f32,
+    /// How far a box is from its object.
+    pub box_loss: BoxLoss,
     /// Scores up to this one are dropped.
     pub score: f32,
     /// Pixels that each side of a detection has at least.
@@ -60,6 +63,7 @@ impl Default for RoiConfig {
             foreground: 0.5,
             samples: 512,
             positive: 0.25,
+            box_loss: BoxLoss::SmoothL1,
             score: 0.05,
             min_side: 1e-2,
             iou: 0.5,
@@ -72,7 +76,7 @@ impl RoiConfig {
     /// The head for these levels and this many classes, its weights drawn from `rng`.
     ///
     /// # Errors
-    /// If a number is 0 that may not be.
+    /// If a number is out of its range.
     pub(super) fn init(
         &self,
         levels: &[Level],
@@ -90,6 +94,7 @@ impl RoiConfig {
         if let Some((key, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
             return Err(ConfigError::Range { key, given: "0".into(), needed: "at least 1 is needed" });
         }
+        self.box_loss.check("head.faster_rcnn.roi.box_loss.giou.weight")?;
         let strides: Vec<usize> = levels.iter().take(self.levels).map(|level| level.stride).collect();
         let channels = levels.first().map_or(0, |level| level.channels);
         let mut linear = |input, output| Linear::new(input, output, device, rng);
@@ -142,9 +147,9 @@ struct Lessons {
     regions: Vec<Region>,
     /// 0 for background, the class plus one for an object.
     labels: Vec<usize>,
-    /// Of those with an object: which, and their encoded boxes.
+    /// Of those with an object: which, and the object.
     answering: Vec<usize>,
-    wanted: Vec<f32>,
+    pairs: Vec<Pair>,
 }
 
 impl RoiHead {
@@ -217,9 +222,9 @@ impl RoiHead {
         let own: Vec<usize> = lessons.answering.iter().map(|&at| at * width + lessons.labels[at]).collect();
         let deltas = deltas.reshape([count * width, 4]);
         let own = rows(&own, &deltas);
-        let wanted = TensorData::new(lessons.wanted, [lessons.answering.len(), 4]);
-        let distance = smooth_l1(deltas.select(0, own) - Tensor::from_data(wanted, &device), BETA);
-        [entropy, distance.sum().mul_scalar(normal)]
+        let loss = self.config.box_loss;
+        let distances = loss.distances(deltas.select(0, own), &lessons.pairs, &BoxCoder::SSD, BETA);
+        [entropy, distances.sum().mul_scalar(normal)]
     }
 
     /// The proposals that teach, the objects themselves among them.
@@ -227,8 +232,8 @@ impl RoiHead {
         let sampler = Sampler { count: self.config.samples, positive: self.config.positive };
         let iou = self.config.foreground;
         let matcher = Matcher { foreground: iou, background: iou, low_quality: false };
-        let (regions, labels, answering, wanted) = Default::default();
-        let mut lessons = Lessons { regions, labels, answering, wanted };
+        let (regions, labels, answering, pairs) = Default::default();
+        let mut lessons = Lessons { regions, labels, answering, pairs };
         for (image, (proposals, targets)) in proposals.iter().zip(targets).enumerate() {
             let boxes: Vec<BBox<f32>> =
                 proposals.iter().map(|proposal| proposal.bbox).chain(targets.boxes.iter().copied()).collect();
@@ -236,7 +241,7 @@ impl RoiHead {
             for at in sampler.choose(&matches, rng) {
                 if let Match::Object(object) = matches[at] {
                     lessons.answering.push(lessons.labels.len());
-                    lessons.wanted.extend(BoxCoder::SSD.encode(&targets.boxes[object], &boxes[at]));
+                    lessons.pairs.push(Pair { anchor: boxes[at], object: targets.boxes[object] });
                     lessons.labels.push(targets.classes[object] + 1);
                 } else {
                     lessons.labels.push(0);

@@ -10,6 +10,7 @@ use scarf_backbones::{FeatureMap, Level, Pyramid};
 use scarf_core::{BBox, Detection, Size};
 use serde::{Deserialize, Serialize};
 
+use super::box_loss::BoxLoss;
 use super::multibox::{MultiboxLoss, Normalizer};
 use super::{Head, InitHead, Postprocess, flatten, numbers};
 use crate::{AnchorConfig, BoxCoder, ConfigError, Losses, Matching, Targets, anchors};
@@ -50,6 +51,8 @@ pub struct SsdHeadConfig {
     pub negatives: f32,
     /// What the sums of the loss are divided by.
     pub normalizer: Normalizer,
+    /// How far a box is from its object.
+    pub box_loss: BoxLoss,
     /// From scores to detections.
     pub postprocess: Postprocess,
 }
@@ -67,6 +70,7 @@ impl Default for SsdHeadConfig {
             match_iou: 0.5,
             negatives: 3.0,
             normalizer: Normalizer::Objects,
+            box_loss: BoxLoss::SmoothL1,
             postprocess: Postprocess::default(),
         }
     }
@@ -91,7 +95,7 @@ impl SsdHeadConfig {
         if !(self.negatives >= 0.0 && self.negatives.is_finite()) {
             return range("head.ssd.negatives", self.negatives.to_string(), "a number from 0 is needed");
         }
-        Ok(())
+        self.box_loss.check("head.ssd.box_loss.giou.weight")
     }
 }
 
@@ -206,6 +210,7 @@ impl Head for SsdHead {
             negatives: self.config.negatives,
             scores: self.config.scores,
             normalizer: self.config.normalizer,
+            box_loss: self.config.box_loss,
             coder: BoxCoder::SSD,
         };
         multibox.losses(logits, deltas, &anchors, targets)

@@ -2,7 +2,7 @@
 parameters as GluonCV saves them (`MODEL.params`), and in `MODEL.safetensors` the images, the targets, the anchors, the
 raw outputs, the training targets, the loss and the detections. Without MODELs, all eight.
 
-Python 3.8: pip install mxnet==1.9.1 gluoncv==0.11.0 'numpy<1.24' safetensors
+Python 3.8: pip install mxnet==1.9.1 gluoncv==0.10.5.post0 'numpy<1.24' safetensors
     python crates/scarf-heads/tests/data/gluoncv_models.py FOLDER [MODEL...]
 """
 

@@ -18,6 +18,7 @@ use record::op;
 use replay::Replay;
 use serde_json::{Value as Json, json};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -86,8 +87,10 @@ impl Journal {
         lease: Duration,
     ) -> Result<Self, JournalError> {
         let lines = Lines::open(path)?;
-        let worker =
-            format!("scarf-{}-{:x}", std::process::id(), record::now_ms() ^ (&raw const lines as u64));
+        // Two may be opened within a millisecond by one process.
+        static OPENED: AtomicU64 = AtomicU64::new(0);
+        let opened = OPENED.fetch_add(1, Ordering::Relaxed);
+        let worker = format!("scarf-{}-{:x}-{opened}", std::process::id(), record::now_ms());
         let replay = Replay::default();
         let mut journal =
             Self { lines, replay, name: name.into(), study: 0, direction, space, worker, lease };

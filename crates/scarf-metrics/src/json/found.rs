@@ -11,6 +11,12 @@ use crate::threads::share_out;
 /// Bytes read at a time: few enough to stay in the second-level cache.
 const BLOCK: usize = 1 << 18;
 
+/// Bytes read at a time where one detection's border is looked for.
+const PAGE: u64 = 1 << 12;
+
+/// Bytes of the smallest part that is worth a thread's turn.
+const LEAST: u64 = 1 << 20;
+
 /// Bytes of a detection, or somewhat less, as most files have them.
 const USUAL: usize = 128;
 
@@ -27,11 +33,9 @@ pub(super) struct FileFault {
 pub(super) fn read(source: Source<'_>, truths: &Truths, threads: usize) -> Result<Vec<Shelves>, FileFault> {
     let io = |error: std::io::Error| FileFault { byte: 0, problem: Box::new(error.into()) };
     let len = source.len().map_err(io)?;
-    // several parts a thread, so that none waits long for another
-    let parts = if threads > 1 { (8 * threads).min((len / (4 * BLOCK as u64)) as usize) } else { 1 };
     let mut starts = vec![0];
-    for part in 1..parts as u64 {
-        if let Some(start) = start_behind(source, len * part / parts as u64).map_err(io)?
+    for at in cuts(len, threads) {
+        if let Some(start) = start_behind(source, at).map_err(io)?
             && start > starts[starts.len() - 1]
         {
             starts.push(start);
@@ -58,6 +62,22 @@ pub(super) fn read(source: Source<'_>, truths: &Truths, threads: usize) -> Resul
         return Err(FileFault { byte: 0, problem: Box::new(JsonProblem::TooMany) });
     }
     Ok(all)
+}
+
+/// Where to cut a text for so many threads: large parts first, so that there are few, and small ones
+/// last, so that no thread waits long for another.
+fn cuts(len: u64, threads: usize) -> Vec<u64> {
+    let (mut cuts, mut at) = (Vec::new(), 0);
+    if threads > 1 {
+        loop {
+            at += ((len - at) / (2 * threads as u64)).max(LEAST);
+            if at + LEAST > len {
+                break;
+            }
+            cuts.push(at);
+        }
+    }
+    cuts
 }
 
 /// What one thread read: detections, and where it stopped (`u64::MAX` at the end of the array).
@@ -98,9 +118,17 @@ fn renumber(old: &str, before: usize) -> String {
 
 /// What looks like the start of a detection, the first behind `at`.
 fn start_behind(source: Source<'_>, at: u64) -> std::io::Result<Option<u64>> {
-    let mut text = Vec::new();
-    source.open(at)?.take(BLOCK as u64).read_to_end(&mut text)?;
-    Ok(border(&text).map(|further| at + further as u64))
+    let (mut file, mut text) = (source.open(at)?, Vec::new());
+    while text.len() < BLOCK {
+        // mostly the first page has one
+        if file.by_ref().take(PAGE).read_to_end(&mut text)? == 0 {
+            break;
+        }
+        if let Some(further) = border(&text) {
+            return Ok(Some(at + further as u64));
+        }
+    }
+    Ok(None)
 }
 
 /// Reads from `start`, the file's first byte or that of a detection, up to the first detection

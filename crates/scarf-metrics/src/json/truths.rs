@@ -140,7 +140,11 @@ fn list<T: Send>(c: &mut Cursor<'_>, kind: &Kind<T>, threads: usize) -> Parse<Ve
         match part {
             _ if ended => break,
             Ok((part, at, last)) if c.at == starts[piece] => {
-                all.extend(part);
+                if all.is_empty() {
+                    all = part; // the first, and mostly the only one, is not copied
+                } else {
+                    all.extend(part);
+                }
                 (c.at, ended) = (at, last);
             }
             _ => ended = records(c, kind, end(piece), &mut all)?,
