@@ -22,6 +22,11 @@ pub trait FeatureMap: Clone {
     /// A convolution with what follows it.
     fn conv_block(self, layer: &ConvBlock) -> Self;
 
+    /// A convolution with what follows it, and another of the result.
+    fn conv_blocks(self, first: &ConvBlock, second: &ConvBlock) -> Self {
+        self.conv_block(first).conv_block(second)
+    }
+
     /// A transposed convolution.
     fn conv_transpose(self, layer: &ConvTranspose2d) -> Self;
 
@@ -67,6 +72,10 @@ impl FeatureMap for Tensor<4> {
 
     fn conv_block(self, layer: &ConvBlock) -> Self {
         layer.compute(self)
+    }
+
+    fn conv_blocks(self, first: &ConvBlock, second: &ConvBlock) -> Self {
+        first.compute_with(second, self)
     }
 
     fn conv_transpose(self, layer: &ConvTranspose2d) -> Self {

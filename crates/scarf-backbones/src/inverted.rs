@@ -36,15 +36,26 @@ pub(crate) struct Inverted {
 }
 
 impl Inverted {
-    fn expand<M: FeatureMap>(&self, x: M) -> M {
-        match &self.expand {
-            Some(expand) => expand.forward(x),
-            None => x,
-        }
+    fn forward<M: FeatureMap>(&self, x: M) -> M {
+        let y = match &self.expand {
+            Some(expand) => x.clone().conv_blocks(expand, &self.dw),
+            None => self.dw.forward(x.clone()),
+        };
+        self.narrow(x, y)
     }
 
-    fn narrow<M: FeatureMap>(&self, x: M, expanded: M) -> M {
-        let mut y = self.dw.forward(expanded);
+    /// What was expanded, and the block's output.
+    fn tapped<M: FeatureMap>(&self, x: M) -> (M, M) {
+        let expanded = match &self.expand {
+            Some(expand) => expand.forward(x.clone()),
+            None => x.clone(),
+        };
+        let y = self.dw.forward(expanded.clone());
+        (expanded, self.narrow(x, y))
+    }
+
+    /// The rest of the block, after its depthwise convolution.
+    fn narrow<M: FeatureMap>(&self, x: M, mut y: M) -> M {
         if let Some(se) = &self.se {
             y = se.forward(y);
         }
@@ -80,13 +91,12 @@ pub(crate) fn pyramid<M: FeatureMap>(features: &[Feature], outputs: &[Tap], imag
     for (index, feature) in features.iter().enumerate() {
         x = match feature {
             Feature::Conv(block) => block.forward(x),
-            Feature::Inverted(block) => {
-                let expanded = block.expand(x.clone());
-                if outputs.contains(&Tap::Expansion(index)) {
-                    maps.push(expanded.clone());
-                }
-                block.narrow(x, expanded)
+            Feature::Inverted(block) if outputs.contains(&Tap::Expansion(index)) => {
+                let (expanded, y) = block.tapped(x);
+                maps.push(expanded);
+                y
             }
+            Feature::Inverted(block) => block.forward(x),
             Feature::Expansion(block) => {
                 maps.push(block.expand.forward(x));
                 break;

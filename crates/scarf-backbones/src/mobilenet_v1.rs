@@ -205,13 +205,24 @@ impl Backbone for MobileNetV1 {
     fn forward<M: FeatureMap>(&self, images: M) -> Pyramid<M> {
         let mut x = images;
         let mut maps = Vec::with_capacity(self.outputs.len());
+        // A dense convolution waits for the depthwise one after it, so that the kernels see the two together.
+        let mut waiting: Option<&ConvBlock> = None;
         for (index, feature) in self.features.iter().enumerate() {
-            x = match feature {
-                Feature::Stem(block) => block.forward(x),
-                Feature::Separable(block) => block.pw.forward(block.dw.forward(x)),
+            let dense = match feature {
+                Feature::Stem(block) => block,
+                Feature::Separable(block) => {
+                    x = match waiting {
+                        Some(dense) => x.conv_blocks(dense, &block.dw),
+                        None => block.dw.forward(x),
+                    };
+                    &block.pw
+                }
             };
+            waiting = Some(dense);
             if self.outputs.contains(&index) {
+                x = dense.forward(x);
                 maps.push(x.clone());
+                waiting = None;
             }
         }
         Pyramid(maps)

@@ -65,30 +65,53 @@ pub fn conv2d(
     activate(burn_conv2d(x, weight, bias, options), activation)
 }
 
-/// `activation(conv(x, weight) * scale + shift)`, a scale and a shift per channel of the result: a convolution and
-/// the batch normalisation with fixed statistics that follows it.
+/// A convolution and the batch normalisation with fixed statistics that follows it:
+/// `activation(conv(x, weight) * scale + shift)`, a scale and a shift per channel of the result.
+#[derive(Clone, Debug)]
+pub struct ScaledConv {
+    /// As for [`conv2d`].
+    pub weight: Tensor<4>,
+    /// `[out]`.
+    pub scale: Tensor<1>,
+    /// `[out]`.
+    pub shift: Tensor<1>,
+    /// As for [`conv2d`].
+    pub geometry: ConvGeometry,
+    /// What follows.
+    pub activation: Activation,
+}
+
+/// What `conv` gives of `x`, `[batch, in, height, width]`.
 ///
-/// `scale` and `shift` are `[out]`, the rest as for [`conv2d`]. Differentiable in all four. Where nothing is to be
-/// differentiated it is one pass on the CPU, as cheap as a bias.
+/// Differentiable in all four. Where nothing is to be differentiated it is one pass on the CPU, as cheap as a bias.
 ///
 /// # Panics
 ///
 /// As [`conv2d`].
-pub fn conv2d_scaled(
-    x: Tensor<4>,
-    weight: Tensor<4>,
-    scale: Tensor<1>,
-    shift: Tensor<1>,
-    geometry: ConvGeometry,
-    activation: Activation,
-) -> Tensor<4> {
+pub fn conv2d_scaled(x: Tensor<4>, conv: ScaledConv) -> Tensor<4> {
     #[cfg(feature = "flex")]
-    if flex::takes_scaled(&x, &weight, [&scale, &shift], &geometry) {
-        return flex::conv2d_scaled(x, weight, scale, shift, geometry, activation);
+    if flex::takes_scaled(&x, &conv) {
+        return flex::conv2d_scaled(x, conv);
     }
-    let [channels] = scale.dims();
-    let weight = weight * scale.reshape([channels, 1, 1, 1]);
-    conv2d(x, weight, Some(shift), geometry, activation)
+    let [channels] = conv.scale.dims();
+    let weight = conv.weight * conv.scale.reshape([channels, 1, 1, 1]);
+    conv2d(x, weight, Some(conv.shift), conv.geometry, conv.activation)
+}
+
+/// What `second` gives of what `first` gives of `x`.
+///
+/// To the bit [`conv2d_scaled`] twice. Where the first is of one group, the second depthwise and nothing is to be
+/// differentiated, what lies between is never stored whole on the CPU.
+///
+/// # Panics
+///
+/// As [`conv2d`].
+pub fn conv2d_scaled_pair(x: Tensor<4>, first: ScaledConv, second: ScaledConv) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if flex::takes_pair(&x, &first, &second) {
+        return flex::conv2d_scaled_pair(x, first, second);
+    }
+    conv2d_scaled(conv2d_scaled(x, first), second)
 }
 
 /// `x weight' + bias`: `x` is `[rows, in]`, `weight` `[out, in]`, `bias` `[out]`; the result `[rows, out]`.

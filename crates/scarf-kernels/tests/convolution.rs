@@ -5,7 +5,7 @@ mod common;
 use burn::tensor::{Device, Tensor, TensorData};
 use common::{Case, assert_close, check, numbers, tensor, values, with_gradients};
 use proptest::prelude::*;
-use scarf_kernels::{Activation, ConvGeometry, conv2d, conv2d_scaled};
+use scarf_kernels::{Activation, ConvGeometry, ScaledConv, conv2d, conv2d_scaled, conv2d_scaled_pair};
 
 fn activations() -> impl Strategy<Value = Activation> {
     prop_oneof![
@@ -45,9 +45,13 @@ fn cases() -> impl Strategy<Value = Case> {
                 activation,
             })
         })
-        .prop_filter("the kernel fits the padded input", |case| {
-            (0..2).all(|axis| case.geometry.output_len(axis, case.x[2 + axis], case.kernel[axis]).is_some())
-        })
+        .prop_filter("the kernel fits the padded input", fits)
+}
+
+fn fits(case: &Case) -> bool {
+    (0..2).all(|axis| {
+        case.geometry.output_len(axis, case.x[2 + axis], case.kernel[axis]).is_some_and(|len| len > 0)
+    })
 }
 
 proptest! {
@@ -59,19 +63,59 @@ proptest! {
     }
 }
 
+fn scaled(case: &Case) -> (Tensor<4>, ScaledConv) {
+    let (x, weight, _) = case.inputs();
+    let (scale, shift) = (tensor([case.out], 5), tensor([case.out], 6));
+    (x, ScaledConv { weight, scale, shift, geometry: case.geometry, activation: case.activation })
+}
+
+/// The same without autodiff.
+fn inner(conv: ScaledConv) -> ScaledConv {
+    let ScaledConv { weight, scale, shift, .. } = conv;
+    ScaledConv { weight: weight.inner(), scale: scale.inner(), shift: shift.inner(), ..conv }
+}
+
+prop_compose! {
+    /// A convolution of one group, and a depthwise one of its result.
+    fn pairs()(
+        x in [1..4usize, 1..20usize, 1..24usize, 1..24usize],
+        out in 1..70usize,
+        kernels in [[1..4usize, 1..4usize], [1..6usize, 1..6usize]],
+        geometries in [geometries(1), geometries(1)],
+        activations in [activations(), activations()],
+    ) -> [Case; 2] {
+        let case = |x, out, at: usize, groups| Case {
+            x, out, kernel: kernels[at], geometry: ConvGeometry { groups, ..geometries[at] }, bias: false,
+            activation: activations[at],
+        };
+        let first = case(x, out, 0, 1);
+        let side = |axis| first.geometry.output_len(axis, x[2 + axis], kernels[0][axis]).unwrap_or(0);
+        [first, case([x[0], out, side(0), side(1)], out, 1, out)]
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    /// A pair in one pass is one convolution after the other, to the bit.
+    #[test]
+    fn a_pair_is_two(pair in pairs().prop_filter("kernels fit", |pair| pair.iter().all(fits))) {
+        let [(x, first), (_, second)] = [scaled(&pair[0]), scaled(&pair[1])];
+        let (x, first, second) = (x.inner(), inner(first), inner(second));
+        let apart = conv2d_scaled(conv2d_scaled(x.clone(), first.clone()), second.clone());
+        prop_assert_eq!(values(conv2d_scaled_pair(x, first, second)), values(apart));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
     /// A scale in the pass is one in the kernel.
     #[test]
     fn a_scale_is_multiplied_in(case in cases()) {
-        let (x, weight, _) = case.inputs();
-        let (scale, shift) = (tensor([case.out], 5), tensor([case.out], 6));
-        let theirs = conv2d_scaled(
-            x.clone(), weight.clone(), scale.clone(), shift.clone(), case.geometry, case.activation,
-        );
-        let (x, weight, scale, shift) = (x.inner(), weight.inner(), scale.inner(), shift.inner());
-        let ours = conv2d_scaled(x, weight, scale, shift, case.geometry, case.activation);
+        let (x, conv) = scaled(&case);
+        let theirs = conv2d_scaled(x.clone(), conv.clone());
+        let ours = conv2d_scaled(x.inner(), inner(conv));
         let terms = case.x[1] / case.geometry.groups * case.kernel.iter().product::<usize>();
         assert_close(&format!("scaled {case:?}"), &values(ours), &values(theirs), 2e-5, terms);
     }
@@ -89,6 +133,14 @@ fn kernel_larger_than_the_input() {
     check(&Case::square([2, 5, 3, 2], 4, 7, 1, 3));
     check(&Case::square([2, 6, 2, 3], 6, 5, 2, 2).groups(6));
     check(&Case::square([2, 5, 4, 4], 3, 3, 1, 6).dilation(6));
+}
+
+/// As many taps as a square of three by three.
+#[test]
+fn nine_taps_in_a_row() {
+    for kernel in [[1, 9], [9, 1]] {
+        check(&Case { kernel, ..Case::square([2, 5, 14, 13], 5, 3, 1, 4).groups(5) });
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
-use scarf_kernels::Activation;
+use scarf_kernels::{Activation, ScaledConv, conv2d_scaled, conv2d_scaled_pair};
 
 use super::conv::{Conv2d, Conv2dConfig};
 use super::norm::{BatchNorm, NormConfig};
@@ -62,10 +62,33 @@ impl ConvBlock {
         if norm.trains_on(&x) {
             return norm.forward(self.conv.compute(x, Activation::None), self.activation);
         }
-        let (scale, shift) = self.fixed(norm);
         let [_, _, height, width] = x.dims();
-        let geometry = self.conv.geometry([height, width]);
-        scarf_kernels::conv2d_scaled(x, self.conv.weight.val(), scale, shift, geometry, self.activation)
+        conv2d_scaled(x, self.scaled([height, width]))
+    }
+
+    /// This block and then `next`: out of training the kernels get to see them together.
+    pub(crate) fn compute_with(&self, next: &Self, x: Tensor<4>) -> Tensor<4> {
+        let [_, _, height, width] = x.dims();
+        if !x.device().is_autodiff()
+            && let Some(between) = self.conv.output_size([height, width])
+        {
+            return conv2d_scaled_pair(x, self.scaled([height, width]), next.scaled(between));
+        }
+        next.compute(self.compute(x))
+    }
+
+    /// The block out of training, for pixels of so many rows and columns.
+    fn scaled(&self, size: [usize; 2]) -> ScaledConv {
+        let (scale, shift) = match &self.norm {
+            Some(norm) => self.fixed(norm),
+            None => {
+                let (channels, device) = ([self.channels()], self.conv.weight.device());
+                let bias = self.conv.bias.as_ref().map(Param::val);
+                (Tensor::ones(channels, &device), bias.unwrap_or_else(|| Tensor::zeros(channels, &device)))
+            }
+        };
+        let (geometry, activation) = (self.conv.geometry(size), self.activation);
+        ScaledConv { weight: self.conv.weight.val(), scale, shift, geometry, activation }
     }
 
     /// The norm by running statistics as a scale and a shift, the convolution's bias taken in.

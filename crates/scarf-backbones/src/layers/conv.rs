@@ -167,6 +167,12 @@ impl Conv2d {
             groups: self.groups,
         }
     }
+
+    /// Rows and columns of the output for an input of so many. None where the kernel is larger than the padded input.
+    pub(crate) fn output_size(&self, size: [usize; 2]) -> Option<[usize; 2]> {
+        let (geometry, [_, _, height, width]) = (self.geometry(size), self.weight.dims());
+        Some([geometry.output_len(0, size[0], height)?, geometry.output_len(1, size[1], width)?])
+    }
 }
 
 #[cfg(test)]

@@ -32,7 +32,8 @@ const TASK: usize = 16_384;
 /// `out` must be valid for that many values.
 pub(crate) unsafe fn forward(x: &[f32], weight: &[f32], after: After, shape: &Shape, out: *mut f32) {
     let (level, layout) = (level(), Layout::new(shape));
-    let job = Forward { x, weight, after, shape, layout: &layout, out: Place::new(out) };
+    let job =
+        Forward { x, weight, after, shape, layout: &layout, out: Place::new(out), plane: shape.out_pixels() };
     for_planes(shape.images * shape.channels, shape.out_pixels(), |planes| {
         // SAFETY: each task has its own planes of the output, which the caller vouches for.
         with_scratch(|scratch| unsafe { planes_forward(level, &job, planes, scratch) });
@@ -51,7 +52,7 @@ fn for_planes(planes: usize, pixels: usize, run: impl Fn(Range<usize>) + Sync + 
 
 /// How a plane lies in scratch memory, with its padding and its columns sorted by their remainder modulo the
 /// stride: `[rows, phases, len]`; and where the first output finds what its taps see.
-struct Layout {
+pub(super) struct Layout {
     rows: usize,
     len: usize,
     phases: Vec<Phase>,
@@ -69,7 +70,7 @@ struct Phase {
 }
 
 impl Layout {
-    fn new(shape: &Shape) -> Self {
+    pub(super) fn new(shape: &Shape) -> Self {
         let reach = |axis: usize, outputs: usize| {
             (outputs - 1) * shape.stride[axis] + (shape.kernel[axis] - 1) * shape.dilation[axis] + 1
         };
@@ -112,29 +113,31 @@ impl Layout {
     unsafe fn fill<V: Lanes>(&self, x: &[f32], shape: &Shape, room: &mut [f32]) {
         let stride = self.phases.len();
         let rows = shape.height.min(self.rows.saturating_sub(shape.top));
-        for (y, source) in x.chunks_exact(shape.width).enumerate().take(rows) {
-            let line = &mut room[(shape.top + y) * stride * self.len..][..stride * self.len];
-            for (part, phase) in line.chunks_exact_mut(self.len).zip(&self.phases) {
-                if phase.count > 0 {
-                    debug_assert!(phase.from + (phase.count - 1) * stride < source.len());
-                    // SAFETY: the last value read and the last written lie inside their rows.
-                    unsafe {
-                        let to = part.as_mut_ptr().add(phase.to);
-                        copy::<V>(source.as_ptr().add(phase.from), stride, to, phase.count);
-                    }
+        assert!(x.len() >= rows * shape.width && room.len() >= self.size());
+        for (index, phase) in self.phases.iter().enumerate().filter(|(_, phase)| phase.count > 0) {
+            debug_assert!(phase.from + (phase.count - 1) * stride < shape.width);
+            for y in 0..rows {
+                // SAFETY: the last value read and the last written lie inside their rows.
+                unsafe {
+                    let from = x.as_ptr().add(y * shape.width + phase.from);
+                    let line = (shape.top + y) * stride + index;
+                    copy::<V>(from, stride, room.as_mut_ptr().add(line * self.len + phase.to), phase.count);
                 }
             }
         }
     }
 }
 
-struct Forward<'a> {
-    x: &'a [f32],
-    weight: &'a [f32],
-    after: After<'a>,
-    shape: &'a Shape,
-    layout: &'a Layout,
-    out: Place,
+/// A forward pass, of which [`planes_forward`] computes some planes.
+pub(super) struct Forward<'a> {
+    pub(super) x: &'a [f32],
+    pub(super) weight: &'a [f32],
+    pub(super) after: After<'a>,
+    pub(super) shape: &'a Shape,
+    pub(super) layout: &'a Layout,
+    pub(super) out: Place,
+    /// Values from one plane of outputs to the next.
+    pub(super) plane: usize,
 }
 
 versions! {
@@ -143,7 +146,7 @@ versions! {
     /// # Safety
     ///
     /// The output must be valid for them, and nobody else may touch it meanwhile.
-    unsafe fn planes_forward(job: &Forward, planes: Range<usize>, scratch: &mut Scratch) = planes_forward_in
+    pub(super) unsafe fn planes_forward(job: &Forward, planes: Range<usize>, scratch: &mut Scratch) = planes_forward_in
 }
 
 #[inline(always)]
@@ -172,7 +175,7 @@ unsafe fn planes_forward_in<V: Lanes>(job: &Forward, planes: Range<usize>, scrat
             };
             // SAFETY: the room holds all that the outputs see; the rest is the caller's promise.
             unsafe {
-                let out = job.out.get().add(plane * shape.out_pixels());
+                let out = job.out.get().add(plane * job.plane);
                 match taps {
                     9 => {
                         by_activation!(sums.activation, A => rows::<V, 9, A>(shape, layout, room, &sums, out))
@@ -192,6 +195,9 @@ unsafe fn planes_forward_in<V: Lanes>(job: &Forward, planes: Range<usize>, scrat
     }
 }
 
+/// Rows of outputs that are summed side by side: as many sums don't wait for each other.
+const ABREAST: usize = 4;
+
 /// The outputs of a plane by a kernel of `T` taps, whose weights stay in registers, after the activation of number
 /// `A`.
 #[inline(always)]
@@ -210,36 +216,92 @@ unsafe fn rows<V: Lanes, const T: usize, const A: usize>(
             weights[tap] = V::splat(sums.weight[tap] * sums.scale);
             offsets[tap] = layout.taps[tap];
         }
-        let (start, last) = (V::splat(sums.start), Activation::of(A));
-        for y in 0..shape.out_height {
+        let band =
+            Band { weights, offsets, down: layout.down, start: V::splat(sums.start), width: shape.out_width };
+        // Three taps a row, and each row of outputs sees two rows of the one above.
+        let dense = shape.kernel == [3, 3] && shape.stride == [1, 1] && shape.dilation[0] == 1;
+        let mut y = 0;
+        while y < shape.out_height {
             let (values, out) = (values.add(y * layout.down), out.add(y * shape.out_width));
-            let mut at = 0;
-            while at + 2 * V::N <= shape.out_width {
-                let mut pair = [start; 2];
-                for tap in 0..T {
-                    let from = values.add(offsets[tap] + at);
-                    pair[0] = weights[tap].fma(V::load(from), pair[0]);
-                    pair[1] = weights[tap].fma(V::load(from.add(V::N)), pair[1]);
-                }
-                last.apply(pair[0]).store(out.add(at));
-                last.apply(pair[1]).store(out.add(at + V::N));
-                at += 2 * V::N;
-            }
-            while at < shape.out_width {
-                let mut sum = start;
-                for tap in 0..T {
-                    sum = weights[tap].fma(V::load(values.add(offsets[tap] + at)), sum);
-                }
-                sum = last.apply(sum);
-                let left = shape.out_width - at;
-                if left >= V::N {
-                    sum.store(out.add(at))
-                } else {
-                    sum.store_part(out.add(at), left)
-                }
-                at += V::N;
+            if shape.out_height - y < ABREAST {
+                band.run::<1, A>(values, out, false);
+                y += 1;
+            } else {
+                band.run::<ABREAST, A>(values, out, dense);
+                y += ABREAST;
             }
         }
+    }
+}
+
+/// What the rows of a plane share.
+struct Band<V, const T: usize> {
+    weights: [V; T],
+    offsets: [usize; T],
+    /// Values from one row of outputs to the next.
+    down: usize,
+    start: V,
+    /// Outputs of a row.
+    width: usize,
+}
+
+impl<V: Lanes, const T: usize> Band<V, T> {
+    /// `R` rows of outputs.
+    #[inline(always)]
+    unsafe fn run<const R: usize, const A: usize>(&self, values: *const f32, out: *mut f32, dense: bool) {
+        let mut at = 0;
+        while at < self.width {
+            // SAFETY: the caller's promise; vectors may read beyond the end of a row.
+            unsafe {
+                let values = values.add(at);
+                let sums = if dense { self.dense::<R>(values) } else { self.spread::<R>(values) };
+                let left = self.width - at;
+                for (row, sum) in sums.into_iter().enumerate() {
+                    let (sum, out) = (Activation::of(A).apply(sum), out.add(row * self.width + at));
+                    if left >= V::N { sum.store(out) } else { sum.store_part(out, left) }
+                }
+            }
+            at += V::N;
+        }
+    }
+
+    /// A vector of each of `R` rows.
+    #[inline(always)]
+    // Loops over indices with constant ends unroll whole, and only then do the sums stay in registers.
+    #[allow(clippy::needless_range_loop)]
+    unsafe fn spread<const R: usize>(&self, values: *const f32) -> [V; R] {
+        let mut sums = [self.start; R];
+        for tap in 0..T {
+            for row in 0..R {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let value = V::load(values.add(row * self.down + self.offsets[tap]));
+                    sums[row] = self.weights[tap].fma(value, sums[row]);
+                }
+            }
+        }
+        sums
+    }
+
+    /// The same of three rows of three taps with a stride of one: what several rows see is read once.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // as above
+    unsafe fn dense<const R: usize>(&self, values: *const f32) -> [V; R] {
+        let mut sums = [self.start; R];
+        for line in 0..R + 2 {
+            for column in 0..3 {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let value = V::load(values.add(line * self.down + self.offsets[column]));
+                    for row in 0..R {
+                        if row <= line && line < row + 3 {
+                            sums[row] = self.weights[(line - row) * 3 + column].fma(value, sums[row]);
+                        }
+                    }
+                }
+            }
+        }
+        sums
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod gemm;
 pub(crate) mod left;
 pub(crate) mod linear;
 pub(crate) mod norm;
+pub(crate) mod pair;
 pub(crate) mod pool;
 pub(crate) mod roi;
 pub(crate) mod scatter;

@@ -36,6 +36,8 @@ pub(crate) struct Scratch {
     pub(crate) rows: Buffer,
     /// An image plane with its padding, or columns on their way back into an image.
     pub(crate) plane: Buffer,
+    /// What lies between two convolutions.
+    pub(crate) between: Buffer,
     /// Pieces of rows.
     pub(crate) pieces: Vec<Piece>,
 }

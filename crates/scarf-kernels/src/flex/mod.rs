@@ -10,6 +10,8 @@ use burn::backend::{Backend, Dispatch, DispatchDevice, Flex, backend_extension};
 use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{DType, Tensor};
 
+use crate::ScaledConv;
+use crate::cpu::pair;
 use crate::cpu::shape::{PoolShape, Shape};
 use crate::geometry::{Activation, ConvGeometry};
 use crate::region::{Region, RoiAlign};
@@ -73,6 +75,20 @@ pub(crate) trait Inference: Backend {
         geometry: ConvGeometry,
         activation: Activation,
     ) -> FloatTensor<Self>;
+
+    /// `activation(conv(x, weight) * scale + shift)`, then the same of the result with the second weight, scale and shift.
+    // An extension takes each tensor by itself.
+    #[allow(clippy::too_many_arguments)]
+    fn scarf_conv2d_scaled_pair(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        second_weight: FloatTensor<Self>,
+        second_scale: FloatTensor<Self>,
+        second_shift: FloatTensor<Self>,
+        passes: [(ConvGeometry, Activation); 2],
+    ) -> FloatTensor<Self>;
 }
 
 impl Inference for Flex {
@@ -86,6 +102,20 @@ impl Inference for Flex {
     ) -> FloatTensor<Self> {
         let shape = run::conv_shape(&x, &weight, &geometry);
         run::conv2d(x, weight, [Some(scale), Some(shift)], &shape, activation)
+    }
+
+    fn scarf_conv2d_scaled_pair(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        second_weight: FloatTensor<Self>,
+        second_scale: FloatTensor<Self>,
+        second_shift: FloatTensor<Self>,
+        passes: [(ConvGeometry, Activation); 2],
+    ) -> FloatTensor<Self> {
+        let second = [second_weight, second_scale, second_shift];
+        run::conv2d_scaled_pair(x, [[weight, scale, shift], second], passes)
     }
 }
 
@@ -216,31 +246,67 @@ pub(crate) fn conv2d(
 }
 
 /// Whether [`conv2d_scaled`] can be called.
-pub(crate) fn takes_scaled(
-    x: &Tensor<4>,
-    weight: &Tensor<4>,
-    vectors: [&Tensor<1>; 2],
-    geometry: &ConvGeometry,
-) -> bool {
-    let channels = |vector: &&Tensor<1>| takes(vector) && vector.dims()[0] == weight.dims()[0];
+pub(crate) fn takes_scaled(x: &Tensor<4>, conv: &ScaledConv) -> bool {
+    let ScaledConv { weight, scale, shift, geometry, .. } = conv;
+    takes_fixed(x, conv)
+        && takes_convolution(x, weight, None, geometry)
+        && [scale, shift].iter().all(|vector| vector.dims()[0] == weight.dims()[0])
+}
+
+/// Whether nothing is to be differentiated, and all of it is flex's.
+fn takes_fixed(x: &Tensor<4>, ScaledConv { weight, scale, shift, .. }: &ScaledConv) -> bool {
     let autodiff = x.device().is_autodiff()
         || weight.device().is_autodiff()
-        || vectors.iter().any(|vector| vector.device().is_autodiff());
-    !autodiff && vectors.iter().all(channels) && takes_convolution(x, weight, None, geometry)
+        || [scale, shift].iter().any(|vector| vector.device().is_autodiff());
+    !autodiff && takes(x) && takes(weight) && takes(scale) && takes(shift)
+}
+
+/// Whether [`conv2d_scaled_pair`] can be called.
+pub(crate) fn takes_pair(x: &Tensor<4>, first: &ScaledConv, second: &ScaledConv) -> bool {
+    let channels = |conv: &ScaledConv| {
+        [&conv.scale, &conv.shift].iter().all(|vector| vector.dims()[0] == conv.weight.dims()[0])
+    };
+    takes_fixed(x, first)
+        && takes_fixed(x, second)
+        && channels(first)
+        && channels(second)
+        && pair_shapes(x.dims(), [first, second].map(|conv| (conv.weight.dims(), conv.geometry)))
+            .is_some_and(|[first, second]| pair::fit(&first, &second))
+}
+
+/// The sizes of a convolution, and of the one of its result.
+fn pair_shapes(x: [usize; 4], [first, second]: [([usize; 4], ConvGeometry); 2]) -> Option<[Shape; 2]> {
+    let first = Shape::new(x, first.0, &first.1)?;
+    let between = [first.images, first.out_channels, first.out_height, first.out_width];
+    Some([first, Shape::new(between, second.0, &second.1)?])
 }
 
 /// [`crate::conv2d_scaled`] for what [`takes_scaled`].
-pub(crate) fn conv2d_scaled(
-    x: Tensor<4>,
-    weight: Tensor<4>,
-    scale: Tensor<1>,
-    shift: Tensor<1>,
-    geometry: ConvGeometry,
-    activation: Activation,
-) -> Tensor<4> {
-    let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
-    let (scale, shift) = (scale.into_dispatch(), shift.into_dispatch());
-    Tensor::from_dispatch(Dispatch::scarf_conv2d_scaled(x, weight, scale, shift, geometry, activation))
+pub(crate) fn conv2d_scaled(x: Tensor<4>, conv: ScaledConv) -> Tensor<4> {
+    let (x, weight) = (x.into_dispatch(), conv.weight.into_dispatch());
+    let (scale, shift) = (conv.scale.into_dispatch(), conv.shift.into_dispatch());
+    Tensor::from_dispatch(Dispatch::scarf_conv2d_scaled(
+        x,
+        weight,
+        scale,
+        shift,
+        conv.geometry,
+        conv.activation,
+    ))
+}
+
+/// [`crate::conv2d_scaled_pair`] for what [`takes_pair`].
+pub(crate) fn conv2d_scaled_pair(x: Tensor<4>, first: ScaledConv, second: ScaledConv) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::scarf_conv2d_scaled_pair(
+        x.into_dispatch(),
+        first.weight.into_dispatch(),
+        first.scale.into_dispatch(),
+        first.shift.into_dispatch(),
+        second.weight.into_dispatch(),
+        second.scale.into_dispatch(),
+        second.shift.into_dispatch(),
+        [(first.geometry, first.activation), (second.geometry, second.activation)],
+    ))
 }
 
 /// [`crate::batch_norm_train`] for what [`takes_channels`].
@@ -286,5 +352,22 @@ mod tests {
             assert!(!takes_pooling(&x, &MaxPoolOptions::new([4, 4])));
             assert!(!takes(&x.cast(DType::F64)));
         }
+    }
+
+    #[test]
+    fn a_pair_is_taken_where_nothing_is_differentiated() {
+        let conv = |out, groups, device: &Device| ScaledConv {
+            weight: Tensor::zeros([out, 4 / groups, 1, 1], device),
+            scale: Tensor::zeros([out], device),
+            shift: Tensor::zeros([out], device),
+            geometry: ConvGeometry { stride: [1; 2], padding: [[0; 2]; 2], dilation: [1; 2], groups },
+            activation: Activation::Relu,
+        };
+        let [plain, autodiff] = [Device::flex(), Device::flex().autodiff()];
+        let x = Tensor::<4>::zeros([1, 4, 3, 3], &plain);
+        assert!(takes_pair(&x, &conv(4, 1, &plain), &conv(4, 4, &plain)));
+        assert!(!takes_pair(&x, &conv(4, 1, &plain), &conv(4, 1, &plain)), "the second is not depthwise");
+        assert!(!takes_pair(&x, &conv(8, 1, &plain), &conv(4, 4, &plain)), "the second is of other channels");
+        assert!(!takes_pair(&x, &conv(4, 1, &autodiff), &conv(4, 4, &autodiff)));
     }
 }

@@ -8,6 +8,7 @@ use burn::tensor::ops::MaxPoolOptions;
 use crate::cpu::gemm::After;
 use crate::cpu::linear::Layer;
 use crate::cpu::norm::{Affine, Batch, Normalized};
+use crate::cpu::pair::{self, Stage};
 use crate::cpu::shape::{PoolShape, Shape};
 use crate::cpu::{dense, depthwise, linear, norm, pool, roi};
 use crate::geometry::{Activation, ConvGeometry};
@@ -56,6 +57,22 @@ fn timed_conv(what: &str, shape: &Shape) -> Option<Timer> {
     })
 }
 
+/// Counts a pair of convolutions to the end of the scope.
+fn timed_pair([first, second]: &[Shape; 2]) -> Option<Timer> {
+    timed(|| {
+        let what = |shape: &Shape| {
+            let [rows, columns] = shape.kernel;
+            let stride =
+                if shape.stride == [1, 1] { String::new() } else { format!(" / {}", shape.stride[0]) };
+            format!("{rows}x{columns}{stride}")
+        };
+        let from = [first.images, first.channels, first.height, first.width];
+        let to = [second.images, second.out_channels, second.out_height, second.out_width];
+        let name = format!("convolution {}, depthwise {}", what(first), what(second));
+        (name, format!("{from:?} to {to:?}"))
+    })
+}
+
 /// Counts another operation on `x` to the end of the scope.
 fn timed_on(what: &str, x: &FlexTensor) -> Option<Timer> {
     timed(|| (what.to_owned(), format!("{:?}", dims4(x))))
@@ -89,6 +106,28 @@ pub(super) fn conv2d(
             }
         })
     };
+    tensor(output, dims)
+}
+
+/// Two convolutions, each of a weight, a scale and a shift; sizes were checked before.
+pub(super) fn conv2d_scaled_pair(
+    x: FlexTensor,
+    tensors: [[FlexTensor; 3]; 2],
+    passes: [(ConvGeometry, Activation); 2],
+) -> FlexTensor {
+    let sizes = [0, 1].map(|at| (dims4(&tensors[at][0]), passes[at].0));
+    let shapes = super::pair_shapes(dims4(&x), sizes).expect("sizes that fit, as checked before");
+    let _timer = timed_pair(&shapes);
+    let (x, tensors) = (contiguous(x), tensors.map(|tensors| tensors.map(contiguous)));
+    let stages = [0, 1].map(|at| {
+        let [weight, scale, shift] = tensors[at].each_ref().map(values);
+        let after = After { scale: Some(scale), bias: Some(shift), activation: passes[at].1 };
+        Stage { weight, after, shape: &shapes[at] }
+    });
+    let [_, last] = &shapes;
+    let dims = [last.images, last.out_channels, last.out_height, last.out_width];
+    // SAFETY: all outputs are written; the pair was checked before.
+    let output = unsafe { filled(dims.iter().product(), |out| pair::forward(values(&x), stages, out)) };
     tensor(output, dims)
 }
 
