@@ -100,8 +100,8 @@ pub fn conv2d_scaled(x: Tensor<4>, conv: ScaledConv) -> Tensor<4> {
 
 /// What `second` gives of what `first` gives of `x`.
 ///
-/// To the bit [`conv2d_scaled`] twice. Where the first is of one group, the second depthwise and nothing is to be
-/// differentiated, what lies between is never stored whole on the CPU.
+/// To the bit [`conv2d_scaled`] twice. Where the first is pointwise, of few channels and with a large result, the second
+/// depthwise, and nothing is to be differentiated, what lies between is never stored whole on the CPU.
 ///
 /// # Panics
 ///

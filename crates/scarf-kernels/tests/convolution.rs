@@ -75,38 +75,6 @@ fn inner(conv: ScaledConv) -> ScaledConv {
     ScaledConv { weight: weight.inner(), scale: scale.inner(), shift: shift.inner(), ..conv }
 }
 
-prop_compose! {
-    /// A convolution of one group, and a depthwise one of its result.
-    fn pairs()(
-        x in [1..4usize, 1..20usize, 1..24usize, 1..24usize],
-        out in 1..70usize,
-        kernels in [[1..4usize, 1..4usize], [1..6usize, 1..6usize]],
-        geometries in [geometries(1), geometries(1)],
-        activations in [activations(), activations()],
-    ) -> [Case; 2] {
-        let case = |x, out, at: usize, groups| Case {
-            x, out, kernel: kernels[at], geometry: ConvGeometry { groups, ..geometries[at] }, bias: false,
-            activation: activations[at],
-        };
-        let first = case(x, out, 0, 1);
-        let side = |axis| first.geometry.output_len(axis, x[2 + axis], kernels[0][axis]).unwrap_or(0);
-        [first, case([x[0], out, side(0), side(1)], out, 1, out)]
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
-
-    /// A pair in one pass is one convolution after the other, to the bit.
-    #[test]
-    fn a_pair_is_two(pair in pairs().prop_filter("kernels fit", |pair| pair.iter().all(fits))) {
-        let [(x, first), (_, second)] = [scaled(&pair[0]), scaled(&pair[1])];
-        let (x, first, second) = (x.inner(), inner(first), inner(second));
-        let apart = conv2d_scaled(conv2d_scaled(x.clone(), first.clone()), second.clone());
-        prop_assert_eq!(values(conv2d_scaled_pair(x, first, second)), values(apart));
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
@@ -233,6 +201,21 @@ fn views() {
     assert_eq!(values(output), values(again));
     let (ours, theirs) = (turned.grad(&gradients).expect("one"), copied.grad(&same).expect("one"));
     assert_eq!(values(ours), values(theirs));
+}
+
+/// A pair in one pass is one convolution after the other, to the bit, with any number of threads.
+#[test]
+fn a_pair_is_two() {
+    let first = Case::square([2, 16, 90, 83], 75, 1, 1, 0).biased(Activation::Relu6);
+    let second = Case::square([2, 75, 90, 83], 75, 3, 2, 1).groups(75).biased(Activation::HardSwish);
+    let [(x, first), (_, second)] = [scaled(&first), scaled(&second)];
+    let (x, first, second) = (x.inner(), inner(first), inner(second));
+    let apart = values(conv2d_scaled(conv2d_scaled(x.clone(), first.clone()), second.clone()));
+    for threads in [1, 2, 5] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        let pair = pool.install(|| conv2d_scaled_pair(x.clone(), first.clone(), second.clone()));
+        assert_eq!(values(pair), apart, "{threads} threads");
+    }
 }
 
 /// Only what is tracked gets a gradient.

@@ -271,7 +271,7 @@ pub(crate) fn takes_pair(x: &Tensor<4>, first: &ScaledConv, second: &ScaledConv)
         && channels(first)
         && channels(second)
         && pair_shapes(x.dims(), [first, second].map(|conv| (conv.weight.dims(), conv.geometry)))
-            .is_some_and(|[first, second]| pair::fit(&first, &second))
+            .is_some_and(|[first, second]| pair::fit(&first, &second) && pair::pays(&first))
 }
 
 /// The sizes of a convolution, and of the one of its result.
@@ -364,7 +364,7 @@ mod tests {
             activation: Activation::Relu,
         };
         let [plain, autodiff] = [Device::flex(), Device::flex().autodiff()];
-        let x = Tensor::<4>::zeros([1, 4, 3, 3], &plain);
+        let x = Tensor::<4>::zeros([1, 4, 400, 400], &plain);
         assert!(takes_pair(&x, &conv(4, 1, &plain), &conv(4, 4, &plain)));
         assert!(!takes_pair(&x, &conv(4, 1, &plain), &conv(4, 1, &plain)), "the second is not depthwise");
         assert!(!takes_pair(&x, &conv(8, 1, &plain), &conv(4, 4, &plain)), "the second is of other channels");
