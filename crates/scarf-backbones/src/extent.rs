@@ -47,7 +47,7 @@ impl FeatureMap for Extent {
         Self([batch, channels, 1, 1])
     }
 
-    fn plus(self, _other: Self) -> Self {
+    fn plus(self, _other: Self, _activation: Activation) -> Self {
         self
     }
 

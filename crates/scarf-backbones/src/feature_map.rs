@@ -4,7 +4,7 @@ use burn::module::Param;
 use burn::tensor::Tensor;
 use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
-use scarf_kernels::{Activation, activate};
+use scarf_kernels::{Activation, activate, add};
 
 use crate::layers::{BatchNorm, Conv2d, ConvBlock, ConvTranspose2d, MaxPool2d};
 
@@ -39,8 +39,8 @@ pub trait FeatureMap: Clone {
     /// The mean over rows and columns: `[batch, channels, 1, 1]`.
     fn mean_pixel(self) -> Self;
 
-    /// Element by element.
-    fn plus(self, other: Self) -> Self;
+    /// Element by element, then an activation.
+    fn plus(self, other: Self, activation: Activation) -> Self;
 
     /// Element by element; of `gate` `[batch, channels, 1, 1]` one number goes for all rows and columns.
     fn times(self, gate: Self) -> Self;
@@ -94,8 +94,8 @@ impl FeatureMap for Tensor<4> {
         self.mean_dim(3).mean_dim(2)
     }
 
-    fn plus(self, other: Self) -> Self {
-        self + other
+    fn plus(self, other: Self, activation: Activation) -> Self {
+        add(self, other, activation)
     }
 
     fn times(self, gate: Self) -> Self {

@@ -60,7 +60,7 @@ impl Inverted {
             y = se.forward(y);
         }
         let y = self.project.forward(y);
-        if self.residual { x.plus(y) } else { y }
+        if self.residual { x.plus(y, Activation::None) } else { y }
     }
 }
 

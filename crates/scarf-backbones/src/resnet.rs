@@ -226,7 +226,7 @@ impl Block {
             Some(downsample) => downsample.forward(x),
             None => x,
         };
-        x.plus(y).activate(Activation::Relu)
+        x.plus(y, Activation::Relu)
     }
 }
 

@@ -213,7 +213,7 @@ impl Block {
         if let Some(conv2) = &self.conv2 {
             y = conv2.forward(y);
         }
-        self.last.forward(y, Activation::None).plus(x)
+        self.last.forward(y, Activation::None).plus(x, Activation::None)
     }
 }
 

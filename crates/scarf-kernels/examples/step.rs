@@ -136,7 +136,7 @@ fn resnet(net: &mut Net, x: Tensor<4>) -> Tensor<4> {
             if block == 0 {
                 x = net.conv_norm(x, layer(4 * width, 1, stride), Activation::None);
             }
-            x = scarf_kernels::activate(x + y, Activation::Relu);
+            x = scarf_kernels::add(x, y, Activation::Relu);
         }
     }
     x

@@ -81,9 +81,18 @@ pub struct ScaledConv {
     pub activation: Activation,
 }
 
+#[cfg(feature = "flex")]
+impl ScaledConv {
+    /// Whether any of it may have a gradient.
+    pub(crate) fn is_autodiff(&self) -> bool {
+        self.weight.device().is_autodiff()
+            || [&self.scale, &self.shift].iter().any(|vector| vector.device().is_autodiff())
+    }
+}
+
 /// What `conv` gives of `x`, `[batch, in, height, width]`.
 ///
-/// Differentiable in all four. Where nothing is to be differentiated it is one pass on the CPU, as cheap as a bias.
+/// Differentiable in all four. On the CPU it is one pass, as cheap as a bias.
 ///
 /// # Panics
 ///
@@ -91,7 +100,10 @@ pub struct ScaledConv {
 pub fn conv2d_scaled(x: Tensor<4>, conv: ScaledConv) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if flex::takes_scaled(&x, &conv) {
-        return flex::conv2d_scaled(x, conv);
+        let autodiff = x.device().is_autodiff() || conv.is_autodiff();
+        let (activation, left) =
+            if autodiff { conv.activation.fused() } else { (conv.activation, Activation::None) };
+        return activate(flex::conv2d_scaled(x, ScaledConv { activation, ..conv }), left);
     }
     let [channels] = conv.scale.dims();
     let weight = conv.weight * conv.scale.reshape([channels, 1, 1, 1]);
@@ -186,6 +198,23 @@ pub fn scale_shift(x: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, activation:
     let [channels] = scale.dims();
     let shape = [1, channels, 1, 1];
     activate(x * scale.reshape(shape) + shift.reshape(shape), activation)
+}
+
+/// `activation(x + y)`, element by element: of two maps of one size, or as burn broadcasts them.
+///
+/// Differentiable in both.
+///
+/// # Panics
+///
+/// As burn's own sum, where the shapes don't fit each other.
+pub fn add(x: Tensor<4>, y: Tensor<4>, activation: Activation) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if flex::takes_sum(&x, &y) {
+        let autodiff = x.device().is_autodiff() || y.device().is_autodiff();
+        let (fused, left) = if autodiff { activation.fused() } else { (activation, Activation::None) };
+        return activate(flex::add(x, y, fused), left);
+    }
+    activate(x + y, activation)
 }
 
 /// The largest value of each window; padding is less than any value.

@@ -3,7 +3,9 @@
 mod common;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use common::{Case, assert_close, check, numbers, tensor, values, with_gradients};
+use common::{
+    Case, Sums, assert_close, check, numbers, stock_conv2d, tensor, values, weights, with_gradients,
+};
 use proptest::prelude::*;
 use scarf_kernels::{Activation, ConvGeometry, ScaledConv, conv2d, conv2d_scaled, conv2d_scaled_pair};
 
@@ -78,15 +80,46 @@ fn inner(conv: ScaledConv) -> ScaledConv {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
-    /// A scale in the pass is one in the kernel.
+    /// A scale in the pass is one in the kernel, for output and gradients.
     #[test]
     fn a_scale_is_multiplied_in(case in cases()) {
+        let (ours, theirs) = (with_scale(conv2d_scaled, &case), with_scale(stock_scaled, &case));
+        for (ours, theirs) in ours.iter().zip(&theirs) {
+            let what = format!("{}, scaled, of {case:?}", ours.what);
+            assert_close(&what, &ours.values, &theirs.values, 2e-5, ours.terms);
+        }
         let (x, conv) = scaled(&case);
-        let theirs = conv2d_scaled(x.clone(), conv.clone());
-        let ours = conv2d_scaled(x.inner(), inner(conv));
-        let terms = case.x[1] / case.geometry.groups * case.kernel.iter().product::<usize>();
-        assert_close(&format!("scaled {case:?}"), &values(ours), &values(theirs), 2e-5, terms);
+        let plain = conv2d_scaled(x.inner(), inner(conv));
+        assert_close(&format!("scaled {case:?}"), &values(plain), &theirs[0].values, 2e-5, theirs[0].terms);
     }
+}
+
+/// Burn's convolution with a kernel that was scaled before.
+fn stock_scaled(x: Tensor<4>, conv: ScaledConv) -> Tensor<4> {
+    let weight = conv.weight * conv.scale.unsqueeze::<4>().swap_dims(0, 3);
+    stock_conv2d(x, weight, Some(conv.shift), conv.geometry, conv.activation)
+}
+
+/// The output and the gradients of input, weights, scales and shifts of a weighted sum of outputs.
+fn with_scale(run: fn(Tensor<4>, ScaledConv) -> Tensor<4>, case: &Case) -> Vec<Sums> {
+    let (x, conv) = scaled(case);
+    let plain = stock_scaled(x.clone(), ScaledConv { activation: Activation::None, ..conv.clone() });
+    let (x, weight) = (x.require_grad(), conv.weight.require_grad());
+    let (scale, shift) = (conv.scale.require_grad(), conv.shift.require_grad());
+    let conv = ScaledConv { weight: weight.clone(), scale: scale.clone(), shift: shift.clone(), ..conv };
+    let output = run(x.clone(), conv);
+    let gradients = (output.clone() * weights(plain, case.activation)).sum().backward();
+    let row = case.x[1] / case.geometry.groups * case.kernel.iter().product::<usize>();
+    let [images, out, height, width] = output.dims();
+    let pixels = images * height * width;
+    let sums = |what, values, terms| Sums { what, values, terms };
+    vec![
+        sums("output", values(output), row),
+        sums("input gradient", values(x.grad(&gradients).expect("a gradient")), out * row / case.x[1]),
+        sums("weight gradient", values(weight.grad(&gradients).expect("a gradient")), pixels),
+        sums("scale gradient", values(scale.grad(&gradients).expect("a gradient")), pixels * row),
+        sums("shift gradient", values(shift.grad(&gradients).expect("a gradient")), pixels),
+    ]
 }
 
 #[test]
@@ -230,4 +263,9 @@ fn frozen_weights() {
     let gradients =
         conv2d(tensor(case.x, 1), tracked.clone(), None, case.geometry, Activation::None).sum().backward();
     assert!(tracked.grad(&gradients).is_some());
+
+    let (x, conv) = scaled(&case);
+    let (x, tracked) = (x.require_grad(), conv.weight.require_grad());
+    let gradients = conv2d_scaled(x.clone(), ScaledConv { weight: tracked.clone(), ..conv }).sum().backward();
+    assert!(x.grad(&gradients).is_some() && tracked.grad(&gradients).is_some());
 }

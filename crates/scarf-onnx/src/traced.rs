@@ -288,9 +288,9 @@ impl FeatureMap for Traced {
         self.becomes([batch, channels, 1, 1], |graph, x| graph.op("GlobalAveragePool", &[x]))
     }
 
-    fn plus(self, other: Self) -> Self {
+    fn plus(self, other: Self, activation: Activation) -> Self {
         let dims = self.dims;
-        self.becomes(dims, |graph, x| graph.op("Add", &[x, &other.value]))
+        self.becomes(dims, |graph, x| graph.op("Add", &[x, &other.value])).activate(activation)
     }
 
     fn times(self, gate: Self) -> Self {

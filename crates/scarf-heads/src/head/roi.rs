@@ -164,7 +164,8 @@ impl RoiHead {
     fn judge_at_once(&self, features: &Pyramid, regions: &[Region]) -> Verdicts {
         let bins = self.config.bins;
         let (mut parts, mut order) = (Vec::new(), Vec::with_capacity(regions.len()));
-        for (level, (map, &stride)) in features.0.iter().zip(&self.strides).enumerate() {
+        // Coarsest first, for gradients come the other way round: the finest level, of most regions, has the least beside it.
+        for (level, (map, &stride)) in features.0.iter().zip(&self.strides).enumerate().rev() {
             let on_level: Vec<usize> =
                 (0..regions.len()).filter(|&at| self.level(&regions[at]) == level).collect();
             if on_level.is_empty() {

@@ -80,7 +80,7 @@ impl Neck for Fpn {
             let mut sum = inner.forward(map, Activation::None);
             if let Some(coarser) = coarser {
                 let [_, _, rows, columns] = sum.dims();
-                sum = sum.plus(coarser.resize_nearest([rows, columns]));
+                sum = sum.plus(coarser.resize_nearest([rows, columns]), Activation::None);
             }
             maps.push(layer.forward(sum.clone(), Activation::None));
             coarser = Some(sum);

@@ -15,6 +15,7 @@ pub(crate) mod scatter;
 pub(crate) mod scratch;
 pub(crate) mod shape;
 pub(crate) mod simd;
+pub(crate) mod sum;
 #[cfg(test)]
 mod tests;
 pub(crate) mod vector;

@@ -79,6 +79,34 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         }
     }
 
+    fn scarf_conv2d_scaled(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        geometry: ConvGeometry,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        let shape = run::conv_shape(x.primitive(), weight.primitive(), &geometry);
+        let nodes = [x.node(), weight.node(), scale.node(), shift.node()];
+        match ScaledConv.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let kept = [prep.checkpoint(&x), prep.checkpoint(&weight), prep.checkpoint(&scale)];
+                let after = [Some(scale.into_primitive()), Some(shift.into_primitive())];
+                let output =
+                    run::conv2d(x.into_primitive(), weight.into_primitive(), after, &shape, activation);
+                prep.finish((kept, kept_output(&output, activation), shape, activation), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(run::conv2d(
+                x.into_primitive(),
+                weight.into_primitive(),
+                [Some(scale.into_primitive()), Some(shift.into_primitive())],
+                &shape,
+                activation,
+            )),
+        }
+    }
+
     fn scarf_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         let layer = run::layer(x.primitive(), weight.primitive());
         match Linear.prepare::<C>([x.node(), weight.node()]).compute_bound().stateful() {
@@ -156,6 +184,18 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         }
     }
 
+    fn scarf_add(x: FloatTensor<Self>, y: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
+        match Sum.prepare::<C>([x.node(), y.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let output = run::add(x.into_primitive(), y.into_primitive(), activation);
+                prep.finish((kept_output(&output, activation), activation), output)
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(run::add(x.into_primitive(), y.into_primitive(), activation))
+            }
+        }
+    }
+
     fn scarf_max_pool2d(x: FloatTensor<Self>, options: MaxPoolOptions<2>) -> FloatTensor<Self> {
         let shape = run::pool_shape(x.primitive(), &options);
         match Pool.prepare::<C>([x.node()]).compute_bound().stateful() {
@@ -178,6 +218,11 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
             OpsKind::UnTracked(prep) => prep.finish(run::roi_align(x.into_primitive(), &regions, &options)),
         }
     }
+}
+
+/// What the gradient of an activation is made of: what came out, if there is one.
+fn kept_output(output: &FlexTensor, activation: Activation) -> Option<FlexTensor> {
+    (activation != Activation::None).then(|| output.clone())
 }
 
 /// A convolution with its activation; the parents are input, weights and, with 3, the bias.
@@ -204,8 +249,7 @@ impl ConvState {
         shape: Shape,
         activation: Activation,
     ) -> Self {
-        let output = (activation != Activation::None).then(|| output.clone());
-        Self { x, weight, output, shape, activation }
+        Self { x, weight, output: kept_output(output, activation), shape, activation }
     }
 }
 
@@ -228,6 +272,28 @@ impl<const N: usize> Backward<Flex, N> for Conv {
         }
         if let Some(Some(bias)) = ops.parents.get(2) {
             grads.register::<Flex>(bias.id, run::bias_gradient(&gradient));
+        }
+    }
+}
+
+/// A convolution with a scale and a shift per channel and its activation; the parents are input, weights, scales and
+/// shifts, of which the first three are kept.
+#[derive(Debug)]
+struct ScaledConv;
+
+impl Backward<Flex, 4> for ScaledConv {
+    type State = ([NodeId; 3], Option<FlexTensor>, Shape, Activation);
+
+    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
+        let (nodes, output, shape, activation) = ops.state;
+        let gradient = run::before_activation(grads.consume::<Flex>(&ops.node), output, activation);
+        let kept = nodes.map(|node| checkpointer.retrieve_node_output::<FlexTensor>(node));
+        let wanted = ops.parents.each_ref().map(Option::is_some);
+        let values = run::conv2d_scaled_backward(kept, &gradient, &shape, wanted);
+        for (parent, value) in ops.parents.iter().zip(values) {
+            if let (Some(parent), Some(value)) = (parent, value) {
+                grads.register::<Flex>(parent.id, value);
+            }
         }
     }
 }
@@ -290,6 +356,22 @@ impl Backward<Flex, 3> for ScaleShift {
             if let Some(parent) = parent {
                 grads.register::<Flex>(parent.id, value);
             }
+        }
+    }
+}
+
+/// A sum of two with its activation; the parents are both.
+#[derive(Debug)]
+struct Sum;
+
+impl Backward<Flex, 2> for Sum {
+    type State = (Option<FlexTensor>, Activation);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let (output, activation) = ops.state;
+        let gradient = run::before_activation(grads.consume::<Flex>(&ops.node), output, activation);
+        for parent in ops.parents.iter().flatten() {
+            grads.register::<Flex>(parent.id, gradient.clone());
         }
     }
 }

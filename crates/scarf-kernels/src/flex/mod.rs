@@ -36,6 +36,16 @@ pub(crate) trait Kernels: Backend {
         activation: Activation,
     ) -> FloatTensor<Self>;
 
+    /// `activation(conv(x, weight) * scale + shift)`.
+    fn scarf_conv2d_scaled(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        geometry: ConvGeometry,
+        activation: Activation,
+    ) -> FloatTensor<Self>;
+
     /// `x weight'`.
     fn scarf_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
 
@@ -56,6 +66,9 @@ pub(crate) trait Kernels: Backend {
         activation: Activation,
     ) -> FloatTensor<Self>;
 
+    /// `activation(x + y)`.
+    fn scarf_add(x: FloatTensor<Self>, y: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self>;
+
     /// The largest value of each window.
     fn scarf_max_pool2d(x: FloatTensor<Self>, options: MaxPoolOptions<2>) -> FloatTensor<Self>;
 
@@ -66,16 +79,6 @@ pub(crate) trait Kernels: Backend {
 /// The operations that only flex has: what never needs a gradient.
 #[backend_extension(Flex)]
 pub(crate) trait Inference: Backend {
-    /// `activation(conv(x, weight) * scale + shift)`.
-    fn scarf_conv2d_scaled(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        scale: FloatTensor<Self>,
-        shift: FloatTensor<Self>,
-        geometry: ConvGeometry,
-        activation: Activation,
-    ) -> FloatTensor<Self>;
-
     /// `activation(conv(x, weight) * scale + shift)`, then the same of the result with the second weight, scale and shift.
     // An extension takes each tensor by itself.
     #[allow(clippy::too_many_arguments)]
@@ -92,18 +95,6 @@ pub(crate) trait Inference: Backend {
 }
 
 impl Inference for Flex {
-    fn scarf_conv2d_scaled(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        scale: FloatTensor<Self>,
-        shift: FloatTensor<Self>,
-        geometry: ConvGeometry,
-        activation: Activation,
-    ) -> FloatTensor<Self> {
-        let shape = run::conv_shape(&x, &weight, &geometry);
-        run::conv2d(x, weight, [Some(scale), Some(shift)], &shape, activation)
-    }
-
     fn scarf_conv2d_scaled_pair(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -141,6 +132,18 @@ impl Kernels for Flex {
         run::conv2d(x, weight, [None, Some(bias)], &shape, activation)
     }
 
+    fn scarf_conv2d_scaled(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        geometry: ConvGeometry,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        let shape = run::conv_shape(&x, &weight, &geometry);
+        run::conv2d(x, weight, [Some(scale), Some(shift)], &shape, activation)
+    }
+
     fn scarf_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         let layer = run::layer(&x, &weight);
         run::linear(x, weight, layer)
@@ -163,6 +166,10 @@ impl Kernels for Flex {
         activation: Activation,
     ) -> FloatTensor<Self> {
         run::scale_shift(x, scale, shift, activation)
+    }
+
+    fn scarf_add(x: FloatTensor<Self>, y: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
+        run::add(x, y, activation)
     }
 
     fn scarf_max_pool2d(x: FloatTensor<Self>, options: MaxPoolOptions<2>) -> FloatTensor<Self> {
@@ -210,6 +217,16 @@ pub(crate) fn takes_channels(x: &Tensor<4>, vectors: [&Tensor<1>; 2]) -> bool {
     takes(x) && vectors.iter().all(|vector| takes(vector) && vector.dims()[0] == x.dims()[1])
 }
 
+/// Whether [`add`] can be called.
+pub(crate) fn takes_sum(x: &Tensor<4>, y: &Tensor<4>) -> bool {
+    takes(x) && takes(y) && x.dims() == y.dims()
+}
+
+/// [`crate::add`] for what [`takes_sum`].
+pub(crate) fn add(x: Tensor<4>, y: Tensor<4>, activation: Activation) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::scarf_add(x.into_dispatch(), y.into_dispatch(), activation))
+}
+
 /// Whether [`max_pool2d`] can be called.
 pub(crate) fn takes_pooling(x: &Tensor<4>, options: &MaxPoolOptions<2>) -> bool {
     takes(x) && PoolShape::new(x.dims(), options).is_some()
@@ -248,17 +265,8 @@ pub(crate) fn conv2d(
 /// Whether [`conv2d_scaled`] can be called.
 pub(crate) fn takes_scaled(x: &Tensor<4>, conv: &ScaledConv) -> bool {
     let ScaledConv { weight, scale, shift, geometry, .. } = conv;
-    takes_fixed(x, conv)
-        && takes_convolution(x, weight, None, geometry)
-        && [scale, shift].iter().all(|vector| vector.dims()[0] == weight.dims()[0])
-}
-
-/// Whether nothing is to be differentiated, and all of it is flex's.
-fn takes_fixed(x: &Tensor<4>, ScaledConv { weight, scale, shift, .. }: &ScaledConv) -> bool {
-    let autodiff = x.device().is_autodiff()
-        || weight.device().is_autodiff()
-        || [scale, shift].iter().any(|vector| vector.device().is_autodiff());
-    !autodiff && takes(x) && takes(weight) && takes(scale) && takes(shift)
+    takes_convolution(x, weight, None, geometry)
+        && [scale, shift].iter().all(|vector| takes(vector) && vector.dims()[0] == weight.dims()[0])
 }
 
 /// Whether [`conv2d_scaled_pair`] can be called.
@@ -266,8 +274,13 @@ pub(crate) fn takes_pair(x: &Tensor<4>, first: &ScaledConv, second: &ScaledConv)
     let channels = |conv: &ScaledConv| {
         [&conv.scale, &conv.shift].iter().all(|vector| vector.dims()[0] == conv.weight.dims()[0])
     };
-    takes_fixed(x, first)
-        && takes_fixed(x, second)
+    let fixed = |conv: &ScaledConv| {
+        !conv.is_autodiff() && takes(&conv.weight) && takes(&conv.scale) && takes(&conv.shift)
+    };
+    !x.device().is_autodiff()
+        && takes(x)
+        && fixed(first)
+        && fixed(second)
         && channels(first)
         && channels(second)
         && pair_shapes(x.dims(), [first, second].map(|conv| (conv.weight.dims(), conv.geometry)))

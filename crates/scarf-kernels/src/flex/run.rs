@@ -10,7 +10,7 @@ use crate::cpu::linear::Layer;
 use crate::cpu::norm::{Affine, Batch, Normalized};
 use crate::cpu::pair::{self, Stage};
 use crate::cpu::shape::{PoolShape, Shape};
-use crate::cpu::{dense, depthwise, linear, norm, pool, roi};
+use crate::cpu::{dense, depthwise, linear, norm, pool, roi, sum};
 use crate::geometry::{Activation, ConvGeometry};
 use crate::meter::{Timer, timed};
 use crate::region::{Region, RoiAlign};
@@ -179,6 +179,39 @@ pub(super) fn conv2d_backward(
     (of_x.map(|values| tensor(values, x_dims)), of_weight.map(|values| tensor(values, weight_dims)))
 }
 
+/// The gradients of input, weights, scales and shifts of a convolution with a scale per channel, where they are `wanted`.
+pub(super) fn conv2d_scaled_backward(
+    [x, weight, scale]: [FlexTensor; 3],
+    gradient: &FlexTensor,
+    shape: &Shape,
+    wanted: [bool; 4],
+) -> [Option<FlexTensor>; 4] {
+    let (weight, scale) = (contiguous(weight), contiguous(scale));
+    let (dims, row) = (dims4(&weight), shape.group_channels() * shape.kernel[0] * shape.kernel[1]);
+    let scaled = |weight: &[f32]| -> Vec<f32> {
+        let rows = weight.chunks_exact(row).zip(values(&scale));
+        rows.flat_map(|(row, scale)| row.iter().map(move |value| value * scale)).collect()
+    };
+    // The weights as the input met them are made again, rather than kept from the way forward: as large as the network.
+    let of_x = wanted[0]
+        .then(|| conv2d_backward(None, Some(tensor(scaled(values(&weight)), dims)), gradient, shape).0)
+        .flatten();
+    let of_scaled =
+        (wanted[1] || wanted[2]).then(|| conv2d_backward(Some(x), None, gradient, shape).1).flatten();
+    let of_scale = of_scaled.as_ref().filter(|_| wanted[2]).map(|of_scaled| {
+        let rows = values(&weight).chunks_exact(row).zip(values(of_scaled).chunks_exact(row));
+        let product = |(a, b): (&f32, &f32)| f64::from(*a) * f64::from(*b);
+        let sums: Vec<f32> = rows.map(|(a, b)| a.iter().zip(b).map(product).sum::<f64>() as f32).collect();
+        tensor(sums, [shape.out_channels])
+    });
+    let of_weight = of_scaled.filter(|_| wanted[1]).map(|mut of_scaled| {
+        let rows = of_scaled.storage_mut::<f32>().chunks_exact_mut(row).zip(values(&scale));
+        rows.for_each(|(row, scale)| row.iter_mut().for_each(|value| *value *= scale));
+        of_scaled
+    });
+    [of_x, of_weight, of_scale, wanted[3].then(|| bias_gradient(gradient))]
+}
+
 /// The gradient of the bias.
 pub(super) fn bias_gradient(gradient: &FlexTensor) -> FlexTensor {
     let _timer = timed_on("bias, gradient", gradient);
@@ -214,14 +247,7 @@ pub(super) fn linear_backward(
     let Layer { rows, input, output } = layer;
     let gradient = contiguous(gradient);
     let gradient = values(&gradient);
-    let of_x = weight.map(contiguous).map(|weight| {
-        let _timer = timed_layer(", input's gradient", layer);
-        let weight = values(&weight);
-        // SAFETY: all values are written.
-        let of_x =
-            unsafe { filled(rows * input, |out| linear::input_gradient(gradient, weight, layer, out)) };
-        tensor(of_x, [rows, input])
-    });
+    // First the weights', after which nobody needs the input: a detector's first layer reads a hundred megabytes.
     let of_weight = x.map(contiguous).map(|x| {
         let _timer = timed_layer(", weights' gradient", layer);
         let x = values(&x);
@@ -229,6 +255,14 @@ pub(super) fn linear_backward(
         let of_weight =
             unsafe { filled(output * input, |out| linear::weight_gradient(x, gradient, layer, out)) };
         tensor(of_weight, [output, input])
+    });
+    let of_x = weight.map(contiguous).map(|weight| {
+        let _timer = timed_layer(", input's gradient", layer);
+        let weight = values(&weight);
+        // SAFETY: all values are written.
+        let of_x =
+            unsafe { filled(rows * input, |out| linear::input_gradient(gradient, weight, layer, out)) };
+        tensor(of_x, [rows, input])
     });
     [of_x, of_weight]
 }
@@ -354,6 +388,23 @@ pub(super) fn scale_shift_backward(
     };
     let channels = [batch.channels];
     [tensor(of_x, dims4(&x)), tensor(vectors.0, channels), tensor(vectors.1, channels)]
+}
+
+/// `activation(x + y)`, in the memory of one of them where nobody else holds that.
+pub(super) fn add(x: FlexTensor, y: FlexTensor, activation: Activation) -> FlexTensor {
+    let _timer = timed_on("sum", &x);
+    let (x, y) = (contiguous(x), contiguous(y));
+    let (mut x, y) = if x.is_unique() { (x, y) } else { (y, x) };
+    let other = values(&y);
+    if x.is_unique() {
+        let place = x.storage_mut::<f32>()[..other.len()].as_mut_ptr();
+        // SAFETY: as many values as the other has.
+        unsafe { sum::add(place, other, activation, place) };
+        return x;
+    }
+    // SAFETY: all values are written; both have as many, as checked before.
+    let output = unsafe { filled(other.len(), |out| sum::add(values(&x).as_ptr(), other, activation, out)) };
+    tensor(output, dims4(&x))
 }
 
 /// The sizes of a pooling that was checked before.
