@@ -24,4 +24,17 @@ impl Losses {
         let first = terms.next().expect("a head has at least one loss");
         terms.fold(first, |sum, term| sum + term)
     }
+
+    /// The same without what gradients would need.
+    #[must_use]
+    pub fn detached(self) -> Self {
+        Self(self.0.into_iter().map(|(name, loss)| (name, loss.detach())).collect())
+    }
+
+    /// Each as a number, in order, read from the device at once; the call waits until they are computed.
+    pub fn numbers(&self) -> Vec<f32> {
+        let all = self.0.iter().map(|(_, loss)| loss.clone().detach()).collect();
+        let data = Tensor::cat(all, 0).into_data().convert::<f32>();
+        data.try_into_vec().expect("the data was converted to f32")
+    }
 }

@@ -63,6 +63,9 @@ fn conform(neck: &str, head: &str, levels: &[(usize, usize)]) {
     assert!(Weights::of(&detector) == Weights::of(&trained), "one seed, two networks");
     assert!(Weights::of(&detector) != Weights::of(&build(&config, 2, &device)), "two seeds, one network");
     losses_are_sound(&trained);
+    if neck.starts_with("ssd") && device != Device::flex() {
+        losses_are_the_cpus(&config);
+    }
 }
 
 fn images(batch: usize, height: usize, width: usize, device: &Device) -> Tensor<4> {
@@ -127,6 +130,20 @@ fn losses_are_sound(detector: &Detector) {
         let mut seen = Finite(first.backward(), 0);
         detector.visit(&mut seen);
         assert!(seen.1 > 0, "no gradient for {batch:?}");
+    }
+}
+
+/// What this device says of a batch the CPU says, too: matching, the choice of hard background, and both losses.
+fn losses_are_the_cpus(config: &DetectorConfig) {
+    let boxes = vec![BBox::new(3.0, 4.0, 30.0, 50.0), BBox::new(40.0, 1.0, 45.0, 63.0)];
+    let targets = [Targets { boxes, classes: vec![0, 2] }, Targets::default()];
+    let [here, cpu] = [Device::default(), Device::flex()].map(|device| {
+        let device = device.autodiff();
+        let rng = &mut ChaCha8Rng::seed_from_u64(1);
+        build(config, 1, &device).loss(images(2, 64, 64, &device), &targets, rng).numbers()
+    });
+    for (here, cpu) in here.iter().zip(&cpu) {
+        assert!((here - cpu).abs() < 1e-3 * cpu.abs(), "{here}, but {cpu} on the CPU");
     }
 }
 

@@ -13,6 +13,7 @@ mod cpu;
 #[cfg(feature = "flex")]
 mod flex;
 mod geometry;
+mod largest;
 mod memory;
 mod meter;
 mod region;
@@ -25,6 +26,7 @@ use burn::tensor::ops::{ConvOptions, MaxPoolOptions, PadMode};
 use burn::tensor::{Int, Tensor, TensorData};
 
 pub use geometry::{Activation, ConvGeometry};
+pub use largest::largest;
 pub use memory::keep_freed_memory;
 pub use meter::{Operation, meter, metered};
 pub use region::{Region, RoiAlign};

@@ -8,7 +8,7 @@ use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 use scarf_backbones::Backbone;
 use scarf_core::Size;
-use scarf_heads::{Detector, Head, Neck};
+use scarf_heads::{Detector, Head, Losses, Neck};
 use scarf_metrics::CocoReport;
 
 use crate::batch::{Recipe, Samples, for_each_batch, generator_of_step, shuffled};
@@ -175,6 +175,13 @@ pub fn fit<B: Backbone, N: Neck, H: Head>(
 /// The epoch that stands for validation, in the streams of the generator: no training gets so far.
 const VALIDATION: usize = u32::MAX as usize;
 
+/// A step that was taken, its losses perhaps still being computed.
+struct Trained {
+    step: usize,
+    indices: Vec<usize>,
+    losses: Losses,
+}
+
 /// Sums over the images of an epoch.
 #[derive(Default)]
 struct Means {
@@ -216,7 +223,7 @@ impl Fit<'_> {
         for_each_batch(self.val, recipe, self.val.indices, self.seed, 0, |batch| {
             let mut rng = generator_of_step(self.seed, VALIDATION, step);
             let (losses, detections) = model.examine(batch.images(self.device), &batch.targets, &mut rng);
-            means.add(batch.indices.len(), scalar(&losses.total()), &losses);
+            means.add(batch.indices.len(), &losses);
             found.extend(on_disk(detections, self.val, &batch));
             step += 1;
             Ok::<(), TrainError>(())
@@ -241,18 +248,26 @@ impl Fit<'_> {
         let mut means = Means::default();
         let mut model = Some(model);
         let mut step = 0;
+        // The step before: its losses are read when the next one is on its way, so that a GPU never waits for us.
+        let mut last: Option<Trained> = None;
+        let epoch = state.epoch + 1;
+        let mut report = |trained: Trained, means: &mut Means| {
+            let loss = means.add(trained.indices.len(), &trained.losses);
+            let step = trained.step;
+            if !loss.is_finite() {
+                let names = trained.indices.iter().map(|&i| self.train.set.samples[i].name.as_str());
+                let images = names.collect::<Vec<_>>().join(", ");
+                return Err(TrainError::NotFinite { loss, epoch, step, images });
+            }
+            observer.step(&Step { epoch, step, steps, loss });
+            Ok(())
+        };
         for_each_batch(self.train, recipe, &order, self.seed, state.epoch, |batch| {
             let now = model.take().expect("each step puts the model back");
             let mut rng = generator_of_step(self.seed, state.epoch, step);
             let losses = now.loss(batch.images(&device), &batch.targets, &mut rng);
             let total = losses.total();
             step += 1;
-            let loss = scalar(&total);
-            if !loss.is_finite() {
-                let names = batch.indices.iter().map(|&i| self.train.set.samples[i].name.as_str());
-                let images = names.collect::<Vec<_>>().join(", ");
-                return Err(TrainError::NotFinite { loss, epoch: state.epoch + 1, step, images });
-            }
             means.lr = self.config.optimizer.lr() * self.config.schedule.factor(state.step, all, steps);
             let mut gradients = GradientsParams::from_grads(total.backward(), &now);
             if let Some(limit) = self.config.clip_norm {
@@ -265,10 +280,10 @@ impl Fit<'_> {
                 *average = Some(average::step(before, &trained.valid(), kept));
             }
             model = Some(trained);
-            means.add(batch.indices.len(), loss, &losses);
-            observer.step(&Step { epoch: state.epoch + 1, step, steps, loss });
-            Ok(())
+            let before = last.replace(Trained { step, indices: batch.indices, losses: losses.detached() });
+            before.map_or(Ok(()), |before| report(before, &mut means))
         })?;
+        last.map_or(Ok(()), |last| report(last, &mut means))?;
         Ok((model.expect("each step puts the model back"), means))
     }
 
@@ -289,15 +304,19 @@ impl Fit<'_> {
 }
 
 impl Means {
-    fn add(&mut self, images: usize, loss: f32, losses: &scarf_heads::Losses) {
+    /// Takes the losses of so many images in, and gives their sum.
+    fn add(&mut self, images: usize, losses: &Losses) -> f32 {
+        let numbers = losses.numbers();
+        let loss = numbers.iter().sum();
         self.images += images;
         self.loss += f64::from(loss) * images as f64;
-        for (at, (name, value)) in losses.0.iter().enumerate() {
+        for (at, ((name, _), number)) in losses.0.iter().zip(numbers).enumerate() {
             if self.losses.len() <= at {
                 self.losses.push((name, 0.0));
             }
-            self.losses[at].1 += f64::from(scalar(value)) * images as f64;
+            self.losses[at].1 += f64::from(number) * images as f64;
         }
+        loss
     }
 
     /// The losses' sum, and each by name.
@@ -306,8 +325,4 @@ impl Means {
         let each = self.losses.into_iter().map(|(name, sum)| (name, sum / images));
         (self.loss / images, each.collect())
     }
-}
-
-fn scalar(loss: &burn::tensor::Tensor<1>) -> f32 {
-    loss.clone().detach().into_scalar::<f32>()
 }

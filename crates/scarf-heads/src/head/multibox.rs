@@ -4,10 +4,10 @@
 use burn::tensor::activation::{log_sigmoid, log_softmax};
 use burn::tensor::{Int, Tensor, TensorData};
 use scarf_core::BBox;
+use scarf_kernels::largest;
 use serde::{Deserialize, Serialize};
 
 use super::box_loss::{BoxLoss, Pair};
-use super::numbers;
 use super::terms::{rows, smooth_l1};
 use crate::{BoxCoder, Losses, Matching, Scores, Targets};
 
@@ -82,15 +82,12 @@ impl MultiboxLoss {
                 wrong - right
             }
         };
-        let weights = self.mine(&entropy, &assignment);
-        let counted = weights.iter().sum::<f32>();
-        let weights = Tensor::<2>::from_data(TensorData::new(weights, [batch, count]), &device);
-
+        let (weights, counted) = self.mine(&entropy, &assignment);
         let entropy = (entropy * weights).sum();
         let objects = assignment.positives.iter().sum::<usize>();
         let classification = entropy.mul_scalar(match self.normalizer {
             Normalizer::Objects => 1.0 / objects.max(1) as f32,
-            Normalizer::Counted => 1.0 / counted.max(1.0),
+            Normalizer::Counted => 1.0 / counted.max(1) as f32,
         });
         let localization = match self.box_loss {
             BoxLoss::Giou { .. } if objects > 0 => {
@@ -147,23 +144,21 @@ impl MultiboxLoss {
         Assignment { labels, positives, answering, pairs }
     }
 
-    /// 1 for the anchors with an object and for the background of highest loss, 0 for the rest.
-    fn mine(&self, entropy: &Tensor<2>, assignment: &Assignment) -> Vec<f32> {
-        let [_, count] = entropy.dims();
-        let entropy = numbers(entropy.clone());
-        let mut weights: Vec<f32> =
-            assignment.labels.iter().map(|&label| f32::from(u8::from(label > 0))).collect();
-        for (image, &positives) in assignment.positives.iter().enumerate() {
-            let from = image * count;
-            let labels = &assignment.labels[from..from + count];
-            let mut background: Vec<usize> = (0..count).filter(|&at| labels[at] == 0).collect();
-            let wanted = ((self.negatives * positives as f32) as usize).min(background.len());
-            background.sort_by(|&a, &b| entropy[from + b].total_cmp(&entropy[from + a]));
-            for &at in &background[..wanted] {
-                weights[from + at] = 1.0;
-            }
-        }
-        weights
+    /// 1 for the anchors with an object and for the background of highest loss, 0 for the rest; and how many have a 1.
+    fn mine(&self, entropy: &Tensor<2>, assignment: &Assignment) -> (Tensor<2>, usize) {
+        let [batch, count] = entropy.dims();
+        let labels = &assignment.labels;
+        let objects = labels.iter().map(|&label| f32::from(u8::from(label > 0))).collect();
+        let objects =
+            Tensor::from_data(TensorData::new::<f32, _>(objects, [batch, count]), &entropy.device());
+        let background: Vec<bool> = labels.iter().map(|&label| label == 0).collect();
+        let hard: Vec<usize> = assignment
+            .positives
+            .iter()
+            .map(|&positives| ((self.negatives * positives as f32) as usize).min(count - positives))
+            .collect();
+        let all = assignment.positives.iter().sum::<usize>() + hard.iter().sum::<usize>();
+        (objects + largest(entropy.clone(), &background, &hard), all)
     }
 }
 

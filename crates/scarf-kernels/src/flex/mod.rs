@@ -183,7 +183,7 @@ impl Kernels for Flex {
 }
 
 /// Whether a tensor is one of flex's (or of autodiff over it), in `f32`, with values.
-fn takes<const D: usize>(tensor: &Tensor<D>) -> bool {
+pub(crate) fn takes<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.dtype() == DType::F32
         && tensor.dims().iter().all(|len| *len > 0)
         && matches!(tensor.device().without_autodiff().as_dispatch(), DispatchDevice::Flex(_))
