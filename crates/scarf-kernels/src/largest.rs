@@ -63,19 +63,20 @@ fn by_sections(values: Tensor<2>, candidates: &[bool], counts: &[usize]) -> Tens
     let there = candidates.chunks_exact(columns).map(|row| row.iter().filter(|&&one| one).count());
     let wanted: Vec<f32> = there.zip(counts).map(|(there, &count)| count.min(there) as f32).collect();
     let wanted = Tensor::<2>::from_data(TensorData::new(wanted, [rows, 1]), &device);
-    let parts: Vec<f32> = (0..=SECTIONS).map(|at| at as f32 / SECTIONS as f32).collect();
-    let parts = Tensor::<2>::from_data(TensorData::new(parts, [1, SECTIONS + 1]), &device);
+    let parts: Vec<f32> = (1..SECTIONS).map(|at| at as f32 / SECTIONS as f32).collect();
+    let parts = Tensor::<2>::from_data(TensorData::new(parts, [1, SECTIONS - 1]), &device);
 
     // More than `low` are at least as many as are wanted, more than `high` are fewer, or none is wanted.
     let mut low = values.clone().min_dim(1) - 1.0;
     let mut high = values.clone().max_dim(1);
     let values = values.mask_fill(no_candidate, f32::MIN);
     for _ in 0..CUTS {
-        let cuts = low.clone() + (high - low) * parts.clone();
-        let inner = cuts.clone().slice([0..rows, 1..SECTIONS]);
-        let above = values.clone().unsqueeze_dim::<3>(2).greater(inner.unsqueeze_dim(1));
+        let cuts = low.clone() + (high.clone() - low.clone()) * parts.clone();
+        let above = values.clone().unsqueeze_dim::<3>(2).greater(cuts.clone().unsqueeze_dim(1));
         let above: Tensor<2> = above.float().sum_dim(1).squeeze_dim(1);
         let enough = above.greater_equal(wanted.clone()).int().sum_dim(1);
+        // The ends as they are: a sum of what rounding made of the difference may miss them.
+        let cuts = Tensor::cat(vec![low, cuts, high], 1);
         low = cuts.clone().gather(1, enough.clone());
         high = cuts.gather(1, enough + 1);
     }

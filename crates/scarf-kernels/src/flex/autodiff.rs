@@ -91,7 +91,9 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         let nodes = [x.node(), weight.node(), scale.node(), shift.node()];
         match ScaledConv.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
-                let kept = [prep.checkpoint(&x), prep.checkpoint(&weight), prep.checkpoint(&scale)];
+                let learns = weight.is_tracked() || scale.is_tracked();
+                let kept_x = learns.then(|| prep.checkpoint(&x));
+                let kept = (kept_x, [prep.checkpoint(&weight), prep.checkpoint(&scale)]);
                 let after = [Some(scale.into_primitive()), Some(shift.into_primitive())];
                 let output =
                     run::conv2d(x.into_primitive(), weight.into_primitive(), after, &shape, activation);
@@ -277,19 +279,20 @@ impl<const N: usize> Backward<Flex, N> for Conv {
 }
 
 /// A convolution with a scale and a shift per channel and its activation; the parents are input, weights, scales and
-/// shifts, of which the first three are kept.
+/// shifts. Weights and scales are kept, the input if one of the two learns.
 #[derive(Debug)]
 struct ScaledConv;
 
 impl Backward<Flex, 4> for ScaledConv {
-    type State = ([NodeId; 3], Option<FlexTensor>, Shape, Activation);
+    type State = ((Option<NodeId>, [NodeId; 2]), Option<FlexTensor>, Shape, Activation);
 
     fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
-        let (nodes, output, shape, activation) = ops.state;
+        let ((x, others), output, shape, activation) = ops.state;
         let gradient = run::before_activation(grads.consume::<Flex>(&ops.node), output, activation);
-        let kept = nodes.map(|node| checkpointer.retrieve_node_output::<FlexTensor>(node));
+        let x = x.map(|node| checkpointer.retrieve_node_output::<FlexTensor>(node));
+        let others = others.map(|node| checkpointer.retrieve_node_output::<FlexTensor>(node));
         let wanted = ops.parents.each_ref().map(Option::is_some);
-        let values = run::conv2d_scaled_backward(kept, &gradient, &shape, wanted);
+        let values = run::conv2d_scaled_backward(x, others, &gradient, &shape, wanted);
         for (parent, value) in ops.parents.iter().zip(values) {
             if let (Some(parent), Some(value)) = (parent, value) {
                 grads.register::<Flex>(parent.id, value);

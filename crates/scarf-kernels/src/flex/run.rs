@@ -180,8 +180,10 @@ pub(super) fn conv2d_backward(
 }
 
 /// The gradients of input, weights, scales and shifts of a convolution with a scale per channel, where they are `wanted`.
+/// The input is there if the second or the third is.
 pub(super) fn conv2d_scaled_backward(
-    [x, weight, scale]: [FlexTensor; 3],
+    x: Option<FlexTensor>,
+    [weight, scale]: [FlexTensor; 2],
     gradient: &FlexTensor,
     shape: &Shape,
     wanted: [bool; 4],
@@ -196,8 +198,7 @@ pub(super) fn conv2d_scaled_backward(
     let of_x = wanted[0]
         .then(|| conv2d_backward(None, Some(tensor(scaled(values(&weight)), dims)), gradient, shape).0)
         .flatten();
-    let of_scaled =
-        (wanted[1] || wanted[2]).then(|| conv2d_backward(Some(x), None, gradient, shape).1).flatten();
+    let of_scaled = conv2d_backward(x, None, gradient, shape).1;
     let of_scale = of_scaled.as_ref().filter(|_| wanted[2]).map(|of_scaled| {
         let rows = values(&weight).chunks_exact(row).zip(values(of_scaled).chunks_exact(row));
         let product = |(a, b): (&f32, &f32)| f64::from(*a) * f64::from(*b);

@@ -105,21 +105,24 @@ impl<'a> Split<'a> {
     /// `None` before enough trials have finished.
     fn new(tpe: &Tpe, history: History<'a>, number: u64) -> Option<Self> {
         // Complete ones by their objective, then pruned ones: the later stopped the better.
-        let mut ranked: Vec<(Rank, &Trial)> =
+        let ranked: Vec<(Rank, &Trial)> =
             history.trials.iter().filter_map(|trial| Some((rank(trial, history)?, trial))).collect();
         if ranked.is_empty() || (ranked.len() as u64) < tpe.startup {
             return None;
         }
         let good = (15 * ranked.len()).div_ceil(100).min(25);
-        let best_first = |(a, _): &(Rank, &Trial), (b, _): &(Rank, &Trial)| order(a, b);
-        ranked.select_nth_unstable_by(good - 1, best_first);
-        let mut above: Vec<&Trial> = ranked.split_off(good).into_iter().map(|(_, trial)| trial).collect();
+        let mut ranks: Vec<Rank> = ranked.iter().map(|(rank, _)| *rank).collect();
+        let (_, &mut last, _) = ranks.select_nth_unstable_by(good - 1, order);
+        // In their order, which is that of the numbers already where nobody else works at it.
+        let (mut below, above): (Vec<_>, Vec<_>) =
+            ranked.into_iter().partition(|(rank, _)| order(rank, &last).is_le());
+        let mut above: Vec<&Trial> = above.into_iter().map(|(_, trial)| trial).collect();
         if tpe.constant_liar {
             above.extend(history.pending().filter(|trial| trial.number != number));
         }
-        ranked.sort_by(best_first);
+        below.sort_by(|(a, _), (b, _)| order(a, b));
         above.sort_by_key(|trial| trial.number);
-        Some(Self { below: ranked.into_iter().map(|(_, trial)| trial).collect(), above })
+        Some(Self { below: below.into_iter().map(|(_, trial)| trial).collect(), above })
     }
 }
 

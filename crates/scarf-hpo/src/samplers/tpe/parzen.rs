@@ -33,10 +33,17 @@ impl Parzen {
     pub(super) fn new(axes: &[Axis<'_>], trials: &[&Trial], weights: fn(usize) -> Vec<f64>) -> Self {
         let mut columns = vec![Vec::with_capacity(trials.len() + 1); axes.len()];
         let mut row = vec![0.0; axes.len()];
+        // As a trial's parameters are ordered, so that one walk over them finds all.
+        let mut by_name: Vec<usize> = (0..axes.len()).collect();
+        by_name.sort_unstable_by_key(|&at| axes[at].name);
         for trial in trials {
-            let encoded = axes.iter().zip(&mut row).all(|(axis, slot)| {
-                let x = trial.params.get(axis.name).and_then(|value| axis.encode(value));
-                *slot = x.unwrap_or(f64::NAN);
+            let mut params = trial.params.iter();
+            let encoded = by_name.iter().all(|&at| {
+                let axis = &axes[at];
+                let found = params.find(|(name, _)| name.as_str() >= axis.name);
+                let x =
+                    found.filter(|(name, _)| *name == axis.name).and_then(|(_, value)| axis.encode(value));
+                row[at] = x.unwrap_or(f64::NAN);
                 x.is_some()
             });
             if encoded {
@@ -146,16 +153,24 @@ impl Factor {
     fn choice(choices: usize, column: &[f64]) -> Self {
         let kernels = column.len() + 1;
         let floor = 1.0 / kernels as f64;
-        let mut probability = vec![0.0; kernels * choices];
-        for (kernel, row) in probability.chunks_mut(choices).enumerate() {
-            row.fill(floor);
-            if let Some(&observed) = column.get(kernel) {
-                row[observed as usize] += 1.0;
+        let mut probability = Vec::with_capacity(kernels * choices);
+        let mut ln_probability = Vec::with_capacity(kernels * choices);
+        // Where the row of each choice begins, the first time that it was observed: all of one choice are equal.
+        let mut known = vec![None; choices];
+        for kernel in 0..kernels {
+            let observed = column.get(kernel).map(|&observed| observed as usize);
+            let begin = probability.len();
+            if let Some(at) = observed.and_then(|observed| known[observed].replace(begin)) {
+                probability.extend_from_within(at..at + choices);
+                ln_probability.extend_from_within(at..at + choices);
+                continue;
             }
+            let mut row = vec![floor; choices];
+            observed.into_iter().for_each(|observed| row[observed] += 1.0);
             let sum: f64 = row.iter().sum();
-            row.iter_mut().for_each(|p| *p /= sum);
+            probability.extend(row.iter().map(|p| p / sum));
+            ln_probability.extend(probability[begin..].iter().map(|p| p.ln()));
         }
-        let ln_probability = probability.iter().map(|p| p.ln()).collect();
         Factor::Choice { choices, probability, ln_probability }
     }
 
@@ -226,9 +241,11 @@ const WIDTH: f64 = 0.8;
 /// order of their means.
 fn bandwidths(column: &[f64]) -> (Vec<f64>, Vec<usize>) {
     let n = column.len();
-    let mut sorted: Vec<(f64, usize)> = column.iter().copied().zip(0..).collect();
-    sorted.sort_unstable_by(|(a, i), (b, j)| a.total_cmp(b).then(i.cmp(j)));
-    let order: Vec<usize> = sorted.into_iter().map(|(_, index)| index).collect();
+    // Numbers from 0 on are in the order of their bits; with the index below them, whole numbers are sorted.
+    let mut keys: Vec<u128> =
+        (0..).zip(column).map(|(index, x)| u128::from((x.max(0.0) + 0.0).to_bits()) << 64 | index).collect();
+    keys.sort_unstable();
+    let order: Vec<usize> = keys.into_iter().map(|key| key as u64 as usize).collect();
     let least = NARROWEST / (n as f64 + 2.0).min(100.0);
     let mut sigma = vec![0.0; n];
     for (place, &index) in order.iter().enumerate() {
