@@ -9,11 +9,16 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use scarf_core::{Annotation, Size};
-use scarf_data::augment::{self, Labeled, Transform};
+use scarf_data::augment::{self, Labeled, Transform, View};
 use scarf_heads::Targets;
 
-/// Batches that lie ready while one is worked on.
+use crate::Resident;
+
+/// Batches that lie ready while one is worked on; where several threads make them, one each at least.
 const AHEAD: usize = 3;
+
+/// Cores for each thread that makes batches: the others train, or feed a GPU.
+const CORES_A_LOADER: usize = 4;
 
 /// Images and what is marked on them, decoded; the model's view of a part of a data set.
 #[derive(Clone, Copy, Debug)]
@@ -27,10 +32,10 @@ pub struct Samples<'a> {
 }
 
 /// Some images of one size, and their targets.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Batch {
-    /// RGB in `0..=255`, `[batch, 3, height, width]` row by row.
-    pub pixels: Vec<f32>,
+#[derive(Clone, Debug)]
+pub struct Batch<'a> {
+    /// The images.
+    pub pixels: Pixels<'a>,
     /// One an image, in pixels of it.
     pub targets: Vec<Targets>,
     /// Which image of the set each is.
@@ -39,11 +44,28 @@ pub struct Batch {
     pub size: Size,
 }
 
-impl Batch {
-    /// The images as a tensor, `[batch, 3, height, width]`.
+/// The pixels of a batch.
+#[derive(Clone, Debug)]
+pub enum Pixels<'a> {
+    /// RGB in `0..=255`, `[batch, 3, height, width]` row by row.
+    Made(Vec<f32>),
+    /// To be made on the device, of images that lie there.
+    Seen(&'a Resident, Vec<View>),
+}
+
+impl Batch<'_> {
+    /// The images as a tensor, `[batch, 3, height, width]`, RGB in `0..=255`.
     pub fn images(&self, device: &Device) -> Tensor<4> {
-        let shape = [self.targets.len(), 3, self.size.height as usize, self.size.width as usize];
-        Tensor::from_data(TensorData::new(self.pixels.clone(), shape), device)
+        match &self.pixels {
+            Pixels::Made(pixels) => {
+                let shape = [self.targets.len(), 3, self.size.height as usize, self.size.width as usize];
+                Tensor::from_data(TensorData::new(pixels.clone(), shape), device)
+            }
+            Pixels::Seen(resident, views) => {
+                let images = resident.show(&self.indices, views, self.size);
+                if device.is_autodiff() { images.autodiff() } else { images }
+            }
+        }
     }
 }
 
@@ -56,6 +78,8 @@ pub struct Recipe<'a> {
     pub batch: usize,
     /// What is done to each image.
     pub augment: &'a [Transform],
+    /// The same images on the device, if they are to be made there; see [`Resident::can`].
+    pub resident: Option<&'a Resident>,
 }
 
 /// The order of the images in one epoch, and the generator of each: functions of seed and epoch
@@ -78,47 +102,82 @@ fn generator(seed: u64, epoch: usize, index: usize) -> ChaCha8Rng {
     rng
 }
 
-/// Calls `each` with the batches of `order`, in order, while the next are made on a thread beside it.
+/// Calls `each` with the batches of `order`, in order, while the next are made on threads beside it.
 ///
 /// Stops at the first error of `each`.
-pub fn for_each_batch<E>(
+pub fn for_each_batch<'a, E>(
     samples: Samples<'_>,
-    recipe: Recipe<'_>,
+    recipe: Recipe<'a>,
     order: &[usize],
     seed: u64,
     epoch: usize,
-    mut each: impl FnMut(Batch) -> Result<(), E>,
+    each: impl FnMut(Batch<'a>) -> Result<(), E>,
 ) -> Result<(), E> {
+    let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+    let made = |indices: &[usize]| batch(samples, recipe, indices, seed, epoch);
+    in_order((cores / CORES_A_LOADER).max(1), order.chunks(recipe.batch), made, each)
+}
+
+/// Calls `each` with what `make` makes of the parts, in their order, while so many threads make the next.
+fn in_order<'a, T: Send, E>(
+    makers: usize,
+    parts: impl Iterator<Item = &'a [usize]> + Clone + Send,
+    make: impl Fn(&[usize]) -> T + Sync,
+    mut each: impl FnMut(T) -> Result<(), E>,
+) -> Result<(), E> {
+    let make = &make;
     thread::scope(|scope| {
-        let (sender, batches) = sync_channel(AHEAD);
-        scope.spawn(move || {
-            for indices in order.chunks(recipe.batch) {
-                // The receiver is gone when `each` failed: nobody waits for more.
-                if sender.send(batch(samples, recipe, indices, seed, epoch)).is_err() {
-                    return;
-                }
-            }
-        });
-        let batches: Receiver<Batch> = batches;
-        batches.into_iter().try_for_each(&mut each)
+        // Each makes every so manieth, and they are taken from one after the other.
+        let made: Vec<Receiver<T>> = (0..makers)
+            .map(|maker| {
+                let (sender, made) = sync_channel(AHEAD.div_ceil(makers));
+                let parts = parts.clone().skip(maker).step_by(makers);
+                scope.spawn(move || {
+                    for part in parts {
+                        // The receiver is gone when `each` failed: nobody waits for more.
+                        if sender.send(make(part)).is_err() {
+                            return;
+                        }
+                    }
+                });
+                made
+            })
+            .collect();
+        (0..makers).cycle().map_while(|maker| made[maker].recv().ok()).try_for_each(&mut each)
     })
 }
 
-fn batch(samples: Samples<'_>, recipe: Recipe<'_>, indices: &[usize], seed: u64, epoch: usize) -> Batch {
-    let Size { width, height } = recipe.size;
-    let area = width as usize * height as usize;
-    let mut pixels = vec![0.0; indices.len() * 3 * area];
+fn batch<'a>(
+    samples: Samples<'_>,
+    recipe: Recipe<'a>,
+    indices: &[usize],
+    seed: u64,
+    epoch: usize,
+) -> Batch<'a> {
+    let annotations = |index: usize| samples.set.samples[index].annotations.clone();
     let mut targets = Vec::with_capacity(indices.len());
-    for (&index, planes) in indices.iter().zip(pixels.chunks_exact_mut(3 * area)) {
-        let labeled = Labeled {
-            image: samples.images.get(index).clone(),
-            annotations: samples.set.samples[index].annotations.clone(),
-        };
-        let labeled = augment::apply(recipe.augment, labeled, &mut generator(seed, epoch, index));
-        let from = Size::new(labeled.image.width(), labeled.image.height());
-        targets.push(targets_of(&labeled.annotations, from, recipe.size));
-        planar(&scarf_data::images::resize(&labeled.image, recipe.size), planes);
-    }
+    let pixels = if let Some(resident) = recipe.resident {
+        let mut views = Vec::with_capacity(indices.len());
+        for &index in indices {
+            let mut rng = generator(seed, epoch, index);
+            let (view, annotations) =
+                View::draw(recipe.augment, resident.size(index), annotations(index), &mut rng);
+            targets.push(targets_of(&annotations, view.size(), recipe.size));
+            views.push(view);
+        }
+        Pixels::Seen(resident, views)
+    } else {
+        let area = recipe.size.width as usize * recipe.size.height as usize;
+        let mut pixels = vec![0.0; indices.len() * 3 * area];
+        for (&index, planes) in indices.iter().zip(pixels.chunks_exact_mut(3 * area)) {
+            let labeled =
+                Labeled { image: samples.images.get(index).clone(), annotations: annotations(index) };
+            let labeled = augment::apply(recipe.augment, labeled, &mut generator(seed, epoch, index));
+            targets.push(targets_of(&labeled.annotations, labeled.size(), recipe.size));
+            planar(&scarf_data::images::resize(&labeled.image, recipe.size), planes);
+        }
+        Pixels::Made(pixels)
+    };
     Batch { pixels, targets, indices: indices.to_vec(), size: recipe.size }
 }
 
@@ -163,6 +222,25 @@ mod tests {
         let mut sorted = shuffled(&indices, 1, 2);
         sorted.sort_unstable();
         assert_eq!(sorted, indices);
+    }
+
+    #[test]
+    fn batches_come_in_order_from_however_many_threads() {
+        let order: Vec<usize> = (0..23).collect();
+        for makers in 1..7 {
+            let mut seen = Vec::new();
+            let made = in_order(makers, order.chunks(3), <[usize]>::to_vec, |part| {
+                seen.extend(part);
+                if seen.len() > 20 { Err("enough") } else { Ok(()) }
+            });
+            assert_eq!((made, &seen[..]), (Err("enough"), &order[..21]));
+            seen.clear();
+            let made = in_order(makers, order.chunks(3), <[usize]>::to_vec, |part| {
+                seen.extend(part);
+                Ok::<(), ()>(())
+            });
+            assert_eq!((made, &seen), (Ok(()), &order));
+        }
     }
 
     #[test]

@@ -114,7 +114,7 @@ pub fn detect<B: Backbone, N: Neck, H: Head>(
     device: &Device,
 ) -> Vec<Vec<Detection>> {
     let mut found = Vec::with_capacity(samples.indices.len());
-    let recipe = Recipe { size, batch, augment: &[] };
+    let recipe = Recipe { size, batch, augment: &[], resident: None };
     let done: Result<(), std::convert::Infallible> =
         for_each_batch(samples, recipe, samples.indices, 0, 0, |batch| {
             found.extend(on_disk(how.detect(detector, batch.images(device)), samples, &batch));
@@ -128,7 +128,7 @@ pub fn detect<B: Backbone, N: Neck, H: Head>(
 pub(crate) fn on_disk(
     found: Vec<Vec<Detection>>,
     samples: Samples<'_>,
-    batch: &Batch,
+    batch: &Batch<'_>,
 ) -> impl Iterator<Item = Vec<Detection>> {
     found
         .into_iter()

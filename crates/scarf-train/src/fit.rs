@@ -8,6 +8,7 @@ use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 use scarf_backbones::Backbone;
 use scarf_core::Size;
+use scarf_data::augment::Transform;
 use scarf_heads::{Detector, Head, Losses, Neck};
 use scarf_metrics::CocoReport;
 
@@ -16,7 +17,7 @@ use crate::checkpoint::{self, State};
 use crate::clip::clip_norm;
 use crate::detect::on_disk;
 use crate::evaluate::score;
-use crate::{TrainConfig, TrainError, average};
+use crate::{Resident, TrainConfig, TrainError, average};
 
 /// What a run is given besides the model.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,9 @@ pub struct Fit<'a> {
     pub train: Samples<'a>,
     /// What the best epoch is chosen by. Empty: the last epoch is the best.
     pub val: Samples<'a>,
+    /// The images of both on the device, to be augmented and resized there where that can be done; without them the
+    /// host makes the batches.
+    pub resident: Option<&'a Resident>,
     /// Size of the images that the model is fed.
     pub size: Size,
     /// Seed of order and augmentation.
@@ -191,7 +195,12 @@ struct Means {
     lr: f64,
 }
 
-impl Fit<'_> {
+impl<'a> Fit<'a> {
+    fn recipe(&self, augment: &'a [Transform]) -> Recipe<'a> {
+        let resident = self.resident.filter(|_| Resident::can(augment, self.size));
+        Recipe { size: self.size, batch: self.config.batch, augment, resident }
+    }
+
     fn first_state(&self) -> State {
         State {
             format: State::FORMAT,
@@ -218,7 +227,7 @@ impl Fit<'_> {
         &self,
         model: &Detector<B, N, H>,
     ) -> Result<Validation, TrainError> {
-        let recipe = Recipe { size: self.size, batch: self.config.batch, augment: &[] };
+        let recipe = self.recipe(&[]);
         let (mut found, mut means, mut step) = (Vec::new(), Means::default(), 0);
         for_each_batch(self.val, recipe, self.val.indices, self.seed, 0, |batch| {
             let mut rng = generator_of_step(self.seed, VALIDATION, step);
@@ -242,7 +251,7 @@ impl Fit<'_> {
         observer: &mut dyn Observer<Detector<B, N, H>>,
     ) -> Result<(Detector<B, N, H>, Means), TrainError> {
         let order = shuffled(self.train.indices, self.seed, state.epoch);
-        let recipe = Recipe { size: self.size, batch: self.config.batch, augment: &self.config.augment };
+        let recipe = self.recipe(&self.config.augment);
         let (steps, all) = (self.steps(), self.steps() * self.config.epochs);
         let device = self.device.clone().autodiff();
         let mut means = Means::default();

@@ -15,11 +15,12 @@ mod fit;
 mod freeze;
 mod optimizer;
 mod predictor;
+mod resident;
 mod schedule;
 #[cfg(test)]
 mod small;
 
-pub use batch::{Batch, Recipe, Samples, for_each_batch, planar, shuffled, targets_of};
+pub use batch::{Batch, Pixels, Recipe, Samples, for_each_batch, planar, shuffled, targets_of};
 pub use config::TrainConfig;
 pub use detect::{DetectConfig, Flips, detect};
 pub use error::TrainError;
@@ -28,4 +29,5 @@ pub use fit::{Epoch, Fit, Fitted, Flow, Observer, Step, Validation, fit};
 pub use freeze::FreezeConfig;
 pub use optimizer::OptimizerConfig;
 pub use predictor::Predictor;
+pub use resident::Resident;
 pub use schedule::ScheduleConfig;

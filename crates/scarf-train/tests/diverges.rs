@@ -57,6 +57,7 @@ fn too_large_a_learning_rate() {
             config: &config,
             train: samples,
             val: Samples { indices: &[], ..samples },
+            resident: None,
             size: Size::new(64, 64),
             seed: 1,
             checkpoints: folder.path(),

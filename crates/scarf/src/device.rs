@@ -94,6 +94,14 @@ impl std::fmt::Display for DeviceName {
     }
 }
 
+/// Whether a device has a memory of its own, and computes while this program does something else.
+pub(crate) fn is_gpu(device: &Device) -> bool {
+    #[cfg(feature = "flex")]
+    return *device != Device::flex();
+    #[cfg(not(feature = "flex"))]
+    true
+}
+
 /// What a record says of the device.
 pub(crate) fn describe(device: &Device) -> String {
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
@@ -103,6 +111,11 @@ pub(crate) fn describe(device: &Device) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_cpu_is_no_gpu() {
+        assert!(!is_gpu(&DeviceName::Cpu.open().unwrap()));
+    }
 
     #[test]
     fn names_of_devices() {

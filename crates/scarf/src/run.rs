@@ -7,13 +7,16 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use burn::module::Module;
 use burn::tensor::Device;
-use scarf_train::{Fit, Samples, detect, fit, score};
+use scarf_train::{Fit, Resident, Samples, detect, fit, score};
 use serde_json::{Map, Value, json};
 
 use crate::data::Opened;
 use crate::settings::{Part, Settings};
 use crate::watch::Watch;
 use crate::{device, model, result};
+
+/// Bytes of a GPU's memory that a run's decoded images may take: with more of them, batches are made on the host.
+const RESIDENT: usize = 2 << 30;
 
 /// Checks settings without running them: data, recipe and weights are opened.
 pub(crate) fn check(settings: &Settings, device: &Device) -> Result<()> {
@@ -45,12 +48,17 @@ pub(crate) fn run(settings: &Settings, out: &Path, device: &Device) -> Result<()
         val.indices.len(),
         test.indices.len(),
     );
+    let resident = device::is_gpu(device).then(|| Resident::new(&opened.images, RESIDENT, device)).flatten();
+    if let Some(resident) = &resident {
+        eprintln!("  images lie on the device: {} MiB", resident.bytes().div_ceil(1 << 20));
+    }
     let config = &settings.recipe.model;
     let digest = settings.digest();
     let job = Fit {
         config: &settings.recipe.train,
         train,
         val,
+        resident: resident.as_ref(),
         size: config.image(),
         seed: settings.seed,
         checkpoints: &out.join("checkpoint"),

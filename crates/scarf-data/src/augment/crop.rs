@@ -1,10 +1,10 @@
-use image::imageops;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use scarf_core::{Annotation, BBox, Size};
+use scarf_core::{Annotation, Size};
 use serde::{Deserialize, Serialize};
 
-use super::{Labeled, range, uniform};
+use super::edit::{Window, holds_center};
+use super::{range, uniform};
 
 /// SSD's crop (Liu et al., 2016), as torchvision's `RandomIoUCrop` does it: a window that has an IoU
 /// of at least a random one of `options` with some object; objects stay whose center is inside,
@@ -42,16 +42,14 @@ impl IouCrop {
         Ok(())
     }
 
-    pub(super) fn apply(&self, labeled: Labeled, rng: &mut ChaCha8Rng) -> Labeled {
-        match self.window(&labeled, rng) {
-            Some(window) => cut(labeled, window),
-            None => labeled,
-        }
-    }
-
     /// The window, or none for the whole image.
-    fn window(&self, labeled: &Labeled, rng: &mut ChaCha8Rng) -> Option<BBox<f64>> {
-        if labeled.annotations.is_empty() || self.options.is_empty() {
+    pub(super) fn draw(
+        &self,
+        size: Size,
+        annotations: &[Annotation],
+        rng: &mut ChaCha8Rng,
+    ) -> Option<Window> {
+        if annotations.is_empty() || self.options.is_empty() {
             return None;
         }
         for _ in 0..DRAWS {
@@ -60,8 +58,8 @@ impl IouCrop {
                 return None;
             }
             for _ in 0..self.trials {
-                let window = self.draw(labeled.size(), rng);
-                if window.is_some_and(|window| fits(&window, &labeled.annotations, least)) {
+                let window = self.window(size, rng);
+                if window.is_some_and(|window| fits(&window, annotations, least)) {
                     return window;
                 }
             }
@@ -70,7 +68,7 @@ impl IouCrop {
     }
 
     /// One window in whole pixels, or none where its aspect is not in range or its area is 0.
-    fn draw(&self, size: Size, rng: &mut ChaCha8Rng) -> Option<BBox<f64>> {
+    fn window(&self, size: Size, rng: &mut ChaCha8Rng) -> Option<Window> {
         let (width, height) = (f64::from(size.width), f64::from(size.height));
         let [w, h] = [width, height].map(|side| (side * uniform(self.scale, rng)).floor().clamp(0.0, side));
         let aspect = w / h;
@@ -78,35 +76,12 @@ impl IouCrop {
             return None;
         }
         let [left, top] = [width - w, height - h].map(|room| (room * rng.random::<f64>()).floor());
-        Some(BBox::from_xywh(left, top, w, h))
+        let [left, top, w, h] = [left, top, w, h].map(|v| v as u32);
+        Some(Window { left, top, size: Size::new(w, h) })
     }
 }
 
-fn holds_center(window: &BBox<f64>, bbox: &BBox<f64>) -> bool {
-    let (x, y) = bbox.center();
-    window.x1 < x && x < window.x2 && window.y1 < y && y < window.y2
-}
-
-fn fits(window: &BBox<f64>, annotations: &[Annotation], least: f64) -> bool {
-    annotations.iter().any(|a| holds_center(window, &a.bbox) && a.bbox.iou(window) >= least)
-}
-
-/// The window of the image, with the objects whose center it holds. An object that loses a part is
-/// truncated, and its area shrinks as its box does.
-fn cut(labeled: Labeled, window: BBox<f64>) -> Labeled {
-    let [left, top, width, height] =
-        [window.x1, window.y1, window.width(), window.height()].map(|v| v as u32);
-    let image = imageops::crop_imm(&labeled.image, left, top, width, height).to_image();
-    let kept = labeled.annotations.into_iter().filter(|a| holds_center(&window, &a.bbox));
-    let annotations = kept.map(|a| {
-        let inside = a.bbox.clip(&window);
-        let part = if inside == a.bbox { 1.0 } else { inside.area() / a.bbox.area() };
-        Annotation {
-            bbox: inside.translate(-window.x1, -window.y1),
-            area: if a.area == a.bbox.area() { inside.area() } else { a.area * part },
-            truncated: a.truncated || part < 1.0,
-            ..a
-        }
-    });
-    Labeled { image, annotations: annotations.collect() }
+fn fits(window: &Window, annotations: &[Annotation], least: f64) -> bool {
+    let window = window.bbox();
+    annotations.iter().any(|a| holds_center(&window, &a.bbox) && a.bbox.iou(&window) >= least)
 }

@@ -1,21 +1,26 @@
-//! Augmentation that moves boxes along: pure functions of an image, its boxes and a generator.
+//! Augmentation that moves boxes along: pure functions of an image, its boxes and a generator. A [`Transform`] draws
+//! an [`Edit`], which is done at once ([`apply`]) or joins others in a [`View`] of the image.
 //!
 //! Names, order and figures are those of torchvision's `transforms.v2` and of its reference
 //! recipe `ssd` (`references/detection/presets.py`). Images are u8; boxes are exact.
 
 mod crop;
-mod geometry;
+mod edit;
 mod photometric;
+mod view;
+mod zoom;
 
 use image::RgbImage;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use scarf_core::{Annotation, BBox, Size};
+use scarf_core::{Annotation, Size};
 use serde::{Deserialize, Serialize};
 
 pub use crop::IouCrop;
-pub use geometry::ZoomOut;
-pub use photometric::Photometric;
+pub use edit::{Canvas, Edit, Window};
+pub use photometric::{Colors, Photometric};
+pub use view::View;
+pub use zoom::ZoomOut;
 
 /// An image with its objects, the boxes xyxy in its pixels.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,25 +42,8 @@ impl Labeled {
         let sx = f64::from(size.width) / f64::from(self.image.width());
         let sy = f64::from(size.height) / f64::from(self.image.height());
         let image = crate::images::resize(&self.image, size);
-        let scaled = |a: &Annotation| Annotation { area: a.area * sx * sy, ..*a }.moved(a.bbox.scale(sx, sy));
+        let scaled = |a: &Annotation| Annotation { area: a.area * sx * sy, bbox: a.bbox.scale(sx, sy), ..*a };
         Self { image, annotations: self.annotations.iter().map(scaled).collect() }
-    }
-
-    /// Another image, with every box moved by a function.
-    fn with(self, image: RgbImage, place: impl Fn(BBox<f64>) -> BBox<f64>) -> Self {
-        let annotations = self.annotations.into_iter().map(|a| a.moved(place(a.bbox))).collect();
-        Self { image, annotations }
-    }
-}
-
-trait Moved {
-    fn moved(self, bbox: BBox<f64>) -> Self;
-}
-
-impl Moved for Annotation {
-    /// The same object at another place.
-    fn moved(self, bbox: BBox<f64>) -> Self {
-        Self { bbox, ..self }
     }
 }
 
@@ -115,18 +103,23 @@ pub fn apply(steps: &[Transform], labeled: Labeled, rng: &mut ChaCha8Rng) -> Lab
 }
 
 impl Transform {
+    /// What this step does to an image of that size with these objects; none where chance leaves it as it is.
+    pub fn draw(&self, size: Size, annotations: &[Annotation], rng: &mut ChaCha8Rng) -> Option<Edit> {
+        match self {
+            Self::HorizontalFlip(Chance { p }) => happens(*p, rng).then_some(Edit::FlipHorizontal),
+            Self::VerticalFlip(Chance { p }) => happens(*p, rng).then_some(Edit::FlipVertical),
+            Self::Rotate90(Chance { p }) => happens(*p, rng).then(|| Edit::Turn(rng.random_range(1..=3))),
+            Self::Photometric(photometric) => Some(Edit::Colors(photometric.draw(rng))),
+            Self::ZoomOut(zoom) => zoom.draw(size, rng).map(Edit::Canvas),
+            Self::IouCrop(crop) => crop.draw(size, annotations, rng).map(Edit::Window),
+        }
+    }
+
     /// Does this step.
     pub fn apply(&self, labeled: Labeled, rng: &mut ChaCha8Rng) -> Labeled {
-        match self {
-            Self::HorizontalFlip(Chance { p }) if happens(*p, rng) => geometry::flip_horizontal(labeled),
-            Self::VerticalFlip(Chance { p }) if happens(*p, rng) => geometry::flip_vertical(labeled),
-            Self::Rotate90(Chance { p }) if happens(*p, rng) => {
-                geometry::rotate(labeled, rng.random_range(1..=3))
-            }
-            Self::HorizontalFlip(_) | Self::VerticalFlip(_) | Self::Rotate90(_) => labeled,
-            Self::Photometric(photometric) => photometric.apply(labeled, rng),
-            Self::ZoomOut(zoom) => zoom.apply(labeled, rng),
-            Self::IouCrop(crop) => crop.apply(labeled, rng),
+        match self.draw(labeled.size(), &labeled.annotations, rng) {
+            Some(edit) => edit.apply(labeled),
+            None => labeled,
         }
     }
 

@@ -3,7 +3,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{Labeled, happens, range, uniform, within};
+use super::{happens, range, uniform, within};
 
 /// torchvision's `RandomPhotometricDistort`: brightness, contrast, saturation, hue and the order of
 /// the channels, each with probability `p`; contrast comes before or after the colors, as likely.
@@ -47,7 +47,7 @@ impl Photometric {
         range("hue", self.hue, -0.5, 0.5)
     }
 
-    pub(super) fn apply(&self, mut labeled: Labeled, rng: &mut ChaCha8Rng) -> Labeled {
+    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Colors {
         // Every number is drawn whatever the image is, so that gray and color stay in step.
         let mut factor = |range| happens(self.p, rng).then(|| uniform(range, rng) as f32);
         let [brightness, contrast, saturation, hue] =
@@ -57,7 +57,44 @@ impl Photometric {
         if happens(self.p, rng) {
             channels.shuffle(rng);
         }
-        let image = &mut labeled.image;
+        Colors { brightness, contrast, contrast_first, saturation, hue, channels }
+    }
+}
+
+/// What is done to the colors of an image, in this order but for the contrast; levels are cut to 0..=255 and rounded
+/// down after each. By default nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Colors {
+    /// Factor of all levels.
+    pub brightness: Option<f32>,
+    /// Factor of the distance to the image's mean gray.
+    pub contrast: Option<f32>,
+    /// Whether contrast comes before saturation and hue rather than after them.
+    pub contrast_first: bool,
+    /// Factor of the distance to the pixel's own gray.
+    pub saturation: Option<f32>,
+    /// Turns of the color circle to add.
+    pub hue: Option<f32>,
+    /// Of each channel, which one it is made of.
+    pub channels: [usize; 3],
+}
+
+impl Default for Colors {
+    fn default() -> Self {
+        Self {
+            brightness: None,
+            contrast: None,
+            contrast_first: false,
+            saturation: None,
+            hue: None,
+            channels: [0, 1, 2],
+        }
+    }
+}
+
+impl Colors {
+    pub(super) fn paint(&self, image: &mut RgbImage) {
+        let Self { brightness, contrast, contrast_first, saturation, hue, channels } = *self;
         let gray = image.pixels().all(|p| p.0[0] == p.0[1] && p.0[1] == p.0[2]);
         brightness.into_iter().for_each(|by| remap(image, |level| level * by));
         contrast.filter(|_| contrast_first).into_iter().for_each(|by| adjust_contrast(image, by));
@@ -69,7 +106,6 @@ impl Photometric {
         if !gray && channels != [0, 1, 2] {
             image.pixels_mut().for_each(|p| p.0 = channels.map(|channel| p.0[channel]));
         }
-        labeled
     }
 }
 

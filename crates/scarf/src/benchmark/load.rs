@@ -75,7 +75,7 @@ pub(super) fn loader(side: u32, batch: usize) -> f64 {
     let (set, images) = (DataSet::new(classes, samples), ImageCache::from(images));
     let indices: Vec<usize> = (0..images.len()).collect();
     let samples = Samples { images: &images, set: &set, indices: &indices };
-    let recipe = Recipe { size: Size::new(side, side), batch, augment: &augment::ssd() };
+    let recipe = Recipe { size: Size::new(side, side), batch, augment: &augment::ssd(), resident: None };
     let pass = |epoch: usize| {
         let mut count = 0;
         let done = for_each_batch(samples, recipe, &shuffled(&indices, 0, epoch), 0, epoch, |batch| {
