@@ -2,14 +2,15 @@ use std::io::Read;
 use std::ops::Range;
 
 use super::cursor::{Cursor, Fault, Parse, border};
-use super::shape::{Field, Shape};
+use super::early::Early;
+use super::shape::{Field, Shape, Values};
 use super::truths::{Truths, need};
 use super::{Id, JsonProblem, Source};
 use crate::shelves::Shelves;
-use crate::threads::share_out;
+use crate::threads::Pieces;
 
 /// Bytes read at a time: few enough to stay in the second-level cache.
-const BLOCK: usize = 1 << 18;
+pub(super) const BLOCK: usize = 1 << 18;
 
 /// Bytes read at a time where one detection's border is looked for.
 const PAGE: u64 = 1 << 12;
@@ -18,7 +19,7 @@ const PAGE: u64 = 1 << 12;
 const LEAST: u64 = 1 << 20;
 
 /// Bytes of a detection, or somewhat less, as most files have them.
-const USUAL: usize = 128;
+pub(super) const USUAL: usize = 128;
 
 /// What is wrong, at which byte of the file.
 pub(super) struct FileFault {
@@ -26,48 +27,82 @@ pub(super) struct FileFault {
     pub(super) problem: Box<JsonProblem>,
 }
 
-/// Reads a COCO results file, on several threads where it is long.
+/// A COCO results file in parts that several threads read.
 ///
-/// Each thread starts at what looks like the border between two detections. That is a guess: the
-/// thread before tells whether it ended exactly there, and where it did not, reads on itself.
-pub(super) fn read(source: Source<'_>, truths: &Truths, threads: usize) -> Result<Vec<Shelves>, FileFault> {
-    let io = |error: std::io::Error| FileFault { byte: 0, problem: Box::new(error.into()) };
-    let len = source.len().map_err(io)?;
-    let mut starts = vec![0];
-    for at in cuts(len, threads) {
-        if let Some(start) = start_behind(source, at).map_err(io)?
-            && start > starts[starts.len() - 1]
-        {
-            starts.push(start);
-        }
-    }
-    let end = |part: usize| starts.get(part + 1).copied().unwrap_or(u64::MAX);
-    let buffer = || vec![0; BLOCK];
-    let parts = share_out(starts.len(), threads, buffer, |buffer, part| {
-        read_part(source, truths, starts[part], end(part), buffer)
-    });
-    let mut all = Vec::new();
-    let mut at = 0;
-    for (index, part) in parts.into_iter().enumerate() {
-        let (start, end) = (starts[index], end(index));
-        if at > start && at != u64::MAX {
-            // an earlier part ran past this border, which was none: read on from where it stopped
-            let more = || read_part(source, truths, at, end, &mut buffer());
-            at = if at >= end { at } else { join(&mut all, more())? };
-        } else if at != u64::MAX {
-            at = join(&mut all, part)?;
-        }
-    }
-    if u32::try_from(all.iter().map(Shelves::len).sum::<usize>()).is_err() {
-        return Err(FileFault { byte: 0, problem: Box::new(JsonProblem::TooMany) });
-    }
-    Ok(all)
+/// Each part starts at what looks like the border between two detections. That is a guess: the
+/// part before tells whether it ended exactly there, and where it did not, it is read on from there.
+pub(super) struct Parts<'a> {
+    source: Source<'a>,
+    /// The first part, where it was read early.
+    early: Option<Early>,
+    starts: Vec<u64>,
+    pieces: Pieces,
 }
 
-/// Where to cut a text for so many threads: large parts first, so that there are few, and small ones
+impl<'a> Parts<'a> {
+    /// Cuts it for so many threads, behind what was read early. A file that cannot be read is one part, whose reading
+    /// tells why.
+    pub(super) fn new(source: Source<'a>, early: Option<Early>, threads: usize) -> Self {
+        let mut starts = vec![0];
+        starts.extend(early.as_ref().map(|early| early.stopped));
+        for at in cuts(starts[starts.len() - 1], source.len().unwrap_or(0), threads) {
+            if let Ok(Some(start)) = start_behind(source, at)
+                && start > starts[starts.len() - 1]
+            {
+                starts.push(start);
+            }
+        }
+        let pieces = Pieces::new(starts.len());
+        Self { source, early, starts, pieces }
+    }
+
+    /// What one of several threads reads of it, with the places of the parts.
+    pub(super) fn read(&self, truths: &Truths) -> Vec<(usize, Part)> {
+        self.pieces.take(|| vec![0; BLOCK], |buffer, part| self.read_one(truths, part, buffer))
+    }
+
+    fn end(&self, part: usize) -> u64 {
+        self.starts.get(part + 1).copied().unwrap_or(u64::MAX)
+    }
+
+    fn read_one(&self, truths: &Truths, part: usize, buffer: &mut Vec<u8>) -> Part {
+        let early = self.early.as_ref().filter(|_| part == 0);
+        match early.and_then(|early| Some((early.resolve(truths)?, early.stopped))) {
+            Some((found, stopped)) => Part { found, stopped: Ok(stopped) },
+            None => read_part(self.source, truths, self.starts[part], self.end(part), buffer),
+        }
+    }
+
+    /// The detections of all parts, in any order, once every thread is done.
+    pub(super) fn join(
+        &self,
+        mut parts: Vec<(usize, Part)>,
+        truths: &Truths,
+    ) -> Result<Vec<Shelves>, FileFault> {
+        parts.sort_by_key(|part| part.0);
+        let mut all = Vec::new();
+        let mut at = 0;
+        for (index, part) in parts {
+            let (start, end) = (self.starts[index], self.end(index));
+            if at > start && at != u64::MAX {
+                // an earlier part ran past this border, which was none: read on from where it stopped
+                let more = || read_part(self.source, truths, at, end, &mut vec![0; BLOCK]);
+                at = if at >= end { at } else { join(&mut all, more())? };
+            } else if at != u64::MAX {
+                at = join(&mut all, part)?;
+            }
+        }
+        if u32::try_from(all.iter().map(Shelves::len).sum::<usize>()).is_err() {
+            return Err(FileFault { byte: 0, problem: Box::new(JsonProblem::TooMany) });
+        }
+        Ok(all)
+    }
+}
+
+/// Where to cut what is behind `at` of a text for so many threads: large parts first, so that there are few, and small ones
 /// last, so that no thread waits long for another.
-fn cuts(len: u64, threads: usize) -> Vec<u64> {
-    let (mut cuts, mut at) = (Vec::new(), 0);
+fn cuts(mut at: u64, len: u64, threads: usize) -> Vec<u64> {
+    let mut cuts = Vec::new();
     if threads > 1 {
         loop {
             at += ((len - at) / (2 * threads as u64)).max(LEAST);
@@ -80,8 +115,8 @@ fn cuts(len: u64, threads: usize) -> Vec<u64> {
     cuts
 }
 
-/// What one thread read: detections, and where it stopped (`u64::MAX` at the end of the array).
-struct Part {
+/// What was read of a part: detections, and where that stopped (`u64::MAX` at the end of the array).
+pub(super) struct Part {
     found: Shelves,
     stopped: Result<u64, FileFault>,
 }
@@ -248,11 +283,11 @@ fn step(
     Ok(())
 }
 
-fn field(key: &[u8]) -> Field {
+pub(super) fn field(key: &[u8]) -> Field {
     match key {
         b"image_id" => Field::Id(0),
         b"category_id" => Field::Id(1),
-        b"bbox" => Field::Numbers(0),
+        b"bbox" => Field::Numbers(0, 4),
         b"score" => Field::Number(4),
         _ => Field::Other,
     }
@@ -261,7 +296,12 @@ fn field(key: &[u8]) -> Field {
 /// A detection written as the one before it, and what stands before the next.
 #[inline(always)]
 fn usual_detection(c: &mut Cursor<'_>, shape: &Shape, truths: &Truths, found: &mut Shelves) -> Option<()> {
-    let values = shape.read(c)?;
+    shelve(&shape.read(c)?, truths, found)
+}
+
+/// `None` where image or category is none of the ground truth's.
+#[inline(always)]
+pub(super) fn shelve(values: &Values, truths: &Truths, found: &mut Shelves) -> Option<()> {
     let [x, y, w, h, score, _] = values.numbers;
     let image = truths.images.number(values.ids[0])?;
     let class = truths.categories.number(values.ids[1])?;

@@ -1,6 +1,7 @@
 //! COCO's own files, read at memory's pace: `gt.json` and `dt.json` to an [`Evaluator`].
 
 mod cursor;
+mod early;
 mod error;
 mod found;
 mod ids;
@@ -14,11 +15,20 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 
 pub use error::{JsonError, JsonProblem};
 pub use ids::Id;
 
+use early::Early;
+use found::{FileFault, Parts};
+use truths::Truths;
+
+use crate::shelves::Shelves;
 use crate::store::Store;
+use crate::threads::joined;
 use crate::{CocoParams, CocoReport, Evaluator};
 
 /// A category of a ground truth file.
@@ -73,12 +83,12 @@ impl CocoSet {
         params: CocoParams,
         threads: usize,
     ) -> Result<Self, JsonError> {
-        let text = gt.text().map_err(|error| gt.error(gt_path, 0, error.into()))?;
-        let truths = truths::read(&text, threads)
-            .map_err(|fault| gt.error(gt_path, fault.at as u64, *fault.problem))?;
-        drop(text); // before the detections, which are many, need memory
-        let found = found::read(dt, &truths, threads)
-            .map_err(|fault| dt.error(dt_path, fault.byte, *fault.problem))?;
+        let read = |threads| {
+            let text = gt.text().map_err(|error| gt.error(gt_path, 0, error.into()))?;
+            truths::read(&text, threads).map_err(|fault| gt.error(gt_path, fault.at as u64, *fault.problem))
+        };
+        let (truths, found) = both(read, dt, threads)?;
+        let found = found.map_err(|fault| dt.error(dt_path, fault.byte, *fault.problem))?;
         let mut warnings = Vec::new();
         if truths.id_zero {
             warnings.push(format!(
@@ -96,6 +106,49 @@ impl CocoSet {
         };
         Ok(Self { evaluator, images: truths.images.into_sorted(), categories: truths.names, warnings })
     }
+}
+
+/// The ground truth, by `read` on so many threads, and the detections of `dt`.
+///
+/// One of several threads begins with the detections at once. All are started first, for one that is started late may
+/// share a core with another for a while.
+fn both(
+    read: impl FnOnce(usize) -> Result<Truths, JsonError>,
+    dt: Source<'_>,
+    threads: usize,
+) -> Result<(Truths, Result<Vec<Shelves>, FileFault>), JsonError> {
+    let enough = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (give, early) = channel();
+        let mut give = Some(give);
+        let others: Vec<_> = (1..threads)
+            .map(|_| {
+                let (begin, begun) = channel::<Arc<(Truths, Parts<'_>)>>();
+                let (give, enough) = (give.take(), &enough);
+                let thread = scope.spawn(move || {
+                    if let Some(give) = give {
+                        let _ = give.send(Early::read(dt, enough));
+                    }
+                    begun.recv().map_or_else(|_| Vec::new(), |work| work.1.read(&work.0))
+                });
+                (begin, thread)
+            })
+            .collect();
+        drop(give);
+        let truths = read(threads.saturating_sub(1).max(1));
+        enough.store(true, Ordering::Relaxed);
+        let truths = truths?;
+        let parts = Parts::new(dt, early.recv().ok().flatten(), threads);
+        let work = Arc::new((truths, parts));
+        for (begin, _) in &others {
+            let _ = begin.send(work.clone());
+        }
+        let mut read = work.1.read(&work.0);
+        others.into_iter().for_each(|(_, thread)| read.extend(joined(thread)));
+        let (truths, parts) = Arc::into_inner(work).expect("every thread that had it has ended");
+        let found = parts.join(read, &truths);
+        Ok((truths, found))
+    })
 }
 
 /// Two COCO files to COCO's twelve numbers: what pycocotools does, with its default parameters.

@@ -7,8 +7,8 @@ pub(super) enum Field {
     Id(usize),
     /// A number, into `numbers`.
     Number(usize),
-    /// An array of numbers, into `numbers` from here on.
-    Numbers(usize),
+    /// An array of numbers, into `numbers` from the first of these up to the second.
+    Numbers(usize, usize),
     /// Anything, passed over.
     Other,
 }
@@ -34,10 +34,10 @@ pub(super) struct Shape {
 impl Shape {
     /// The shape of the record that starts here, in which other records follow.
     ///
-    /// `None` where none follows (or is cut off), and where more than 32 bytes stand between two values.
+    /// `None` where none follows (or is cut off), where an array is of another length, and where more than 32 bytes stand between two values.
     pub(super) fn of(mut c: Cursor<'_>, field: fn(&[u8]) -> Field) -> Option<Self> {
         let mut values = Vec::new();
-        let mut from = c.at;
+        let (mut from, mut whole) = (c.at, true);
         let mut value = |c: &mut Cursor<'_>, from: &mut usize, field| {
             c.peek();
             values.push(Text::of(c.since(*from)).map(|text| (text, field)));
@@ -46,18 +46,32 @@ impl Shape {
             Ok(())
         };
         let read: Parse<()> = c.object(|c, key| match field(key) {
-            Field::Numbers(slot) => {
-                let mut index = 0;
+            Field::Numbers(first, end) => {
+                let mut slot = first;
                 c.array(|c| {
-                    index += 1;
-                    value(c, &mut from, Field::Number(slot + index - 1))
-                })
+                    slot += 1;
+                    value(c, &mut from, Field::Number(slot - 1))
+                })?;
+                whole &= slot == end;
+                Ok(())
             }
             field => value(c, &mut from, field),
         });
         let follows = read.is_ok() && c.take(b',') && c.peek().is_some();
         let values = values.into_iter().collect::<Option<_>>()?;
-        follows.then_some(Self { values, end: Text::of(c.since(from))? })
+        (follows && whole).then_some(Self { values, end: Text::of(c.since(from))? })
+    }
+
+    /// Whether it has each of so many integers and numbers once, and no others.
+    pub(super) fn holds(&self, ids: usize, numbers: usize) -> bool {
+        let slots = |pick: fn(Field) -> Option<usize>| {
+            let mut slots: Vec<usize> = self.values.iter().filter_map(|(_, field)| pick(*field)).collect();
+            slots.sort_unstable();
+            slots
+        };
+        let integer = |field| if let Field::Id(slot) = field { Some(slot) } else { None };
+        let number = |field| if let Field::Number(slot) = field { Some(slot) } else { None };
+        slots(integer).into_iter().eq(0..ids) && slots(number).into_iter().eq(0..numbers)
     }
 
     /// Reads a record of this shape and what stands between it and the next.
@@ -71,7 +85,7 @@ impl Shape {
             match *field {
                 Field::Id(slot) => *values.ids.get_mut(slot)? = c.integer_here()?,
                 Field::Number(slot) => *values.numbers.get_mut(slot)? = c.number_here().ok()?,
-                Field::Numbers(_) | Field::Other => c.skip().ok()?,
+                Field::Numbers(..) | Field::Other => c.skip().ok()?,
             }
         }
         self.end.read(c)?;

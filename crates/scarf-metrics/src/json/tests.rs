@@ -153,3 +153,57 @@ fn an_error_tells_where_it_is() {
         assert!(error.contains("annotation id 4 is given twice"), "{error}");
     }
 }
+
+/// What is read before the ground truth is known says the same as what is read after it.
+#[test]
+fn what_is_read_early_is_as_if_read_in_order() {
+    let record = |index: usize| {
+        let (image, category) = ([3, 7, 40][index % 3], [5, 9][index % 2]);
+        format!(
+            "{{\"image_id\": {image}, \"category_id\": {category}, \"bbox\": [{index}, 1.5, 2, 3], \"score\": 0.25}}"
+        )
+    };
+    let records: Vec<String> = (0..20_000).map(record).collect();
+    let text = format!("[{}]", records.join(", "));
+    let all = parse(GT, &text, 1).unwrap();
+    for threads in [2, 3] {
+        assert_eq!(found(&parse(GT, &text, threads).unwrap()), found(&all));
+    }
+    let enough = std::sync::atomic::AtomicBool::new(false);
+    let early = |text: &str| {
+        let early = super::Early::read(super::Source::Bytes(text.as_bytes()), &enough)?;
+        Some(early.stopped as usize)
+    };
+    // All but the last, behind which none follows.
+    assert_eq!(early(&text), Some(text.rfind('{').unwrap()));
+    // The first to be written otherwise ends it; so does a first one that lacks something.
+    let spaced = text.replace("[12001, ", "[ 12001, ");
+    let stopped = spaced[..spaced.find("[ ").unwrap()].rfind('{').unwrap();
+    assert_eq!(early(&spaced), Some(stopped));
+    assert_eq!(early(&text.replacen(", \"score\": 0.25", "", 1)), None);
+
+    let (five, none) = ("[0, 1.5, 2, 3, 4]", "\"score\": 0.25");
+    let odd = [
+        text.replace(", \"score\": 0.25", ""),
+        text.replace("[0, 1.5, 2, 3]", five).replace(none, "\"scores\": 0.25"),
+        text.replace("\"category_id\": 9, \"bbox\": [12001,", "\"category_id\": 8, \"bbox\": [12001,"),
+        text.replace(
+            "\"image_id\": 3, \"category_id\": 5, \"bbox\": [0,",
+            "\"image_id\": 4, \"category_id\": 5, \"bbox\": [0,",
+        ),
+        text.replace("[12001, 1.5, 2, 3]", "[12001, 1.5, 2]"),
+        text.replace("[12001, 1.5, 2, 3]", "[12001, 1.5, 2, 3"),
+        text[..text.len() - 30].into(),
+        "[]".into(),
+        "{}".into(),
+        String::new(),
+    ];
+    for text in odd {
+        let says =
+            |threads| parse(GT, &text, threads).map(|store| found(&store)).map_err(|error| error.to_string());
+        let one = says(1);
+        for threads in [2, 3] {
+            assert_eq!(says(threads), one, "{}", &text[..text.len().min(200)]);
+        }
+    }
+}

@@ -230,7 +230,7 @@ fn annotation_field(key: &[u8]) -> Field {
         b"id" => Field::Id(0),
         b"image_id" => Field::Id(1),
         b"category_id" => Field::Id(2),
-        b"bbox" => Field::Numbers(0),
+        b"bbox" => Field::Numbers(0, 4),
         b"area" => Field::Number(4),
         b"iscrowd" => Field::Number(5),
         _ => Field::Other,
