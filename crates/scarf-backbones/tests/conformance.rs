@@ -59,12 +59,12 @@ fn conform(recipe: &str, levels: &[(usize, usize)]) {
     let weights = Weights::of(&backbone);
     assert!(weights == Weights::of(&trained), "one seed, two networks");
     assert!(weights != Weights::of(&build(&config, 2, &device)), "two seeds, one network");
-    trains(&trained);
-    frozen_stays(trained);
+    let wanted = trains(&trained);
+    frozen_stays(trained, wanted);
 }
 
 fn levels_are_true(backbone: &AnyBackbone, device: &Device) {
-    for [batch, height, width] in [[1usize, 1, 1], [2, 33, 50], [3, 64, 31]] {
+    for [batch, height, width] in [[3usize, 1, 1], [1, 33, 50], [2, 64, 31]] {
         let images = Tensor::random([batch, 3, height, width], Distribution::Normal(0.0, 1.0), device);
         let maps = backbone.forward(images).0;
         let extents = backbone.forward(Extent([batch, 3, height, width])).0;
@@ -98,28 +98,28 @@ fn stages_are_apart(backbone: &AnyBackbone) {
 
 fn loss(backbone: &AnyBackbone) -> Tensor<1> {
     let device = Device::default().autodiff();
-    let pixels = Tensor::<1, burn::tensor::Int>::arange(0..2 * 3 * 32 * 32, &device).float();
-    let images = pixels.sin().reshape([2, 3, 32, 32]);
+    let pixels = Tensor::<1, burn::tensor::Int>::arange(0..2 * 3 * 32 * 16, &device).float();
+    let images = pixels.sin().reshape([2, 3, 32, 16]);
     let sums = backbone.forward(images).0.into_iter().map(|map| map.square().mean());
     sums.reduce(|a, b| a + b).unwrap()
 }
 
-/// Every parameter that wants a gradient gets one, finite.
-fn trains(backbone: &AnyBackbone) {
+/// Every parameter that wants a gradient gets one, finite. Gives how many there are.
+fn trains(backbone: &AnyBackbone) -> usize {
     let gradients = Gradients::of(backbone);
     assert!(gradients.wanted > 0);
     assert_eq!(gradients.got, gradients.wanted);
+    gradients.wanted
 }
 
 /// Frozen stages get no gradients, and their running statistics stay.
-fn frozen_stays(backbone: AnyBackbone) {
-    let wanted = Gradients::of(&backbone).wanted;
+fn frozen_stays(backbone: AnyBackbone, wanted: usize) {
     let stages = backbone.stages();
     let count = stages.len().div_ceil(2);
     let backbone = freeze_stages(backbone, count).unwrap();
     let before = Weights::of(&backbone);
     let gradients = Gradients::of(&backbone);
-    assert!(gradients.wanted < wanted || wanted == 0);
+    assert!(gradients.wanted < wanted);
     assert_eq!(gradients.got, gradients.wanted);
     let after = Weights::of(&backbone);
     for stage in &stages[..count] {

@@ -101,6 +101,7 @@ fn train(settings: &Value, out: &Path) -> Result<(), Box<dyn Error>> {
     });
     for part in settings["score"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         result[part] = score(reached(settings, part));
+        detect(settings, out, part)?;
     }
     std::fs::write(out.join("result.json"), result.to_string())?;
     Ok(())
@@ -150,12 +151,12 @@ fn predict(settings: &Value, out: &Path) -> Result<(), Box<dyn Error>> {
     predictions["failures"] = json!([failure]);
     std::fs::create_dir_all(out.join("predictions"))?;
     std::fs::write(out.join("predictions/test.json"), predictions.to_string())?;
-    detect(settings, out)
+    Ok(())
 }
 
 /// Detections on 40 images with an object each, as COCO's files: the better the score, the more are found.
-fn detect(settings: &Value, out: &Path) -> Result<(), Box<dyn Error>> {
-    let share = reached(settings, "test");
+fn detect(settings: &Value, out: &Path, part: &str) -> Result<(), Box<dyn Error>> {
+    let share = reached(settings, part);
     let categories: Vec<Value> =
         CLASSES.iter().enumerate().map(|(at, name)| json!({ "id": at + 1, "name": name })).collect();
     let image = |id: u64| json!({ "id": id, "file_name": format!("{id}.png"), "width": 100, "height": 100 });
@@ -178,7 +179,7 @@ fn detect(settings: &Value, out: &Path) -> Result<(), Box<dyn Error>> {
         "categories": categories,
     });
     let found: Vec<Value> = ids.map(found).collect();
-    std::fs::write(out.join("predictions/test.truth.json"), truths.to_string())?;
-    std::fs::write(out.join("predictions/test.coco.json"), json!(found).to_string())?;
+    std::fs::write(out.join(format!("predictions/{part}.truth.json")), truths.to_string())?;
+    std::fs::write(out.join(format!("predictions/{part}.coco.json")), json!(found).to_string())?;
     Ok(())
 }

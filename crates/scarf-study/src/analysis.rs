@@ -76,7 +76,7 @@ impl Analysis {
     /// # Errors
     /// Where the detections cannot be read, or the file not be written.
     pub(crate) fn make(folder: &Path) -> Result<Option<Self>, Error> {
-        let Some(set) = detections(folder)? else { return Ok(None) };
+        let Some(set) = detections(folder, Part::Test)? else { return Ok(None) };
         let analysis = Self::of(&set);
         let text = serde_json::to_string_pretty(&analysis).expect("numbers and text") + "\n";
         write_atomic(&folder.join("analysis.json"), text.as_bytes())?;
@@ -128,10 +128,34 @@ fn name(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// What a run detected on the test images, and what is there; `None` where it left no such files.
-pub(crate) fn detections(folder: &Path) -> Result<Option<CocoSet>, Error> {
-    let file = |name: &str| folder.join("predictions").join(name);
-    let (truth, found) = (file("test.truth.json"), file("test.coco.json"));
+/// Images that runs are scored on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Part {
+    /// By which things are chosen.
+    Val,
+    /// By which approaches are compared.
+    #[default]
+    Test,
+}
+
+impl Part {
+    pub(crate) fn is_test(&self) -> bool {
+        *self == Part::Test
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Part::Val => "val",
+            Part::Test => "test",
+        }
+    }
+}
+
+/// What a run detected on a part of the images, and what is there; `None` where it left no such files.
+pub(crate) fn detections(folder: &Path, part: Part) -> Result<Option<CocoSet>, Error> {
+    let file = |what: &str| folder.join("predictions").join(format!("{}.{what}.json", part.name()));
+    let (truth, found) = (file("truth"), file("coco"));
     if !truth.is_file() || !found.is_file() {
         return Ok(None);
     }

@@ -102,14 +102,11 @@ impl<'a> Check<'a> {
         let line = self.ancestry(name, written)?;
         let (data, recipe) = self.merged(&line);
         let init = line.iter().rev().find_map(|(_, each)| each.init.as_ref());
-        let seeds = line.iter().rev().find_map(|(_, each)| each.seeds.clone()).unwrap_or_else(|| {
-            let all = &self.file.seeds;
-            if written.role == Role::Pretraining {
-                all.iter().take(1).copied().collect()
-            } else {
-                all.clone()
-            }
-        });
+        let taken_over = line.iter().rev().find_map(|(_, each)| each.seeds.as_ref());
+        let mut seeds = taken_over.unwrap_or(&self.file.seeds).clone();
+        if written.role == Role::Pretraining && written.seeds.is_none() {
+            seeds.truncate(1);
+        }
         if written.seeds.is_some() {
             self.seeds(&format!("{key}.seeds"), &seeds);
         }
@@ -117,17 +114,36 @@ impl<'a> Check<'a> {
         if written.tune.is_some() && written.role == Role::Pretraining {
             self.refuse(&format!("{key}.tune"), "what others begin from is not searched: it has no row");
         }
+        if written.role == Role::Ablation {
+            self.ablation(&key, written);
+        }
         Some(Approach {
             name: name.into(),
             title: written.title.clone().unwrap_or_else(|| name.into()),
             note: written.note.clone(),
             role: written.role,
+            of: written.of.clone(),
             seeds,
             data,
             recipe,
             init: self.init(&format!("{key}.init"), init),
             tune,
         })
+    }
+
+    /// An ablation is one thing done otherwise than in something that is trained and compared itself.
+    fn ablation(&mut self, key: &str, written: &ApproachFile) {
+        let base = written.of.as_ref().and_then(|name| self.file.approach.get(name));
+        if base.is_none_or(|base| base.role == Role::Pretraining) {
+            let reason = "an ablation is a variation: name the approach with a row, or the ablation, that it differs from";
+            self.refuse(&format!("{key}.of"), reason);
+        }
+        if written.tune.is_some() {
+            self.refuse(
+                &format!("{key}.tune"),
+                "an ablation is not searched: it differs in what is written here alone",
+            );
+        }
     }
 
     /// `written` and what it is a variation of, the most distant first.

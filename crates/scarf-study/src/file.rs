@@ -118,7 +118,7 @@ pub struct ApproachFile {
     pub title: Option<String>,
     /// What is worth saying of it.
     pub note: String,
-    /// Whether it is compared, or only begun from.
+    /// Whether it is compared, on which images, or only begun from.
     pub role: Role,
     /// The approach that it is a variation of: data, recipe and start are taken from there, then edited.
     pub of: Option<String>,
@@ -136,16 +136,20 @@ pub struct ApproachFile {
     pub tune: Option<TuneFile>,
 }
 
-/// Whether an approach is compared.
+/// Whether an approach is compared, and on which images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// A row of the table.
     #[default]
     Row,
-    /// What others begin from: no row, but its cost is told. Trained with the study's first seed alone, unless
-    /// it has its own.
+    /// What others begin from: no row, but its cost is told. Trained with the first seed alone, unless it
+    /// has its own.
     Pretraining,
+    /// One thing done otherwise than in the approach that it is `of`: compared with that one on the validation images
+    /// alone, in a table of its own, so that what is chosen by it was not chosen on test images. Trained with
+    /// that one's seeds, unless it has its own.
+    Ablation,
 }
 
 /// What training begins from. `{ from = "approach" }`, `{ weights = "name" }`, `{ weights = "name", or_from =

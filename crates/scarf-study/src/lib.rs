@@ -11,6 +11,7 @@
 //! Architecture invariant: this crate knows nothing of detectors. A recipe is an opaque tree that it merges,
 //! edits, hashes and hands to the program; the program says what is wrong in it.
 
+mod ablation;
 mod analysis;
 mod check;
 mod engine;
@@ -39,6 +40,7 @@ mod tune;
 mod verdict;
 mod when;
 
+pub use ablation::Ablation;
 pub use analysis::{Analysis, ClassAnalysis, ErrorShare};
 pub use engine::{Engine, Watch};
 pub use error::{Error, Problem};

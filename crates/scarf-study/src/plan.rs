@@ -15,6 +15,8 @@ pub enum Kind {
     Pretraining,
     /// One trial of a search, scored on the validation images alone.
     Trial,
+    /// A variation that tells what a part is worth, scored on the validation images alone.
+    Ablation,
     /// An approach as it is compared, scored on the test images.
     Final,
 }
@@ -25,6 +27,7 @@ impl Kind {
         match self {
             Kind::Pretraining => "pretraining",
             Kind::Trial => "trial",
+            Kind::Ablation => "ablation",
             Kind::Final => "final",
         }
     }
@@ -34,10 +37,10 @@ impl Kind {
     /// # Errors
     /// The names there are.
     pub fn parse(name: &str) -> Result<Self, String> {
-        let all = [Kind::Pretraining, Kind::Trial, Kind::Final];
+        let all = [Kind::Pretraining, Kind::Trial, Kind::Ablation, Kind::Final];
         all.into_iter()
             .find(|kind| kind.name() == name)
-            .ok_or_else(|| format!("kind: {name:?} is none of pretraining, trial, final"))
+            .ok_or_else(|| format!("kind: {name:?} is none of pretraining, trial, ablation, final"))
     }
 }
 
@@ -110,6 +113,15 @@ impl Plan {
         self.runs.iter().find(|run| run.id() == Some(id))
     }
 
+    /// The runs of an ablation, each with the run of the same seed that it differs from in one thing.
+    pub fn pairs<'a>(&'a self, ablation: &'a Approach) -> impl Iterator<Item = (&'a Run, &'a Run)> {
+        let base = |seed| {
+            let mut runs = self.of(ablation.of.as_deref()?);
+            runs.find(|run| run.kind != Kind::Trial && run.seed == seed)
+        };
+        self.of(&ablation.name).filter_map(move |run| Some((run, base(run.seed)?)))
+    }
+
     /// The runs of an approach.
     pub fn of<'a>(&'a self, approach: &'a str) -> impl Iterator<Item = &'a Run> {
         self.runs.iter().filter(move |run| run.approach == approach)
@@ -121,7 +133,7 @@ impl Study {
     /// out. A search whose sampler learns from earlier trials has trials without settings until those have ended.
     pub fn plan(&self, records: &Records) -> Plan {
         let mut planner = Planner { study: self, records, planned: Vec::new(), plan: Plan::default() };
-        for approach in self.rows() {
+        for approach in self.rows().chain(self.ablations()) {
             planner.approach(approach);
         }
         planner.plan
@@ -209,7 +221,11 @@ impl<'a> Planner<'a> {
 
     /// The run of an approach that is compared, or begun from.
     fn last(&mut self, approach: &'a Approach, seed: u64, params: Result<Params, State>) {
-        let kind = if approach.role == Role::Pretraining { Kind::Pretraining } else { Kind::Final };
+        let kind = match approach.role {
+            Role::Row => Kind::Final,
+            Role::Pretraining => Kind::Pretraining,
+            Role::Ablation => Kind::Ablation,
+        };
         let run = match params {
             Ok(params) => self.run(approach, kind, None, seed, params),
             Err(state) => unsettled(approach, kind, None, seed, state),

@@ -89,6 +89,8 @@ pub struct Approach {
     pub note: String,
     /// Whether it is compared.
     pub role: Role,
+    /// The approach that it is a variation of.
+    pub of: Option<String>,
     /// It is trained once with each; one at least.
     pub seeds: Vec<u64>,
     /// Its data.
@@ -188,6 +190,11 @@ impl Study {
     /// The approaches that are compared, in the order of the table.
     pub fn rows(&self) -> impl Iterator<Item = &Approach> {
         self.approaches.iter().filter(|each| each.role == Role::Row)
+    }
+
+    /// The variations that are compared on the validation images alone, in the order of the file.
+    pub fn ablations(&self) -> impl Iterator<Item = &Approach> {
+        self.approaches.iter().filter(|each| each.role == Role::Ablation)
     }
 
     /// The published weights that approaches begin from, each once.

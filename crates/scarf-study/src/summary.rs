@@ -1,5 +1,6 @@
 //! What came of a study: one row an approach.
 
+use crate::ablation::Ablation;
 use crate::analysis::{Analysis, mean};
 use crate::plan::{Kind, Plan, State};
 use crate::record::{Record, Records};
@@ -16,6 +17,8 @@ use std::path::Path;
 pub struct Summary {
     /// The approaches that are compared, in the order of the file.
     pub rows: Vec<Row>,
+    /// The variations that are compared on the validation images alone, in the order of the file.
+    pub ablations: Vec<Ablation>,
     /// What all runs took together, failed ones too: seconds.
     pub seconds: f64,
     /// The same in US dollars.
@@ -110,12 +113,15 @@ impl Summary {
             })
             .collect();
         front(&mut rows);
+        let comparisons = Comparisons::read(out)?;
+        let ablation = |approach| Ablation::new(study, approach, plan, &planned, &comparisons);
         Ok(Self {
             rows,
+            ablations: study.ablations().map(ablation).collect(),
             seconds: planned.iter().map(|record| record.seconds).sum(),
             dollars: planned.iter().map(|record| record.dollars).sum(),
             seeds: study.rows().map(|approach| approach.seeds.len()).max().unwrap_or(0),
-            verdicts: Comparisons::read(out)?.verdicts(study, plan),
+            verdicts: comparisons.verdicts(study, plan),
             reach: reach.filter(|_| best > 0.0),
             original: study.price.original.clone(),
         })
@@ -213,7 +219,7 @@ fn row(
             .original
             .as_ref()
             .and_then(|machine| Some(at(total_seconds?, machine.dollars_per_hour))),
-        err: trouble(approach, plan, records),
+        err: trouble(approach, Kind::Final, plan, records),
     }
 }
 
@@ -243,17 +249,18 @@ fn spent<'r>(records: impl Iterator<Item = &'r Record>) -> (f64, f64) {
     records.fold((0.0, 0.0), |sum, record| (sum.0 + record.seconds, sum.1 + record.dollars))
 }
 
-/// Why an approach has not all its final runs.
-fn trouble(approach: &Approach, plan: &Plan, records: &Records) -> Option<String> {
-    let mut finals = plan.of(&approach.name).filter(|run| run.kind == Kind::Final);
-    finals.find_map(|run| match &run.state {
+/// Why an approach has not all its runs of a kind.
+pub(crate) fn trouble(approach: &Approach, kind: Kind, plan: &Plan, records: &Records) -> Option<String> {
+    let mut runs = plan.of(&approach.name).filter(|run| run.kind == kind);
+    runs.find_map(|run| match &run.state {
         State::Failed => run.id().and_then(|id| records.get(id)).map(|record| record.err.clone()),
         State::Blocked(reason) => Some(reason.clone()),
         _ => None,
     })
 }
 
-fn stats(numbers: impl Iterator<Item = Numbers>) -> Option<[Stat; 12]> {
+/// Each of the 12 numbers over several runs; `None` where there are none.
+pub(crate) fn stats(numbers: impl Iterator<Item = Numbers>) -> Option<[Stat; 12]> {
     let all: Vec<Numbers> = numbers.collect();
     let empty = Stat { n: 0, mean: -1.0, sd: None, half: None };
     (!all.is_empty()).then(|| {

@@ -1,11 +1,12 @@
-//! What the test images say of a study's claims.
+//! What the test images say of a study's claims, and the validation images of its ablations.
 
 use crate::Error;
-use crate::analysis::{DRAWS, RESAMPLES, detections, matched, thresholds};
+use crate::analysis::{DRAWS, Part, RESAMPLES, detections, matched, thresholds};
 use crate::files::{read_if_there, write_atomic};
-use crate::plan::{Kind, Plan, State};
+use crate::plan::{Kind, Plan, Run, State};
+use crate::result::NUMBERS;
 use crate::settings::run_folder;
-use crate::study::{Claim, Study, Than};
+use crate::study::{Approach, Claim, Study, Than};
 use scarf_metrics::{Comparison, Matched, compare_means, compare_to};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -21,15 +22,18 @@ pub struct Compared {
     than: Other,
     /// One of COCO's average precisions, as `ap50`.
     metric: String,
+    /// The images that it is measured on.
+    #[serde(default, skip_serializing_if = "Part::is_test")]
+    part: Part,
     /// By how much it is better, in 0 to 1, mean over the seeds.
     pub difference: f64,
-    /// The 95 % interval of that over test images, low and high.
+    /// The 95 % interval of that over the images, low and high.
     pub interval: (f64, f64),
     /// Two-sided.
     pub p_value: f64,
     /// Seeds that both were trained with (all, where compared with a number), and the difference of each.
     pub by_seed: Vec<(u64, f64)>,
-    /// Test images.
+    /// Images.
     pub images: usize,
     /// How often they were drawn anew.
     pub resamples: usize,
@@ -118,14 +122,15 @@ impl Comparisons {
         write_atomic(&out.join(FILE), text.as_bytes())
     }
 
-    /// Makes the comparisons that are missing from the detections under `out`, drops those that no claim asks for any
-    /// more, and leaves the file there. What has no detections is passed over.
+    /// Makes the comparisons that are missing from the detections under `out`, drops those that no claim and no ablation
+    /// asks for any more, and leaves the file there. What has no detections is passed over.
     ///
     /// # Errors
     /// Where detections cannot be read or do not belong together, or the file cannot be written.
     pub fn complete(&mut self, study: &Study, plan: &Plan, out: &Path) -> Result<(), Error> {
         let mut all = Vec::new();
-        for question in study.claims.iter().flat_map(|claim| questions(claim, plan)).flatten() {
+        let claims = study.claims.iter().flat_map(|claim| questions(claim, plan)).flatten();
+        for question in claims.chain(study.ablations().filter_map(|each| worth(each, plan))) {
             let answer = match self.get(&question) {
                 Some(known) => Some(known.clone()),
                 None => question.answer(out)?,
@@ -139,6 +144,12 @@ impl Comparisons {
     /// What they say of each claim of `study`, in its order.
     pub fn verdicts(&self, study: &Study, plan: &Plan) -> Vec<Verdict> {
         study.claims.iter().map(|claim| self.verdict(claim, study, plan)).collect()
+    }
+
+    /// An ablation against what it is of, on the validation images, over the seeds that both were trained with; `None`
+    /// until that has been compared.
+    pub fn ablation(&self, approach: &Approach, plan: &Plan) -> Option<&Compared> {
+        self.get(&worth(approach, plan)?)
     }
 
     fn get(&self, question: &Question) -> Option<&Compared> {
@@ -214,6 +225,7 @@ struct Question {
     than: Result<Vec<(String, u64)>, f64>,
     metric: usize,
     name: &'static str,
+    part: Part,
 }
 
 /// One question for each pair of a claim; `None` where a run of it has not ended well.
@@ -235,9 +247,24 @@ fn questions(claim: &Claim, plan: &Plan) -> Vec<Option<Question>> {
             than,
             metric: claim.metric.index(),
             name: claim.metric.name(),
+            part: Part::Test,
         })
     };
     pairs(claim).into_iter().map(question).collect()
+}
+
+/// What an ablation asks: its AP against that of what it is of; `None` where one of its runs, or its counterpart, has
+/// not ended well.
+fn worth(approach: &Approach, plan: &Plan) -> Option<Question> {
+    let done = |run: &Run| (run.state == State::Done).then(|| Some((run.id()?.to_string(), run.seed)))?;
+    let (better, than): (Vec<_>, Vec<_>) = plan
+        .pairs(approach)
+        .map(|(run, base)| Some((done(run)?, done(base)?)))
+        .collect::<Option<Vec<_>>>()?
+        .into_iter()
+        .unzip();
+    let ap = Question { better, than: Ok(than), metric: 0, name: NUMBERS[0], part: Part::Val };
+    (!ap.better.is_empty()).then_some(ap)
 }
 
 impl Question {
@@ -249,7 +276,9 @@ impl Question {
     }
 
     fn asks(&self, known: &Compared) -> bool {
-        known.better == ids(&self.better) && known.than == self.than() && known.metric == self.name
+        (known.part, known.metric.as_str()) == (self.part, self.name)
+            && known.better == ids(&self.better)
+            && known.than == self.than()
     }
 
     fn answer(&self, out: &Path) -> Result<Option<Compared>, Error> {
@@ -280,6 +309,7 @@ impl Question {
             better: ids(&self.better),
             than: self.than(),
             metric: self.name.into(),
+            part: self.part,
             difference: difference.value,
             interval: (difference.low, difference.high),
             p_value,
@@ -293,7 +323,8 @@ impl Question {
     fn open(&self, runs: &[(String, u64)], out: &Path) -> Result<Option<Vec<Matched>>, Error> {
         runs.iter()
             .map(|(id, _)| {
-                Ok(detections(&run_folder(out, id))?.map(|set| matched(&set.evaluator, self.metric)))
+                let set = detections(&run_folder(out, id), self.part)?;
+                Ok(set.map(|set| matched(&set.evaluator, self.metric)))
             })
             .collect()
     }

@@ -72,6 +72,8 @@ fn every_error_names_file_key_and_line() {
         ("recipe.fake.fail_seed = 1", "recipe.fake.lr = inf"),
         ("recipe.fake.fail_seed = 1", "unset = [\"train.epochs\"]"),
         ("role = \"pretraining\"", "role = \"pretrained\""),
+        ("role = \"pretraining\"", "role = \"ablation\""),
+        ("of = \"finetune\"\ntune", "of = \"finetune\"\nrole = \"ablation\"\ntune"),
         ("better = \"tuned\"", "better = \"tuend\""),
         ("better = \"tuned\"", "better = \"pretrain\""),
         ("better = \"tuned\"", "better = []"),

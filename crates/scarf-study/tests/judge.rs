@@ -3,7 +3,10 @@
 mod common;
 
 use common::{Log, STUDY, folder, run, study};
-use scarf_study::{Analysis, Comparisons, Given, Outcome, Study, judge};
+use scarf_study::{
+    Ablation, Analysis, Comparisons, Given, How, Kind, Outcome, Photographs, Study, Summary, judge, markdown,
+    page,
+};
 use std::path::Path;
 
 /// The study done and judged.
@@ -65,6 +68,51 @@ fn one_seed_says_that_spread_is_unknown() {
     judge(&study, &plan, out.path()).unwrap();
     let verdicts = Comparisons::read(out.path()).unwrap().verdicts(&study, &plan);
     assert!(verdicts[0].reasons[0].ends_with("one seed: run-to-run spread is unknown"), "{verdicts:?}");
+}
+
+/// The best rate, and one further from it, in place of the file's; each against what it is of, on validation images.
+const ABLATIONS: &str = r#"
+[approach.best_rate]
+title = "A rate of .01"
+role = "ablation"
+of = "scratch"
+recipe.train.optimizer.sgd.lr = 0.01
+
+[approach.low_rate]
+title = "A rate of .0001"
+role = "ablation"
+of = "best_rate"
+recipe.train.optimizer.sgd.lr = 1e-4
+seeds = [1]
+
+[shrink]"#;
+
+#[test]
+fn ablations_are_judged_on_the_validation_images_alone() {
+    let out = tempfile::tempdir().unwrap();
+    let study = study(&STUDY.replace("[shrink]", ABLATIONS), &Given::default()).unwrap();
+    let records = run(&study, out.path(), &mut Log::default()).unwrap();
+    let plan = study.plan(&records);
+    judge(&study, &plan, out.path()).unwrap();
+    let runs: Vec<_> = records.iter().filter(|record| record.kind == Kind::Ablation).collect();
+    assert_eq!(runs.len(), 3, "two seeds, and one of them");
+    assert!(runs.iter().all(|record| record.val.is_some() && record.test.is_none()));
+    assert!(!folder(out.path(), &runs[0].id).join("predictions/test.coco.json").exists());
+
+    let summary = Summary::new(&study, &plan, &records, out.path()).unwrap();
+    assert_eq!(summary.rows.len(), 4, "no row of the table");
+    let [best, low] = &summary.ablations[..] else { panic!("{:?}", summary.ablations) };
+    // .08 a power of ten: log10(.03) is .477 from the best rate, 1e-4 two.
+    let by = |each: &Ablation| each.val.unwrap()[0].mean - each.base.unwrap()[0].mean;
+    assert!((by(best) - 0.08 * 0.477_12).abs() < 1e-5 && (by(low) + 0.16).abs() < 1e-5, "{best:?} {low:?}");
+    assert_eq!((best.of.as_str(), low.of.as_str()), ("From scratch", "A rate of .01"));
+    assert_eq!((best.verdict(), low.verdict()), ("better", "worse"));
+    let compared = best.compared.as_ref().unwrap();
+    assert_eq!((compared.images, compared.by_seed.len()), (40, 2));
+    let text = markdown(&summary);
+    assert!(text.contains("| A rate of .01 | From scratch (0.147) | 0.185 | 0.370 | +0."), "{text}");
+    let page = page(&study, &plan, &records, &How::default(), out.path(), Photographs::Shown).unwrap();
+    assert!(page.contains("<section id=\"ablations\""));
 }
 
 /// The stand-in's detections by hand: each image has one object and one detection, which is right at every IoU

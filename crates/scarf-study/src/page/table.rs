@@ -7,7 +7,7 @@ use crate::result::RunResult;
 use crate::settings::run_folder;
 use crate::stat::Stat;
 use crate::summary::{Row, Summary};
-use crate::text::{Cells, duration, intervals, money, outcome};
+use crate::text::{self, Cells, duration, intervals, money, outcome};
 use crate::verdict::{Outcome, Verdict};
 use crate::{ClassScore, NUMBERS};
 use serde::Serialize;
@@ -218,7 +218,7 @@ pub(super) struct Plain {
 }
 
 #[derive(Serialize)]
-struct PlainCell {
+pub(super) struct PlainCell {
     text: String,
     /// What it sorts by.
     sort: f64,
@@ -226,9 +226,9 @@ struct PlainCell {
 
 /// The number that a cell begins with: dollars are told apart from minutes by what is on the page alone.
 fn leading(text: &str) -> f64 {
-    let number: String =
-        text.trim_start_matches('$').chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
-    number.parse().unwrap_or(-1.0)
+    let text = text.trim_start_matches('$');
+    let end = text.find(|c: char| !(c.is_ascii_digit() || ".+-".contains(c))).unwrap_or(text.len());
+    text[..end].parse().unwrap_or(-1.0)
 }
 
 pub(super) fn plain(sources: &Sources<'_>, cells: Option<Cells>) -> Option<Plain> {
@@ -238,6 +238,13 @@ pub(super) fn plain(sources: &Sources<'_>, cells: Option<Cells>) -> Option<Plain
         (sources.colour(&row.approach), row.title.clone(), cells.collect())
     });
     Some(Plain { rows: rows.collect(), head })
+}
+
+/// A table of variations: no colours, for they are in no chart.
+pub(super) fn ablations(summary: &Summary) -> Option<(Vec<String>, Vec<Vec<PlainCell>>)> {
+    let Cells { head, rows } = text::ablations(summary)?;
+    let cell = |text: String| PlainCell { sort: leading(&text), text };
+    Some((head, rows.into_iter().map(|row| row.into_iter().map(cell).collect()).collect()))
 }
 
 /// AP on the test images against what one detector costs, with 95 % intervals and the front.
