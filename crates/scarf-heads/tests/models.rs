@@ -5,7 +5,7 @@ mod common;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 use common::build;
-use scarf_heads::{Head, models};
+use scarf_heads::{AnyHead, Head, models};
 
 /// Name, classes without background, parameters, anchors.
 ///
@@ -70,6 +70,25 @@ fn models_are_as_large_as_the_references() {
         let counted = COUNTS.iter().find(|count| count.0 == name && count.1 == own.classes);
         assert_eq!(own.published, counted.map(|count| count.2).filter(|_| own.published.is_some()), "{name}");
     }
+}
+
+/// DDN part by part: its MFN (24,340,264 with the ResNet's classifier of 513,000), its proposals, its second stage.
+#[test]
+fn ddn_has_the_references_parts() {
+    let trained = |visit: &dyn Fn(&mut Trained)| {
+        let mut trained = Trained(0);
+        visit(&mut trained);
+        trained.0
+    };
+    let detector = build(&models::get("ddn-resnet34").unwrap().model, 6, &Device::flex().autodiff());
+    let AnyHead::FasterRcnn(head) = &detector.head else { panic!("DDN's head is Faster R-CNN's") };
+    let mfn = trained(&|all| {
+        detector.backbone.visit(all);
+        detector.neck.visit(all);
+    });
+    assert_eq!(mfn + 513_000, 24_340_264);
+    assert_eq!(trained(&|all| head.rpn.visit(all)), 2_390_588);
+    assert_eq!(trained(&|all| head.roi.visit(all)), 26_776_611);
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub(super) struct Curves {
     more: Vec<(String, String)>,
 }
 
-/// The curves of one approach, one for each seed.
+/// The curves of one approach that is compared on the test images or begun from, one for each seed.
 struct Curve {
     colour: usize,
     title: String,
@@ -51,7 +51,9 @@ fn curve(sources: &Sources<'_>, approach: &str) -> Option<Curve> {
     let runs: Vec<(u64, Vec<Epoch>)> = sources
         .records
         .iter()
-        .filter(|record| record.approach == approach && record.kind != Kind::Trial)
+        .filter(|record| {
+            record.approach == approach && matches!(record.kind, Kind::Final | Kind::Pretraining)
+        })
         .map(|record| (record.seed, Epoch::read_all(&run_folder(sources.out, &record.id))))
         .filter(|(_, epochs)| !epochs.is_empty())
         .collect();
