@@ -1,10 +1,11 @@
-//! Every published SSD by name, with random weights at its own size: onnxruntime's scores and boxes are ours.
+//! Every published SSD by name, with random weights at its own size, on a photograph: onnxruntime's scores and
+//! boxes are ours. (`faster_rcnn.rs` has the rest of the zoo.)
 
 mod common;
 
 use burn::tensor::Device;
 use burn::tensor::activation::{sigmoid, softmax};
-use common::{Jobs, difference, lived_in, numbers, pixels, python, spread, weakened};
+use common::{Jobs, difference, lived_in, numbers, photograph, python, spread, weakened};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use scarf_core::Classes;
@@ -22,17 +23,16 @@ fn distinct() -> Vec<&'static str> {
 fn published_detectors() {
     let Some(python) = python() else { return };
     let classes = Classes::new((0..CLASSES).map(|class| class.to_string())).unwrap();
-    for name in distinct() {
+    for (at, name) in distinct().into_iter().enumerate() {
         let config = models::get(name).unwrap().model;
-        // Faster R-CNN has a test of its own, on smaller images.
+        let side = config.size as usize;
         if matches!(config.head, HeadConfig::FasterRcnn(_)) {
             continue;
         }
+        let Some(images) = photograph(at, side) else { return };
         let detector = config.init(CLASSES, &Device::default(), &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
         // Drawn statistics make MobileNet v3 amplify last bits: images times 1 + 1.2e-7 move its own logits by 6e-4.
         let mut detector = if name.contains("mobilenet_v3") { detector } else { lived_in(detector, 1) };
-        let side = config.size as usize;
-        let images = pixels([1, 3, side, side], 1);
         if let AnyHead::Ssd(head) = &detector.head {
             // Scores that are all 0 or 1 would say little.
             let said = head.predict(detector.features(images.clone()), config.image());

@@ -138,6 +138,9 @@ error, less is better; D-ECE: how far scores are from the share that is right, o
 error (TIDE), each by how much AP50 would rise without it; speed on the test images on the study's machine; the most \
 memory that the run had, training included";
 
+/// The columns of [`ablations`] that are words.
+pub(crate) const ABLATION_WORDS: [usize; 3] = [0, 1, 5];
+
 /// What each variation is worth on the validation images; `None` where there are none.
 pub(crate) fn ablations(summary: &Summary) -> Option<Cells> {
     let head = ["otherwise", "of", "val AP", "val AP50", "AP by it", "says", "one training"];
@@ -164,6 +167,11 @@ pub(crate) fn ablations(summary: &Summary) -> Option<Cells> {
     };
     let rows: Vec<Vec<String>> = summary.ablations.iter().map(row).collect();
     (!rows.is_empty()).then(|| Cells { head: head.map(String::from).to_vec(), rows })
+}
+
+/// The variations of which there is nothing, or not all, and why.
+fn failed_ablations(summary: &Summary) -> impl Iterator<Item = (&str, &str)> {
+    summary.ablations.iter().filter_map(|each| Some((each.title.as_str(), each.err.as_deref()?)))
 }
 
 /// What [`ablations`] says, column by column.
@@ -206,6 +214,9 @@ pub fn terminal(summary: &Summary) -> String {
     }
     if let Some(ablations) = ablations(summary) {
         text += &format!("\nOn the validation images alone:\n{}", aligned(&ablations));
+        for (title, err) in failed_ablations(summary) {
+            text += &format!("{title}: {err}\n");
+        }
     }
     text
 }
@@ -243,8 +254,8 @@ pub fn markdown(summary: &Summary) -> String {
     }
     if let Some(ablations) = ablations(summary) {
         text += &format!("\n### Ablations\n\n{}\n{ABLATIONS}.\n", table(ablations));
-        for each in summary.ablations.iter().filter_map(|each| Some((&each.title, each.err.as_ref()?))) {
-            text += &format!("\n{}: {}\n", each.0, each.1.replace('|', "\\|"));
+        for (title, err) in failed_ablations(summary) {
+            text += &format!("\n{title}: {}\n", err.replace('|', "\\|"));
         }
     }
     if let Some(details) = details(summary) {

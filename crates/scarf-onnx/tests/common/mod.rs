@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::rc::Rc;
 
 use burn::module::Module;
+use burn::tensor::module::interpolate;
+use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -26,12 +29,14 @@ pub(crate) fn python() -> Option<PathBuf> {
 
 /// Graphs and their inputs, to be run together.
 pub(crate) struct Jobs {
-    folder: tempfile::TempDir,
+    folder: Rc<tempfile::TempDir>,
     jobs: Vec<Value>,
 }
 
 /// What onnxruntime made of one job.
 pub(crate) struct Answer {
+    /// Where its numbers lie, until the last answer of the jobs is gone.
+    _folder: Rc<tempfile::TempDir>,
     model: String,
     outputs: Value,
     pub metadata: BTreeMap<String, String>,
@@ -39,7 +44,7 @@ pub(crate) struct Answer {
 
 impl Jobs {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), jobs: Vec::new() }
+        Self { folder: Rc::new(tempfile::tempdir().unwrap()), jobs: Vec::new() }
     }
 
     /// `images` `[batch, channels, rows, columns]`.
@@ -63,6 +68,7 @@ impl Jobs {
         let answers = text.lines().zip(&self.jobs).map(|(line, job)| {
             let mut answer: Value = serde_json::from_str(line).unwrap();
             Answer {
+                _folder: self.folder.clone(),
                 model: job["model"].as_str().unwrap().to_owned(),
                 outputs: answer["outputs"].take(),
                 metadata: serde_json::from_value(answer["metadata"].take()).unwrap(),
@@ -146,6 +152,21 @@ pub(crate) fn pixels(shape: [usize; 4], seed: u64) -> Tensor<4> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let values: Vec<f32> = (0..shape.iter().product()).map(|_| 255.0 * rng.random::<f32>()).collect();
     Tensor::from_data(TensorData::new(values, shape), &Default::default())
+}
+
+/// A photograph, of a cat where `at` is even and else of a person, that the published weights of SCARF_WEIGHTS come
+/// with, as a square of `side` pixels: `[1, 3, side, side]` in 0..=255. `None` where SCARF_WEIGHTS is not set.
+pub(crate) fn photograph(at: usize, side: usize) -> Option<Tensor<4>> {
+    let Some(folder) = std::env::var_os("SCARF_WEIGHTS").map(PathBuf::from) else {
+        println!("not run: SCARF_WEIGHTS names no folder of published weights, with their photographs");
+        return None;
+    };
+    let file = Weights::open(folder.join("reference/ssdlite_mobilenet_v2_coco.ref.safetensors")).unwrap();
+    let pictures = file.get("image_u8_nhwc").unwrap();
+    let pictures = TensorData::new(pictures.values.clone(), pictures.shape.clone());
+    let pictures = Tensor::<4>::from_data(pictures, &Default::default()).permute([0, 3, 1, 2]);
+    let to = InterpolateOptions::new(InterpolateMode::Bilinear).with_output_size([side, side]);
+    Some(interpolate(pictures.slice([at % 2..at % 2 + 1]), to))
 }
 
 /// The standard deviation.

@@ -101,7 +101,7 @@ struct Contents<'a> {
     cost: String,
     costs: Option<table::Plain>,
     costs_footing: String,
-    ablations: Option<(Vec<String>, Vec<Vec<table::PlainCell>>)>,
+    ablations: Option<table::Ablations>,
     ablations_footing: &'static str,
     details: Option<table::Plain>,
     details_footing: &'static str,

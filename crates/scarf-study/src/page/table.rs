@@ -220,8 +220,8 @@ pub(super) struct Plain {
 #[derive(Serialize)]
 pub(super) struct PlainCell {
     text: String,
-    /// What it sorts by.
-    sort: f64,
+    /// What it sorts by; words sort by themselves.
+    sort: Option<f64>,
 }
 
 /// The number that a cell begins with: dollars are told apart from minutes by what is on the page alone.
@@ -234,17 +234,29 @@ fn leading(text: &str) -> f64 {
 pub(super) fn plain(sources: &Sources<'_>, cells: Option<Cells>) -> Option<Plain> {
     let Cells { head, rows } = cells?;
     let rows = sources.summary.rows.iter().zip(rows).map(|(row, cells)| {
-        let cells = cells.into_iter().skip(1).map(|text| PlainCell { sort: leading(&text), text });
+        let cells = cells.into_iter().skip(1).map(|text| PlainCell { sort: Some(leading(&text)), text });
         (sources.colour(&row.approach), row.title.clone(), cells.collect())
     });
     Some(Plain { rows: rows.collect(), head })
 }
 
 /// A table of variations: no colours, for they are in no chart.
-pub(super) fn ablations(summary: &Summary) -> Option<(Vec<String>, Vec<Vec<PlainCell>>)> {
+#[derive(Serialize)]
+pub(super) struct Ablations {
+    /// Names, and whether they stand over words.
+    head: Vec<(String, bool)>,
+    rows: Vec<Vec<PlainCell>>,
+}
+
+pub(super) fn ablations(summary: &Summary) -> Option<Ablations> {
     let Cells { head, rows } = text::ablations(summary)?;
-    let cell = |text: String| PlainCell { sort: leading(&text), text };
-    Some((head, rows.into_iter().map(|row| row.into_iter().map(cell).collect()).collect()))
+    let words = |column: usize| text::ABLATION_WORDS.contains(&column);
+    let cell =
+        |(column, text): (usize, String)| PlainCell { sort: (!words(column)).then(|| leading(&text)), text };
+    Some(Ablations {
+        head: head.into_iter().enumerate().map(|(column, name)| (name, words(column))).collect(),
+        rows: rows.into_iter().map(|row| row.into_iter().enumerate().map(cell).collect()).collect(),
+    })
 }
 
 /// AP on the test images against what one detector costs, with 95 % intervals and the front.
