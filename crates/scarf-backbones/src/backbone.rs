@@ -24,7 +24,7 @@ pub struct Level {
 pub struct Pyramid<M = Tensor<4>>(pub Vec<M>);
 
 /// A network that turns images into a [`Pyramid`].
-pub trait Backbone: Module + ModuleDisplay {
+pub trait Backbone: Module + ModuleDisplay + Sync {
     /// The levels of every pyramid that [`forward`](Self::forward) gives, finest first.
     fn levels(&self) -> Vec<Level>;
 

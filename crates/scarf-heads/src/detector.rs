@@ -4,6 +4,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use scarf_backbones::{AnyBackbone, Backbone, BackboneConfig, Extent, Normalization};
 use scarf_core::{Detection, Size};
+use scarf_kernels::by_image;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -127,10 +128,11 @@ impl<B: Backbone, N: Neck, H: Head> Detector<B, N, H> {
         self.head.loss(self.features(images), targets, size, rng)
     }
 
-    /// What there is on each image, best score first, in pixels of it. `images` as for [`loss`](Self::loss).
+    /// What there is on each image, best score first, in pixels of it. `images` as for [`loss`](Self::loss); on a CPU they
+    /// are looked at one by one, each by a thread, for the same result in less time.
     pub fn detect(&self, images: Tensor<4>) -> Vec<Vec<Detection>> {
         let size = size_of(&images);
-        self.head.detect(self.features(images), size)
+        by_image(images, |images| self.head.detect(self.features(images), size))
     }
 
     /// [`loss`](Self::loss) and [`detect`](Self::detect) of the same images, for one look at them.

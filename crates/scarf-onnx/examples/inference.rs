@@ -56,8 +56,10 @@ fn measure(weights: &Path, folder: &Path, runs: usize) -> Result<(), Box<dyn Err
         let images = Tensor::<4>::from_data(images.into_data(), &device);
         write(&folder.join(format!("images{batch}.f32")), images.clone().into_data().try_into_vec()?)?;
         let network = median(runs, || {
-            let said = head.predict(detector.features(images.clone()), config.image());
-            (said.logits.into_data(), said.deltas.into_data())
+            scarf_kernels::by_image(images.clone(), |images| {
+                let said = head.predict(detector.features(images), config.image());
+                vec![(said.logits.into_data(), said.deltas.into_data())]
+            })
         });
         let mut found = Vec::new();
         let detections = median(runs, || found = detector.detect(images.clone()));

@@ -28,8 +28,8 @@ impl<B: Backbone, N: Neck, H: Head> Predictor<B, N, H> {
         Self { detector, size, how, device }
     }
 
-    /// What there is on each picture, in their order: best score first, in pixels of the picture. All go through the
-    /// network at once.
+    /// What there is on each picture, in their order: best score first, in pixels of the picture. On a GPU all go through
+    /// the network at once.
     pub fn predict(&self, pictures: &[&RgbImage]) -> Vec<Vec<Detection>> {
         if pictures.is_empty() {
             return Vec::new();

@@ -31,7 +31,7 @@ pub use ssd::{LevelHead, Predictions, Predictor, Scores, SsdHead, SsdHeadConfig}
 use crate::{ConfigError, Losses, Targets};
 
 /// The last part of a detector.
-pub trait Head: Module + ModuleDisplay {
+pub trait Head: Module + ModuleDisplay + Sync {
     /// What training minimises. `features` as the neck gives them, one [`Targets`] an image;
     /// `image` is the size of the batch's images in pixels; what is chosen at random is chosen by `rng`.
     fn loss(&self, features: Pyramid, targets: &[Targets], image: Size, rng: &mut dyn Rng) -> Losses;

@@ -18,7 +18,7 @@ pub use ssd_extras::{Extra, Rectifier, SsdExtras, SsdExtrasConfig, Step};
 use crate::ConfigError;
 
 /// The middle part of a detector.
-pub trait Neck: Module + ModuleDisplay {
+pub trait Neck: Module + ModuleDisplay + Sync {
     /// What it gives, finest first.
     fn levels(&self) -> Vec<Level>;
 

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::alone::threads;
 use super::columns::Columns;
 use super::gemm::{After, Output, Product, Right, Tile, product};
 use super::left::{Left, Strided, pack_panels};
@@ -133,7 +134,7 @@ pub(super) fn pack_whole<'a>(
         // SAFETY: the level is this processor's.
         unsafe { pack_panels(level, left, index * panels * height, depth, part) };
     };
-    if len < 65_536 {
+    if len < 65_536 || threads() == 1 {
         packed.chunks_mut(panels * height * depth).enumerate().for_each(pack);
     } else {
         packed.par_chunks_mut(panels * height * depth).enumerate().for_each(pack);
@@ -147,16 +148,22 @@ pub(super) fn even_block(channels: usize, taps: usize) -> usize {
     channels.div_ceil(blocks) * taps
 }
 
-/// Cuts a result into tasks.
+/// Cuts a result into tasks: as even as whole vectors allow, and, but for the smallest, as many for each thread.
 fn tiles(level: Level, rows: usize, columns: usize, depth: usize) -> Vec<Tile> {
-    let (lanes, height, vectors) = level.tile();
-    let threads = if rows * columns * depth < SERIAL { 1 } else { rayon::current_num_threads() };
-    let strip = lanes * vectors;
-    // Small enough for the cache, and several for each thread, but whole strips.
-    let wide = (TILE / rows).max(1).min(columns.div_ceil(3 * threads)).next_multiple_of(strip);
-    let across = columns.div_ceil(wide);
-    let parts = (2 * threads).div_ceil(across).min(rows.div_ceil(8 * height)).max(1);
-    let high = if threads == 1 { rows } else { rows.div_ceil(parts).next_multiple_of(height) };
+    let (lanes, height, strip) = level.tile();
+    let threads = if rows * columns * depth < SERIAL { 1 } else { threads() };
+    let vectors = columns.div_ceil(lanes);
+    let strips = (vectors / strip).max(1);
+    // With many columns their tasks are even by themselves. With few, rows are shared out: each task packs its columns
+    // anew, which some panels of rows pay for.
+    let (parts, enough) = match even(2 * threads, rows / (4 * height), threads) {
+        _ if threads == 1 => (1, 1),
+        parts if parts > 1 && strips < 6 * threads => (parts, (2 * threads).div_ceil(parts)),
+        _ => (1, 3 * threads),
+    };
+    let near = (rows.div_ceil(parts) * columns).div_ceil(TILE);
+    let across = near.max(enough).next_multiple_of(threads / threads.min(parts)).min(strips);
+    let (wide, high) = (vectors.div_ceil(across) * lanes, rows.div_ceil(parts).next_multiple_of(height));
     let mut tiles = Vec::new();
     for left in (0..columns).step_by(wide) {
         for top in (0..rows).step_by(high) {
@@ -170,9 +177,17 @@ fn tiles(level: Level, rows: usize, columns: usize, depth: usize) -> Vec<Tile> {
     tiles
 }
 
+/// As many as are wanted or, where that is too many, the most, if it can be in equal numbers for each thread.
+fn even(wanted: usize, most: usize, threads: usize) -> usize {
+    match wanted.min(most.max(1)) {
+        count if count > threads => count / threads * threads,
+        count => count,
+    }
+}
+
 /// Runs the tasks, on the threads if there is more than one.
 fn for_each(tiles: Vec<Tile>, run: impl Fn(&Tile) + Sync + Send) {
-    if tiles.len() == 1 || rayon::current_num_threads() == 1 {
+    if tiles.len() == 1 || threads() == 1 {
         tiles.iter().for_each(run);
     } else {
         tiles.par_iter().with_max_len(1).for_each(run);
@@ -219,9 +234,9 @@ fn summed_pixels(left: Strided, right: &Columns, columns: usize, pixels: usize, 
     let (lanes, _, vectors) = level.tile();
     let chunks = pixels.div_ceil(chunk);
     let mut parts: Vec<f32> = Vec::with_capacity(chunks * rows * columns);
-    let serial = rows * columns * pixels < SERIAL || rayon::current_num_threads() == 1;
+    let serial = rows * columns * pixels < SERIAL || threads() == 1;
     let strips = columns.div_ceil(lanes * vectors);
-    let across = if serial { 1 } else { (2 * rayon::current_num_threads()).div_ceil(chunks).min(strips) };
+    let across = if serial { 1 } else { (2 * threads()).div_ceil(chunks).min(strips) };
     let wide = columns.div_ceil(across).next_multiple_of(lanes);
     let mut tiles = Vec::new();
     for begin in (0..pixels).step_by(chunk) {

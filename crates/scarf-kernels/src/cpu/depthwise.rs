@@ -7,7 +7,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::alone::threads;
 use super::columns::copy;
+use super::direct;
 use super::finish::by_activation;
 use super::gemm::After;
 use super::scratch::{Buffer, Scratch, with_scratch};
@@ -43,7 +45,7 @@ pub(crate) unsafe fn forward(x: &[f32], weight: &[f32], after: After, shape: &Sh
 /// Runs tasks of some planes each, of about [`TASK`] values.
 fn for_planes(planes: usize, pixels: usize, run: impl Fn(Range<usize>) + Sync + Send) {
     let each = (TASK / pixels).max(1);
-    if planes <= each {
+    if planes <= each || threads() == 1 {
         return run(0..planes);
     }
     let task = |task: usize| run(task * each..((task + 1) * each).min(planes));
@@ -151,6 +153,10 @@ versions! {
 
 #[inline(always)]
 unsafe fn planes_forward_in<V: Lanes>(job: &Forward, planes: Range<usize>, scratch: &mut Scratch) {
+    if V::MASKED && direct::knows(job.shape) {
+        // SAFETY: the caller's promise.
+        return unsafe { planes_direct::<V>(job, planes) };
+    }
     let (shape, layout, taps) = (job.shape, job.layout, job.shape.taps());
     let size = layout.size();
     // Several planes at a time: what was just written cannot be read well yet.
@@ -191,6 +197,27 @@ unsafe fn planes_forward_in<V: Lanes>(job: &Forward, planes: Range<usize>, scrat
                     }
                 }
             }
+        }
+    }
+}
+
+/// The outputs of some planes by a kernel that [`direct`] knows.
+#[inline(always)]
+unsafe fn planes_direct<V: Lanes>(job: &Forward, planes: Range<usize>) {
+    let shape = job.shape;
+    // SAFETY: each plane is one of the shape's; the rest is the caller's promise.
+    unsafe {
+        let windows = direct::windows::<V>(shape);
+        for plane in planes {
+            let x = &job.x[plane * shape.in_pixels()..][..shape.in_pixels()];
+            let channel = plane % shape.channels;
+            let kernel = direct::Kernel::<V>::new(&job.weight[channel * 9..][..9], &job.after, channel);
+            let out = job.out.get().add(plane * job.plane);
+            by_activation!(job.after.activation, A => if shape.stride == [1, 1] {
+                direct::plane::<V, 1, A>(x, shape, &windows, &kernel, out);
+            } else {
+                direct::plane::<V, 2, A>(x, shape, &windows, &kernel, out);
+            });
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Kernels on slices of `f32`, in rows of pixels (NCHW): what runs on the CPU, apart from burn.
 
+pub(crate) mod alone;
 pub(crate) mod columns;
 pub(crate) mod dense;
 pub(crate) mod depthwise;
+mod direct;
 pub(crate) mod finish;
 pub(crate) mod gemm;
 pub(crate) mod left;

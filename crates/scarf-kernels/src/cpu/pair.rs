@@ -5,6 +5,7 @@
 
 use rayon::prelude::*;
 
+use super::alone::threads;
 use super::columns::Columns;
 use super::dense::{even_block, pack_whole};
 use super::depthwise::{self, Layout};
@@ -73,7 +74,7 @@ unsafe fn forward_within(near: usize, x: &[f32], [first, second]: [Stage; 2], ou
     let columns = Columns::new(x, shape.channels * shape.in_pixels(), shape);
     let bands = bands(near, shape, second.shape);
     // Whole panels of channels, and several tasks for each thread.
-    let tasks = (3 * rayon::current_num_threads()).div_ceil(shape.images * bands.len());
+    let tasks = (3 * threads()).div_ceil(shape.images * bands.len());
     let part = channels.div_ceil(tasks).next_multiple_of(height);
     let parts = channels.div_ceil(part);
     let out = Place::new(out);
@@ -132,7 +133,11 @@ unsafe fn forward_within(near: usize, x: &[f32], [first, second]: [Stage; 2], ou
             });
         };
         let tasks = shape.images * bands.len() * parts;
-        (0..tasks).into_par_iter().with_max_len(1).for_each(task);
+        if threads() == 1 {
+            (0..tasks).for_each(task);
+        } else {
+            (0..tasks).into_par_iter().with_max_len(1).for_each(task);
+        }
     });
 }
 

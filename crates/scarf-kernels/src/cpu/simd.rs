@@ -17,11 +17,20 @@ pub(crate) trait Lanes: Copy {
     const MR: usize;
     /// Vectors in a row of the matrix product's register tile.
     const NV: usize;
+    /// Whether a load of some lanes costs no more than one of all.
+    const MASKED: bool;
+
+    /// Some of the lanes.
+    type Mask: Copy;
 
     unsafe fn splat(value: f32) -> Self;
     unsafe fn load(from: *const f32) -> Self;
     /// The first `len < N` lanes; the others are zero.
     unsafe fn load_part(from: *const f32, len: usize) -> Self;
+    /// The lanes whose bits are set.
+    unsafe fn mask(bits: u32) -> Self::Mask;
+    /// The lanes of the mask; the others are zero, and not read.
+    unsafe fn load_where(from: *const f32, mask: Self::Mask) -> Self;
     unsafe fn store(self, to: *mut f32);
     /// The first `len < N` lanes.
     unsafe fn store_part(self, to: *mut f32, len: usize);
@@ -40,6 +49,9 @@ pub(crate) trait Lanes: Copy {
     unsafe fn sum(self) -> f32;
     /// Lanes `0, 2, 4, ..` of `2 N` values from `from`.
     unsafe fn load_even(from: *const f32) -> Self;
+    /// Of `2 N` values from `from` those of the masks, one for each half, and zero for the others, which are not read:
+    /// numbers `0, 2, 4, ..` and `1, 3, 5, ..`.
+    unsafe fn load_pairs_where(from: *const f32, masks: [Self::Mask; 2]) -> [Self; 2];
     /// `to[column * to_stride + row] = from[row * from_stride + column]` for 8 rows and columns.
     unsafe fn transpose8(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize);
     /// The register tile of the matrix product with `vectors` of at most `NV` vectors.
@@ -73,6 +85,8 @@ impl Lanes for Plain {
     const N: usize = 8;
     const MR: usize = 4;
     const NV: usize = 2;
+    const MASKED: bool = false;
+    type Mask = u32;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -85,6 +99,16 @@ impl Lanes for Plain {
     #[inline(always)]
     unsafe fn load_part(from: *const f32, len: usize) -> Self {
         Self(std::array::from_fn(|lane| if lane < len { unsafe { *from.add(lane) } } else { 0.0 }))
+    }
+    #[inline(always)]
+    unsafe fn mask(bits: u32) -> u32 {
+        bits
+    }
+    #[inline(always)]
+    unsafe fn load_where(from: *const f32, mask: u32) -> Self {
+        let lane =
+            |lane: usize| if mask >> lane & 1 == 1 { unsafe { *from.wrapping_add(lane) } } else { 0.0 };
+        Self(std::array::from_fn(lane))
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
@@ -141,6 +165,13 @@ impl Lanes for Plain {
         Self(std::array::from_fn(|lane| unsafe { *from.add(2 * lane) }))
     }
     #[inline(always)]
+    unsafe fn load_pairs_where(from: *const f32, [low, high]: [u32; 2]) -> [Self; 2] {
+        let (low, high) =
+            unsafe { (Self::load_where(from, low), Self::load_where(from.wrapping_add(8), high)) };
+        let value = |at: usize| if at < 8 { low.0[at] } else { high.0[at - 8] };
+        [0, 1].map(|odd| Self(std::array::from_fn(|lane| value(2 * lane + odd))))
+    }
+    #[inline(always)]
     unsafe fn transpose8(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
         unsafe { transpose8_plain(from, from_stride, to, to_stride) };
     }
@@ -165,15 +196,17 @@ pub(crate) enum Level {
     Avx512,
 }
 
-/// Tests run every level that the processor has: this holds the highest one to be used.
 #[cfg(test)]
-pub(crate) static HIGHEST: std::sync::Mutex<Option<Level>> = std::sync::Mutex::new(None);
+thread_local! {
+    /// Tests run every level that the processor has: the highest one that kernels called from this thread may use.
+    pub(crate) static HIGHEST: std::cell::Cell<Option<Level>> = const { std::cell::Cell::new(None) };
+}
 
 /// The best level of this processor.
 #[inline]
 pub(crate) fn level() -> Level {
     #[cfg(test)]
-    if let Some(highest) = *HIGHEST.lock().expect("no test panics while it holds this") {
+    if let Some(highest) = HIGHEST.get() {
         return highest.min(detected());
     }
     detected()

@@ -46,9 +46,12 @@ fn assert_close(what: &str, ours: &[f32], exact: &[f64]) {
     }
 }
 
+/// What `write` writes; it may write nothing behind that.
 fn filled(len: usize, write: impl FnOnce(*mut f32)) -> Vec<f32> {
-    let mut values = vec![f32::NAN; len];
+    let mut values = vec![f32::NAN; len + 64];
     write(values.as_mut_ptr());
+    let behind = values.split_off(len);
+    assert!(behind.iter().all(|value| value.is_nan()));
     values
 }
 
@@ -101,6 +104,16 @@ fn convolutions(level: Level) {
         check(level, &shape([2, 3, side, side], 3, 5, 2, 2, 3));
     }
     check(level, &shape([1, 60, 9, 9], 21, 3, 1, 1, 1));
+    for [height, width] in [[1, 40], [3, 2], [9, 34], [40, 5]] {
+        for padding in [[[0, 1], [0, 1]], [[2, 0], [1, 3]], [[3, 3], [18, 20]], [[0, 2], [5, 0]]] {
+            for stride in [[1, 1], [2, 2], [1, 2]] {
+                let geometry = ConvGeometry { stride, padding, dilation: [1; 2], groups: 2 };
+                if let Some(shape) = Shape::new([1, 2, height, width], [2, 1, 3, 3], &geometry) {
+                    check(level, &shape);
+                }
+            }
+        }
+    }
 }
 
 fn normalisation(level: Level) {
@@ -172,7 +185,7 @@ fn every_instruction_set() {
         Level::Avx512,
     ];
     for level in levels {
-        *HIGHEST.lock().expect("no test panics while it holds this") = Some(level);
+        HIGHEST.set(Some(level));
         convolutions(level);
         normalisation(level);
         pooling(level);

@@ -61,6 +61,8 @@ impl Lanes for Avx512 {
     const N: usize = 16;
     const MR: usize = 8;
     const NV: usize = 3;
+    const MASKED: bool = true;
+    type Mask = __mmask16;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -73,6 +75,14 @@ impl Lanes for Avx512 {
     #[inline(always)]
     unsafe fn load_part(from: *const f32, len: usize) -> Self {
         Self(unsafe { _mm512_maskz_loadu_ps(mask16(len), from) })
+    }
+    #[inline(always)]
+    unsafe fn mask(bits: u32) -> __mmask16 {
+        bits as __mmask16
+    }
+    #[inline(always)]
+    unsafe fn load_where(from: *const f32, mask: __mmask16) -> Self {
+        Self(unsafe { _mm512_maskz_loadu_ps(mask, from) })
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
@@ -132,6 +142,16 @@ impl Lanes for Avx512 {
         }
     }
     #[inline(always)]
+    unsafe fn load_pairs_where(from: *const f32, [low, high]: [__mmask16; 2]) -> [Self; 2] {
+        unsafe {
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+            let low = _mm512_maskz_loadu_ps(low, from);
+            let high = _mm512_maskz_loadu_ps(high, from.wrapping_add(16));
+            [Self(_mm512_permutex2var_ps(low, even, high)), Self(_mm512_permutex2var_ps(low, odd, high))]
+        }
+    }
+    #[inline(always)]
     unsafe fn transpose8(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
         unsafe { transpose8_avx(from, from_stride, to, to_stride) };
     }
@@ -153,6 +173,8 @@ impl Lanes for Avx2 {
     const N: usize = 8;
     const MR: usize = 4;
     const NV: usize = 3;
+    const MASKED: bool = true;
+    type Mask = __m256i;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -165,6 +187,17 @@ impl Lanes for Avx2 {
     #[inline(always)]
     unsafe fn load_part(from: *const f32, len: usize) -> Self {
         Self(unsafe { _mm256_maskload_ps(from, mask8(len)) })
+    }
+    #[inline(always)]
+    unsafe fn mask(bits: u32) -> __m256i {
+        unsafe {
+            let lanes = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+            _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(bits as i32), lanes), lanes)
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_where(from: *const f32, mask: __m256i) -> Self {
+        Self(unsafe { _mm256_maskload_ps(from, mask) })
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
@@ -220,6 +253,17 @@ impl Lanes for Avx2 {
             let (low, high) = (_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8)));
             let mixed = _mm256_shuffle_ps::<0x88>(low, high);
             Self(_mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(_mm256_castps_pd(mixed))))
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_pairs_where(from: *const f32, [low, high]: [__m256i; 2]) -> [Self; 2] {
+        unsafe {
+            let low = _mm256_maskload_ps(from, low);
+            let high = _mm256_maskload_ps(from.wrapping_add(8), high);
+            let (even, odd) = (_mm256_shuffle_ps::<0x88>(low, high), _mm256_shuffle_ps::<0xdd>(low, high));
+            let even = _mm256_permute4x64_pd::<0xd8>(_mm256_castps_pd(even));
+            let odd = _mm256_permute4x64_pd::<0xd8>(_mm256_castps_pd(odd));
+            [Self(_mm256_castpd_ps(even)), Self(_mm256_castpd_ps(odd))]
         }
     }
     #[inline(always)]
