@@ -129,7 +129,7 @@ impl<B: Backbone, N: Neck, H: Head> Detector<B, N, H> {
     }
 
     /// What there is on each image, best score first, in pixels of it. `images` as for [`loss`](Self::loss); on a CPU they
-    /// are looked at one by one, each by a thread, for the same result in less time.
+    /// are looked at one by one, threads sharing them.
     pub fn detect(&self, images: Tensor<4>) -> Vec<Vec<Detection>> {
         let size = size_of(&images);
         by_image(images, |images| self.head.detect(self.features(images), size))

@@ -1,4 +1,4 @@
-//! Threads that have work of their own each, and so don't share it out.
+//! Threads that have work of their own each: products and convolutions that one of them asks for it does by itself.
 
 use std::cell::Cell;
 
@@ -6,24 +6,22 @@ thread_local! {
     static ALONE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// How many threads there are for what this one has to do.
+/// How many threads share what this one has to do.
 pub(crate) fn threads() -> usize {
     if ALONE.get() { 1 } else { rayon::current_num_threads() }
 }
 
-/// While it lives its thread works by itself.
-pub(crate) struct Alone {
-    before: bool,
+/// Runs `work` on this thread, by itself or with the others.
+pub(crate) fn alone<R>(alone: bool, work: impl FnOnce() -> R) -> R {
+    let _before = Before(ALONE.replace(alone));
+    work()
 }
 
-impl Alone {
-    pub(crate) fn new() -> Self {
-        Self { before: ALONE.replace(true) }
-    }
-}
+/// What was so before is so again afterwards, after a panic, too.
+struct Before(bool);
 
-impl Drop for Alone {
+impl Drop for Before {
     fn drop(&mut self) {
-        ALONE.set(self.before);
+        ALONE.set(self.0);
     }
 }

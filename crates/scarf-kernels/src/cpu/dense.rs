@@ -1,5 +1,7 @@
 //! Convolutions with more than one channel per group, as matrix products.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::alone::threads;
@@ -148,28 +150,36 @@ pub(super) fn even_block(channels: usize, taps: usize) -> usize {
     channels.div_ceil(blocks) * taps
 }
 
-/// Cuts a result into tasks: as even as whole vectors allow, and, but for the smallest, as many for each thread.
+/// Cuts a result into tasks, about as many for each thread and of about one size.
 fn tiles(level: Level, rows: usize, columns: usize, depth: usize) -> Vec<Tile> {
     let (lanes, height, strip) = level.tile();
     let threads = if rows * columns * depth < SERIAL { 1 } else { threads() };
-    let vectors = columns.div_ceil(lanes);
+    let (panels, vectors) = (rows.div_ceil(height), columns.div_ceil(lanes));
     let strips = (vectors / strip).max(1);
-    // With many columns their tasks are even by themselves. With few, rows are shared out: each task packs its columns
-    // anew, which some panels of rows pay for.
-    let (parts, enough) = match even(2 * threads, rows / (4 * height), threads) {
-        _ if threads == 1 => (1, 1),
-        parts if parts > 1 && strips < 6 * threads => (parts, (2 * threads).div_ceil(parts)),
-        _ => (1, 3 * threads),
+    // Rows are shared out where there are few columns: each task packs its columns anew, which some panels of rows pay for.
+    let mut parts = 1;
+    if threads > 1 && strips < 6 * threads {
+        parts = (panels / 4).clamp(1, 2 * threads);
+        if parts > threads {
+            parts -= parts % threads;
+        }
+    }
+    let wanted = match (threads, parts) {
+        (1, _) => 1,
+        (_, 1) => 3 * threads,
+        _ => (2 * threads).div_ceil(parts),
     };
     let near = (rows.div_ceil(parts) * columns).div_ceil(TILE);
-    let across = near.max(enough).next_multiple_of(threads / threads.min(parts)).min(strips);
-    let (wide, high) = (vectors.div_ceil(across) * lanes, rows.div_ceil(parts).next_multiple_of(height));
-    let mut tiles = Vec::new();
-    for left in (0..columns).step_by(wide) {
-        for top in (0..rows).step_by(high) {
+    let mut across = near.max(wanted).min(strips);
+    while across * parts % threads != 0 && across < strips {
+        across += 1;
+    }
+    let mut tiles = Vec::with_capacity(across * parts);
+    for left in 0..across {
+        for top in 0..parts {
             tiles.push(Tile {
-                rows: top..(top + high).min(rows),
-                columns: left..(left + wide).min(columns),
+                rows: share(top, parts, rows, height),
+                columns: share(left, across, columns, lanes),
                 sum: 0..depth,
             });
         }
@@ -177,12 +187,11 @@ fn tiles(level: Level, rows: usize, columns: usize, depth: usize) -> Vec<Tile> {
     tiles
 }
 
-/// As many as are wanted or, where that is too many, the most, if it can be in equal numbers for each thread.
-fn even(wanted: usize, most: usize, threads: usize) -> usize {
-    match wanted.min(most.max(1)) {
-        count if count > threads => count / threads * threads,
-        count => count,
-    }
+/// One of `count` shares of `0..len`, which are as even as whole multiples of `unit` allow.
+fn share(index: usize, count: usize, len: usize, unit: usize) -> Range<usize> {
+    let units = len.div_ceil(unit);
+    let end = |index: usize| (units * index / count * unit).min(len);
+    end(index)..end(index + 1)
 }
 
 /// Runs the tasks, on the threads if there is more than one.

@@ -2,6 +2,7 @@
 //!
 //! A plane is first copied into scratch memory with its padding, its columns sorted by their
 //! remainder modulo the stride; then every tap reads consecutive values, whatever the stride.
+//! The common kernels need no copy where the processor has masks (`direct`).
 
 use std::ops::Range;
 

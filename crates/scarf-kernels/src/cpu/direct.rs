@@ -19,12 +19,16 @@ pub(super) struct Window<V: Lanes> {
     /// The first output's column, and that of its first tap, which may lie left of the image.
     to: usize,
     from: isize,
-    /// With a stride of one the lanes of each tap that lie inside the image; with two those of the values from the first
-    /// tap on, twice as many as there are outputs, and of as many from the third tap on.
+    /// With a stride of one, of each tap, and of the third again, the lanes that lie inside the image; with two those of
+    /// the values from the first tap on, twice as many as there are outputs, and of as many from the third tap on.
     masks: [V::Mask; 4],
 }
 
 /// The windows of a row of outputs.
+///
+/// # Safety
+///
+/// The processor must know `V`.
 #[inline(always)]
 pub(super) unsafe fn windows<V: Lanes>(shape: &Shape) -> Vec<Window<V>> {
     let (stride, lanes) = (shape.stride[1], V::N as isize);
@@ -32,9 +36,10 @@ pub(super) unsafe fn windows<V: Lanes>(shape: &Shape) -> Vec<Window<V>> {
     for to in (0..shape.out_width).step_by(V::N) {
         let from = (to * stride) as isize - shape.left as isize;
         let starts = if stride == 1 { [0, 1, 2, 2] } else { [0, lanes, 2, lanes + 2] };
-        // SAFETY: the caller's promise: the processor knows `V`.
-        let mask = |at: isize| unsafe { V::mask(inside(from + at, shape.width, V::N)) };
-        windows.push(Window { to, from, masks: starts.map(mask) });
+        let [a, b, c, d] = starts.map(|at| inside(from + at, shape.width, V::N));
+        // SAFETY: the caller's promise.
+        let masks = unsafe { [V::mask(a), V::mask(b), V::mask(c), V::mask(d)] };
+        windows.push(Window { to, from, masks });
     }
     windows
 }
@@ -53,6 +58,9 @@ pub(super) struct Kernel<V> {
 }
 
 impl<V: Lanes> Kernel<V> {
+    /// # Safety
+    ///
+    /// The processor must know `V`.
     #[inline(always)]
     pub(super) unsafe fn new(weight: &[f32], after: &After, channel: usize) -> Self {
         let scale = after.scale.map_or(1.0, |scale| scale[channel]);
@@ -71,7 +79,8 @@ impl<V: Lanes> Kernel<V> {
 ///
 /// # Safety
 ///
-/// The processor must know `V`; `x` must be a plane of the shape's, and `out` valid for its outputs.
+/// The processor must know `V`; `x` must be a plane of the shape's, `windows` the shape's, `S` its stride, and `out` valid
+/// for its outputs.
 #[inline(always)]
 pub(super) unsafe fn plane<V: Lanes, const S: usize, const A: usize>(
     x: &[f32],
@@ -119,7 +128,7 @@ unsafe fn rows<V: Lanes, const R: usize, const S: usize, const A: usize>(
                 if at + V::N <= shape.out_pixels() {
                     sum.store(out.add(at));
                 } else {
-                    sum.store_part(out.add(at), (shape.out_width - window.to).min(V::N));
+                    sum.store_part(out.add(at), shape.out_width - window.to);
                 }
             }
         }

@@ -58,10 +58,15 @@ thread_local! {
     static PACKED: Cell<Option<Box<Buffer>>> = const { Cell::new(None) };
 }
 
+/// Lines of such a buffer that are kept: 16 MiB. Each thread that detects has one, and some layers have ten times as much.
+const KEPT: usize = (16 << 20) / size_of::<Line>();
+
 /// Lends the buffer for a matrix that the tasks of one call share.
 pub(crate) fn with_packed<R>(work: impl FnOnce(&mut Buffer) -> R) -> R {
     let mut buffer = PACKED.take().unwrap_or_default();
     let result = work(&mut buffer);
-    PACKED.set(Some(buffer));
+    if buffer.0.len() <= KEPT {
+        PACKED.set(Some(buffer));
+    }
     result
 }

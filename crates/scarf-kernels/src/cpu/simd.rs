@@ -17,7 +17,7 @@ pub(crate) trait Lanes: Copy {
     const MR: usize;
     /// Vectors in a row of the matrix product's register tile.
     const NV: usize;
-    /// Whether a load of some lanes costs no more than one of all.
+    /// Whether there are loads of some lanes that cost no more than one of all: if not, nobody may call them.
     const MASKED: bool;
 
     /// Some of the lanes.
@@ -86,7 +86,7 @@ impl Lanes for Plain {
     const MR: usize = 4;
     const NV: usize = 2;
     const MASKED: bool = false;
-    type Mask = u32;
+    type Mask = ();
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -101,14 +101,12 @@ impl Lanes for Plain {
         Self(std::array::from_fn(|lane| if lane < len { unsafe { *from.add(lane) } } else { 0.0 }))
     }
     #[inline(always)]
-    unsafe fn mask(bits: u32) -> u32 {
-        bits
+    unsafe fn mask(_: u32) {
+        unreachable!("masked loads are for processors that have them")
     }
     #[inline(always)]
-    unsafe fn load_where(from: *const f32, mask: u32) -> Self {
-        let lane =
-            |lane: usize| if mask >> lane & 1 == 1 { unsafe { *from.wrapping_add(lane) } } else { 0.0 };
-        Self(std::array::from_fn(lane))
+    unsafe fn load_where(_: *const f32, (): ()) -> Self {
+        unreachable!("masked loads are for processors that have them")
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
@@ -165,11 +163,8 @@ impl Lanes for Plain {
         Self(std::array::from_fn(|lane| unsafe { *from.add(2 * lane) }))
     }
     #[inline(always)]
-    unsafe fn load_pairs_where(from: *const f32, [low, high]: [u32; 2]) -> [Self; 2] {
-        let (low, high) =
-            unsafe { (Self::load_where(from, low), Self::load_where(from.wrapping_add(8), high)) };
-        let value = |at: usize| if at < 8 { low.0[at] } else { high.0[at - 8] };
-        [0, 1].map(|odd| Self(std::array::from_fn(|lane| value(2 * lane + odd))))
+    unsafe fn load_pairs_where(_: *const f32, _: [(); 2]) -> [Self; 2] {
+        unreachable!("masked loads are for processors that have them")
     }
     #[inline(always)]
     unsafe fn transpose8(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {

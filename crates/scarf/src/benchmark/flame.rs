@@ -23,6 +23,11 @@ impl Clock {
         Self { device: device.cloned(), last: Instant::now(), phases: Vec::new() }
     }
 
+    /// Whether anyone asks for phases.
+    pub(super) fn runs(&self) -> bool {
+        self.device.is_some()
+    }
+
     /// What was done since the last mark, or the start, was this.
     pub(super) fn mark(&mut self, phase: &'static str) {
         if let Some(device) = &self.device {

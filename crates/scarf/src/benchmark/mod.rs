@@ -144,6 +144,11 @@ impl Benchmark {
     fn work<'a>(&self, detector: Detector, load: &'a Load) -> Box<dyn FnMut(&mut Clock) + 'a> {
         if !self.train {
             return Box::new(move |clock| {
+                if !clock.runs() {
+                    detector.detect(load.images.clone());
+                    return;
+                }
+                // Phases are those of a batch at once.
                 let features = detector.features(load.images.clone());
                 clock.mark("features");
                 drop(detector.head.detect(features, load.size()));
