@@ -59,7 +59,7 @@ mod tests {
         let weight = numbers(24 * 8 * 9).reshape([24, 8, 3, 3]);
         let geometry = ConvGeometry { stride: [1; 2], padding: [[1; 2]; 2], dilation: [1; 2], groups: 1 };
         let maps = |images: Tensor<4>| {
-            let maps = conv2d(images, weight.clone(), None, geometry.clone(), Activation::Relu);
+            let maps = conv2d(images, weight.clone(), None, geometry, Activation::Relu);
             maps.iter_dim(0).map(|map| map.into_data()).collect::<Vec<_>>()
         };
         for threads in [1, 2, 3, 7] {

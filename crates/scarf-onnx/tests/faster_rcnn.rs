@@ -74,7 +74,7 @@ impl Case {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let detector = config.init(classes().len(), &Device::default(), &mut rng).unwrap();
         let detector = lived_in(detector, seed);
-        let features = detector.features(images.clone().slice([0..1]));
+        let features = detector.features(images.clone().narrow(0, 0, 1));
         let objectness = head(&detector).rpn.predict(&features);
         let detector = weakened(detector, r"^head\.rpn\.cls\.", spread(objectness.logits));
         let detector = weakened(detector, r"^head\.rpn\.boxes\.", 2.0 * spread(objectness.deltas));

@@ -166,7 +166,7 @@ pub(crate) fn photograph(at: usize, side: usize) -> Option<Tensor<4>> {
     let pictures = TensorData::new(pictures.values.clone(), pictures.shape.clone());
     let pictures = Tensor::<4>::from_data(pictures, &Default::default()).permute([0, 3, 1, 2]);
     let to = InterpolateOptions::new(InterpolateMode::Bilinear).with_output_size([side, side]);
-    Some(interpolate(pictures.slice([at % 2..at % 2 + 1]), to))
+    Some(interpolate(pictures.narrow(0, at % 2, 1), to))
 }
 
 /// The standard deviation.

@@ -214,10 +214,10 @@ impl Span {
             return None;
         }
         let low = if axis.from_zero && !axis.log { low.min(0.0) } else { low };
-        let margin = if high > low {
-            (high - low) * 0.06
-        } else {
-            0.5 * if axis.log { 1.0 } else { high.abs().max(0.1) }
+        let margin = match high {
+            _ if high > low => (high - low) * 0.06,
+            _ if axis.log || high == 0.0 => 0.5,
+            alone => 0.5 * alone.abs(),
         };
         let below = if axis.from_zero && !axis.log && low == 0.0 { 0.0 } else { margin };
         Some(Self { low: low - below, high: high + margin, log: axis.log, from, to })
@@ -312,6 +312,10 @@ mod tests {
         assert_eq!(
             texts(Axis { dollars: true, ..Axis::default() }, [0.0, 0.04]),
             ["$0", "$0.010", "$0.020", "$0.030", "$0.040"]
+        );
+        assert_eq!(
+            texts(Axis { dollars: true, ..Axis::default() }, [0.005, 0.005]),
+            ["$0.0030", "$0.0040", "$0.0050", "$0.0060", "$0.0070"]
         );
     }
 

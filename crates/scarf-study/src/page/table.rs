@@ -18,9 +18,11 @@ pub(super) fn answer(summary: &Summary) -> Vec<String> {
     let (Some(best), Some(ap)) = (summary.best(), summary.best().and_then(Row::ap)) else {
         return vec!["There is no answer yet: no approach has been scored on the test images.".into()];
     };
+    let lone = summary.rows.iter().filter(|row| row.ap().is_some()).count() == 1;
     let mut sentences = vec![format!(
-        "{} is best: AP {} and AP50 {} on the test images{}.",
+        "{} {} AP {} and AP50 {} on the test images{}.",
         best.title,
+        if lone { "reaches" } else { "is best:" },
         reached(best, 0),
         reached(best, 1),
         best.total.map_or_else(String::new, |total| format!(
