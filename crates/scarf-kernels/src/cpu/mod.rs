@@ -4,6 +4,7 @@ pub(crate) mod alone;
 pub(crate) mod columns;
 pub(crate) mod dense;
 pub(crate) mod depthwise;
+pub(crate) mod depthwise_gradients;
 mod direct;
 pub(crate) mod finish;
 pub(crate) mod gemm;

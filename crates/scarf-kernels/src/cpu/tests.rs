@@ -3,7 +3,7 @@
 use super::gemm::After;
 use super::norm::{Affine, Batch};
 use super::simd::{HIGHEST, Level};
-use super::{dense, depthwise, norm, pool};
+use super::{dense, depthwise, depthwise_gradients, norm, pool};
 use crate::cpu::shape::{PoolShape, Shape};
 use crate::geometry::{Activation, ConvGeometry};
 
@@ -71,8 +71,8 @@ fn check(level: Level, shape: &Shape) {
         if shape.is_depthwise() {
             (
                 filled(gradient.len(), |out| depthwise::forward(&x, &weight, After::default(), shape, out)),
-                filled(x.len(), |out| depthwise::input_gradient(&weight, &gradient, shape, out)),
-                depthwise::weight_gradient(&x, &gradient, shape),
+                filled(x.len(), |out| depthwise_gradients::input_gradient(&weight, &gradient, shape, out)),
+                depthwise_gradients::weight_gradient(&x, &gradient, shape),
             )
         } else {
             (

@@ -10,7 +10,7 @@ use crate::cpu::linear::Layer;
 use crate::cpu::norm::{Affine, Batch, Normalized};
 use crate::cpu::pair::{self, Stage};
 use crate::cpu::shape::{PoolShape, Shape};
-use crate::cpu::{dense, depthwise, linear, norm, pool, roi, sum};
+use crate::cpu::{dense, depthwise, depthwise_gradients, linear, norm, pool, roi, sum};
 use crate::geometry::{Activation, ConvGeometry};
 use crate::meter::{Timer, timed};
 use crate::region::{Region, RoiAlign};
@@ -162,7 +162,7 @@ pub(super) fn conv2d_backward(
         // SAFETY: both write all values.
         unsafe {
             filled(size, |out| match shape.is_depthwise() {
-                true => depthwise::input_gradient(weight, gradient, shape, out),
+                true => depthwise_gradients::input_gradient(weight, gradient, shape, out),
                 false => dense::input_gradient(gradient, weight, shape, out),
             })
         }
@@ -170,7 +170,7 @@ pub(super) fn conv2d_backward(
     let of_weight = x.map(|x| {
         let _timer = timed_conv(", kernel's gradient", shape);
         match shape.is_depthwise() {
-            true => depthwise::weight_gradient(x, gradient, shape),
+            true => depthwise_gradients::weight_gradient(x, gradient, shape),
             false => dense::weight_gradient(x, gradient, shape),
         }
     });
