@@ -3,11 +3,9 @@
 
 mod common;
 
-use std::path::PathBuf;
-
 use burn::tensor::activation::sigmoid;
-use burn::tensor::{Device, Tensor, TensorData};
-use common::{Jobs, detections, difference, numbers, python};
+use burn::tensor::{Device, Tensor};
+use common::{Jobs, detections, difference, numbers, photographs, python, weights};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use scarf_backbones::{Allow, ModuleWeights, Weights};
@@ -28,14 +26,6 @@ const SSD: &str = "
     neck.ssd_extras = { channels = [384, 192, 192, 96], norm = 'none' }
     head.ssd = { kernel = 1, scores = 'sigmoid', postprocess = { iou = 0.6 } }";
 
-fn folder() -> Option<PathBuf> {
-    let folder = std::env::var_os("SCARF_WEIGHTS").map(PathBuf::from);
-    if folder.is_none() {
-        println!("not run: SCARF_WEIGHTS names no folder of published weights");
-    }
-    folder
-}
-
 /// COCO's labels 1 to 90.
 fn classes() -> Classes {
     Classes::new((1..=90).map(|label| format!("label {label}"))).unwrap()
@@ -55,17 +45,15 @@ fn predictions(config: &DetectorConfig, detector: &Detector, pixels: Tensor<4>) 
 }
 
 fn compare(recipe: &str, name: &str) -> Option<[Detection; 2]> {
-    let (folder, python) = (folder()?, python()?);
+    let (folder, python) = (weights()?, python()?);
     let config: DetectorConfig = toml::from_str(recipe).unwrap();
     let device = Device::default();
     let detector = config.init(90, &device, &mut ChaCha8Rng::seed_from_u64(0)).unwrap();
-    let weights = Weights::open(folder.join(format!("{name}.safetensors"))).unwrap();
+    let own = Weights::open(folder.join(format!("{name}.safetensors"))).unwrap();
     let allow = Allow::default().unexpected("^anchors_yxyx_f32$").unwrap();
-    let detector = config.adapt(weights).unwrap().load_into(detector, &allow).unwrap().0;
+    let detector = config.adapt(own).unwrap().load_into(detector, &allow).unwrap().0;
     let reference = Weights::open(folder.join(format!("reference/{name}.ref.safetensors"))).unwrap();
-    let picture = reference.get("image_u8_nhwc").unwrap();
-    let picture = TensorData::new(picture.values.clone(), picture.shape.clone());
-    let pixels = Tensor::<4>::from_data(picture, &device).permute([0, 3, 1, 2]);
+    let pixels = photographs(&reference);
 
     let mut jobs = Jobs::new();
     for (nms, half) in [(false, false), (true, false), (true, true)] {

@@ -174,7 +174,7 @@ fn compare_proposals(cases: &[Case], python: &Path) -> Vec<usize> {
             };
             // Proposals of scores a last bit apart may change places.
             let off: Vec<usize> = (0..count).filter(|&row| !same(row, row)).collect();
-            assert!(off.len() <= count / 20, "{off:?} of {count} differ in image {image} of {name}");
+            assert!(off.len() <= count / 50, "{off:?} of {count} differ in image {image} of {name}");
             for &row in &off {
                 assert!(off.iter().any(|&other| same(row, other)), "proposal {row} of {name} is not there");
             }
@@ -203,8 +203,8 @@ fn small_ones_on_drawn_pixels() {
     let cases = small();
     let (proposed, found) = (compare_proposals(&cases, &python), compare_detections(&cases, &python));
     println!("proposals: {proposed:?}, detections: {found:?}");
-    assert!(found[..6].iter().all(|&count| count > 0), "{found:?}");
-    assert!(found[6..].iter().all(|&count| count == 0) && proposed[8..] == [0, 0], "{found:?}, {proposed:?}");
+    let total: Vec<usize> = found.chunks(2).map(|images| images.iter().sum()).collect();
+    assert!(total[..3].iter().all(|&count| count > 10) && total[3..] == [0, 0] && proposed[8..] == [0, 0]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::alone::threads;
+use super::alone::{share_out, threads};
 use super::columns::Columns;
 use super::gemm::{After, Output, Product, Right, Tile, product};
 use super::left::{Left, Strided, pack_panels};
@@ -114,8 +114,8 @@ unsafe fn spread(
         };
         let tiles = tiles(level, rows, shape.images * output.width, depth);
         // SAFETY: tiles don't overlap, and cover the output that the caller vouches for.
-        for_each(tiles, |tile| unsafe {
-            with_scratch(|scratch| product(level, &product_here, tile, scratch));
+        share_out(tiles.len(), |index| unsafe {
+            with_scratch(|scratch| product(level, &product_here, &tiles[index], scratch));
         });
     });
 }
@@ -194,15 +194,6 @@ fn share(index: usize, count: usize, len: usize, unit: usize) -> Range<usize> {
     end(index)..end(index + 1)
 }
 
-/// Runs the tasks, on the threads if there is more than one.
-fn for_each(tiles: Vec<Tile>, run: impl Fn(&Tile) + Sync + Send) {
-    if tiles.len() == 1 || threads() == 1 {
-        tiles.iter().for_each(run);
-    } else {
-        tiles.par_iter().with_max_len(1).for_each(run);
-    }
-}
-
 /// The gradient of the weights, `[out_channels, channels / groups, kernel]`.
 ///
 /// The pixels of all images are summed in chunks whose number hangs on the sizes alone.
@@ -255,7 +246,8 @@ fn summed_pixels(left: Strided, right: &Columns, columns: usize, pixels: usize, 
         }
     }
     let start = Output { start: parts.as_mut_ptr(), row: columns, image: 0, width: columns };
-    for_each(tiles, |tile| {
+    share_out(tiles.len(), |index| {
+        let tile = &tiles[index];
         // SAFETY: each tile has its own part of the buffer, which has room for all chunks.
         unsafe {
             let begin = tile.sum.start / chunk * rows * columns;

@@ -6,9 +6,7 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
-use super::alone::threads;
+use super::alone::share_out;
 use super::columns::copy;
 use super::direct;
 use super::finish::by_activation;
@@ -31,9 +29,8 @@ pub(super) const TASK: usize = 16_384;
 ///
 /// `out` must be valid for that many values.
 pub(crate) unsafe fn forward(x: &[f32], weight: &[f32], after: After, shape: &Shape, out: *mut f32) {
-    let (level, layout) = (level(), Layout::new(shape));
-    let job =
-        Forward { x, weight, after, shape, layout: &layout, out: Place::new(out), plane: shape.out_pixels() };
+    let level = level();
+    let job = Forward { x, weight, after, shape, out: Place::new(out), plane: shape.out_pixels() };
     for_planes(shape.images * shape.channels, shape.out_pixels(), |planes| {
         // SAFETY: each task has its own planes of the output, which the caller vouches for.
         with_scratch(|scratch| unsafe { planes_forward(level, &job, planes, scratch) });
@@ -43,11 +40,7 @@ pub(crate) unsafe fn forward(x: &[f32], weight: &[f32], after: After, shape: &Sh
 /// Runs tasks of some planes each, of about [`TASK`] values.
 pub(super) fn for_planes(planes: usize, pixels: usize, run: impl Fn(Range<usize>) + Sync + Send) {
     let each = (TASK / pixels).max(1);
-    if planes <= each || threads() == 1 {
-        return run(0..planes);
-    }
-    let task = |task: usize| run(task * each..((task + 1) * each).min(planes));
-    (0..planes.div_ceil(each)).into_par_iter().with_max_len(1).for_each(task);
+    share_out(planes.div_ceil(each), |task| run(task * each..((task + 1) * each).min(planes)));
 }
 
 /// How a plane lies in scratch memory, with its padding and its columns sorted by their remainder modulo the
@@ -134,7 +127,6 @@ pub(super) struct Forward<'a> {
     pub(super) weight: &'a [f32],
     pub(super) after: After<'a>,
     pub(super) shape: &'a Shape,
-    pub(super) layout: &'a Layout,
     pub(super) out: Place,
     /// Values from one plane of outputs to the next.
     pub(super) plane: usize,
@@ -155,7 +147,7 @@ unsafe fn planes_forward_in<V: Lanes>(job: &Forward, planes: Range<usize>, scrat
         // SAFETY: the caller's promise.
         return unsafe { planes_direct::<V>(job, planes) };
     }
-    let (shape, layout, taps) = (job.shape, job.layout, job.shape.taps());
+    let (shape, layout, taps) = (job.shape, &Layout::new(job.shape), job.shape.taps());
     let size = layout.size();
     // Several planes at a time: what was just written cannot be read well yet.
     let together = (TOGETHER / size).clamp(1, planes.len().max(1));

@@ -3,12 +3,10 @@
 //!
 //! Of MobileNet's inverted residuals that is the widest part, six times what goes in and comes out.
 
-use rayon::prelude::*;
-
-use super::alone::threads;
+use super::alone::{share_out, threads};
 use super::columns::Columns;
 use super::dense::{even_block, pack_whole};
-use super::depthwise::{self, Layout};
+use super::depthwise;
 use super::gemm::{After, Output, Product, Right, Tile, product};
 use super::left::{Left, Strided};
 use super::scratch::{with_packed, with_scratch};
@@ -83,7 +81,7 @@ unsafe fn forward_within(near: usize, x: &[f32], [first, second]: [Stage; 2], ou
         let task = |task: usize| {
             let (image, rest) = (task / (bands.len() * parts), task % (bands.len() * parts));
             let (band, from) = (&bands[rest / parts], rest % parts * part);
-            let (layout, taps) = (Layout::new(&band.shape), band.shape.taps());
+            let taps = band.shape.taps();
             let each = (near / band.shape.in_pixels() / height).max(1) * height;
             let end = (from + part).min(channels);
             with_scratch(|scratch| {
@@ -122,7 +120,6 @@ unsafe fn forward_within(near: usize, x: &[f32], [first, second]: [Stage; 2], ou
                             weight: &second.weight[from * taps..],
                             after: second.after.rows(from..channels),
                             shape: &band.shape,
-                            layout: &layout,
                             out: Place::new(out.get().add(offset)),
                             plane,
                         };
@@ -132,12 +129,7 @@ unsafe fn forward_within(near: usize, x: &[f32], [first, second]: [Stage; 2], ou
                 scratch.between = room;
             });
         };
-        let tasks = shape.images * bands.len() * parts;
-        if threads() == 1 {
-            (0..tasks).for_each(task);
-        } else {
-            (0..tasks).into_par_iter().with_max_len(1).for_each(task);
-        }
+        share_out(shape.images * bands.len() * parts, task);
     });
 }
 

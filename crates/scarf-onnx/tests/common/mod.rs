@@ -154,17 +154,27 @@ pub(crate) fn pixels(shape: [usize; 4], seed: u64) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values, shape), &Default::default())
 }
 
+/// The folder of published weights, or `None` where none is named.
+pub(crate) fn weights() -> Option<PathBuf> {
+    let folder = std::env::var_os("SCARF_WEIGHTS").map(PathBuf::from);
+    if folder.is_none() {
+        println!("not run: SCARF_WEIGHTS names no folder of published weights");
+    }
+    folder
+}
+
+/// The photographs of a file of reference outputs: `[2, 3, 300, 300]` in 0..=255.
+pub(crate) fn photographs(reference: &Weights) -> Tensor<4> {
+    let pictures = reference.get("image_u8_nhwc").unwrap();
+    let pictures = TensorData::new(pictures.values.clone(), pictures.shape.clone());
+    Tensor::<4>::from_data(pictures, &Default::default()).permute([0, 3, 1, 2])
+}
+
 /// A photograph, of a cat where `at` is even and else of a person, that the published weights of SCARF_WEIGHTS come
 /// with, as a square of `side` pixels: `[1, 3, side, side]` in 0..=255. `None` where SCARF_WEIGHTS is not set.
 pub(crate) fn photograph(at: usize, side: usize) -> Option<Tensor<4>> {
-    let Some(folder) = std::env::var_os("SCARF_WEIGHTS").map(PathBuf::from) else {
-        println!("not run: SCARF_WEIGHTS names no folder of published weights, with their photographs");
-        return None;
-    };
-    let file = Weights::open(folder.join("reference/ssdlite_mobilenet_v2_coco.ref.safetensors")).unwrap();
-    let pictures = file.get("image_u8_nhwc").unwrap();
-    let pictures = TensorData::new(pictures.values.clone(), pictures.shape.clone());
-    let pictures = Tensor::<4>::from_data(pictures, &Default::default()).permute([0, 3, 1, 2]);
+    let file = weights()?.join("reference/ssdlite_mobilenet_v2_coco.ref.safetensors");
+    let pictures = photographs(&Weights::open(file).unwrap());
     let to = InterpolateOptions::new(InterpolateMode::Bilinear).with_output_size([side, side]);
     Some(interpolate(pictures.narrow(0, at % 2, 1), to))
 }
