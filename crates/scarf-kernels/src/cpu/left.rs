@@ -82,15 +82,15 @@ impl Strided<'_> {
             let run = (self.inner_len - column % self.inner_len).min(to - column);
             let start = self.at(row, column);
             let mut done = 0;
-            if self.inner == 1 && V::MR == 8 && rows == 8 {
+            if self.inner == 1 && rows == V::MR {
                 while done + 8 <= run {
-                    let last = start + 7 * self.row + done + 7;
-                    assert!(last < self.values.len() && (column - from + done + 8) * 8 <= packed.len());
+                    let last = start + (rows - 1) * self.row + done + 7;
+                    assert!(last < self.values.len() && (column - from + done + 8) * rows <= packed.len());
                     // SAFETY: the block's last values lie inside both slices.
                     unsafe {
                         let source = self.values.as_ptr().add(start + done);
-                        let target = packed.as_mut_ptr().add((column - from + done) * 8);
-                        V::transpose8(source, self.row, target, 8);
+                        let target = packed.as_mut_ptr().add((column - from + done) * rows);
+                        V::transpose_rows(source, self.row, target);
                     }
                     done += 8;
                 }

@@ -54,6 +54,21 @@ pub(crate) trait Lanes: Copy {
     unsafe fn load_pairs_where(from: *const f32, masks: [Self::Mask; 2]) -> [Self; 2];
     /// `to[column * to_stride + row] = from[row * from_stride + column]` for 8 rows and columns.
     unsafe fn transpose8(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize);
+
+    /// `MR` rows of 8 values, `from_stride` apart, as 8 rows of `MR` values one after the other.
+    ///
+    /// # Safety
+    ///
+    /// As [`load`](Self::load), for both blocks.
+    #[inline(always)]
+    unsafe fn transpose_rows(from: *const f32, from_stride: usize, to: *mut f32) {
+        for column in 0..8 {
+            for row in 0..Self::MR {
+                // SAFETY: the caller's promise.
+                unsafe { *to.add(column * Self::MR + row) = *from.add(row * from_stride + column) };
+            }
+        }
+    }
     /// The register tile of the matrix product with `vectors` of at most `NV` vectors.
     unsafe fn micro(vectors: usize, job: &Micro);
 }

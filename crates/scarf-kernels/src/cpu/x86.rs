@@ -27,25 +27,56 @@ unsafe fn mask8(len: usize) -> __m256i {
     unsafe { _mm256_loadu_si256(ONES.as_ptr().add(8 - len).cast()) }
 }
 
+/// Columns 0 and 4, 1 and 5, 2 and 6, 3 and 7 of four rows of 8 values.
+#[inline(always)]
+unsafe fn columns_of_four(from: *const f32, stride: usize) -> [__m256; 4] {
+    // SAFETY: the caller vouches for the rows and for AVX.
+    unsafe {
+        let row = |i: usize| _mm256_loadu_ps(from.add(i * stride));
+        let (a, b, c, d) = (row(0), row(1), row(2), row(3));
+        let (ab_low, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+        let (cd_low, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+        [
+            _mm256_shuffle_ps::<0x44>(ab_low, cd_low),
+            _mm256_shuffle_ps::<0xee>(ab_low, cd_low),
+            _mm256_shuffle_ps::<0x44>(ab_high, cd_high),
+            _mm256_shuffle_ps::<0xee>(ab_high, cd_high),
+        ]
+    }
+}
+
+/// Six rows of 8 values as 8 rows of six.
+#[inline(always)]
+unsafe fn transpose6_avx(from: *const f32, from_stride: usize, to: *mut f32) {
+    // SAFETY: the caller vouches for the blocks and for AVX.
+    unsafe {
+        let first = columns_of_four(from, from_stride);
+        let (a, b) = (from.add(4 * from_stride), from.add(5 * from_stride));
+        let (a, b) = (_mm256_loadu_ps(a), _mm256_loadu_ps(b));
+        // Columns 0, 1, 4 and 5 of the last two rows, then 2, 3, 6 and 7.
+        let last = [_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)];
+        for half in 0..2 {
+            let part = |x: __m256| {
+                if half == 0 { _mm256_castps256_ps128(x) } else { _mm256_extractf128_ps::<1>(x) }
+            };
+            for i in 0..4 {
+                let to = to.add(6 * (4 * half + i));
+                _mm_storeu_ps(to, part(first[i]));
+                let pair = _mm_castps_pd(part(last[i / 2]));
+                let to = to.add(4).cast();
+                if i % 2 == 0 { _mm_storel_pd(to, pair) } else { _mm_storeh_pd(to, pair) }
+            }
+        }
+    }
+}
+
 /// An 8 x 8 transposition in registers.
 #[inline(always)]
 unsafe fn transpose8_avx(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
     // SAFETY: the caller vouches for the blocks and for AVX.
     unsafe {
-        let row = |i: usize| _mm256_loadu_ps(from.add(i * from_stride));
-        // Pairs of rows, then quadruples, then the two halves of four columns each.
-        let half = |i: usize| {
-            let (a, b, c, d) = (row(i), row(i + 1), row(i + 2), row(i + 3));
-            let (ab_low, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
-            let (cd_low, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
-            [
-                _mm256_shuffle_ps::<0x44>(ab_low, cd_low),
-                _mm256_shuffle_ps::<0xee>(ab_low, cd_low),
-                _mm256_shuffle_ps::<0x44>(ab_high, cd_high),
-                _mm256_shuffle_ps::<0xee>(ab_high, cd_high),
-            ]
-        };
-        let (top, bottom) = (half(0), half(4));
+        let top = columns_of_four(from, from_stride);
+        let bottom = columns_of_four(from.add(4 * from_stride), from_stride);
         for i in 0..4 {
             let low = _mm256_permute2f128_ps::<0x20>(top[i], bottom[i]);
             let high = _mm256_permute2f128_ps::<0x31>(top[i], bottom[i]);
@@ -156,6 +187,10 @@ impl Lanes for Avx512 {
         unsafe { transpose8_avx(from, from_stride, to, to_stride) };
     }
     #[inline(always)]
+    unsafe fn transpose_rows(from: *const f32, from_stride: usize, to: *mut f32) {
+        unsafe { transpose8_avx(from, from_stride, to, Self::MR) };
+    }
+    #[inline(always)]
     unsafe fn micro(vectors: usize, job: &Micro) {
         unsafe {
             match vectors {
@@ -171,8 +206,10 @@ impl Lanes for Avx512 {
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Lanes for Avx2 {
     const N: usize = 8;
-    const MR: usize = 4;
-    const NV: usize = 3;
+    // Twelve sums, two columns and a row: one of the 16 registers is left. Tiles of 4 x 3 leave none, and then the compiler
+    // keeps a sum in memory.
+    const MR: usize = 6;
+    const NV: usize = 2;
     const MASKED: bool = true;
     type Mask = __m256i;
 
@@ -271,12 +308,15 @@ impl Lanes for Avx2 {
         unsafe { transpose8_avx(from, from_stride, to, to_stride) };
     }
     #[inline(always)]
+    unsafe fn transpose_rows(from: *const f32, from_stride: usize, to: *mut f32) {
+        unsafe { transpose6_avx(from, from_stride, to) };
+    }
+    #[inline(always)]
     unsafe fn micro(vectors: usize, job: &Micro) {
         unsafe {
             match vectors {
-                1 => micro::<Self, 4, 1>(job),
-                2 => micro::<Self, 4, 2>(job),
-                _ => micro::<Self, 4, 3>(job),
+                1 => micro::<Self, 6, 1>(job),
+                _ => micro::<Self, 6, 2>(job),
             }
         }
     }
