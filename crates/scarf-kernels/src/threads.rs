@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 #[cfg(feature = "flex")]
-use crate::cpu::alone::alone;
+use crate::cpu::{alone::alone, crew::together};
 
 /// Runs `work` on one of the threads that the kernels share their work out to.
 ///
@@ -22,14 +22,19 @@ pub fn on_workers<R: Send>(work: impl FnOnce() -> R + Send) -> R {
 /// `work` on a batch, `[batch, channels, height, width]`: on a CPU on each image by itself, threads sharing the images, and
 /// elsewhere on all at once. In their order what `work` says of each image.
 ///
+/// Threads share an image that is by itself, layer after layer, and stay awake until it is done.
+///
 /// What lies between two layers of one image often fits a cache that a batch's does not fit, and where there are as many
 /// images as threads these don't wait for each other after every layer. Not so with autodiff, where images of a batch may
 /// depend on each other.
 pub fn by_image<R: Send>(images: Tensor<4>, work: impl Fn(Tensor<4>) -> Vec<R> + Sync) -> Vec<R> {
     #[cfg(feature = "flex")]
-    if images.dims()[0] > 1 && crate::flex::takes(&images) && !images.device().is_autodiff() {
+    if crate::flex::takes(&images) && !images.device().is_autodiff() {
         use rayon::prelude::*;
 
+        if images.dims()[0] == 1 {
+            return together(|| work(images));
+        }
         let (count, threads) = (images.dims()[0], rayon::current_num_threads());
         // As many parts as threads: while a thread waits inside one it may begin another, on top of the first.
         let part = count.div_ceil(threads);

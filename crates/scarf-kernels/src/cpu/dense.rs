@@ -2,14 +2,13 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
-use super::alone::{share_out, threads};
+use super::alone::{share_out, share_out_parts, threads};
 use super::columns::Columns;
 use super::gemm::{After, Output, Product, Right, Tile, product};
 use super::left::{Left, Strided, pack_panels};
 use super::scratch::{with_packed, with_scratch};
 use super::simd::{Level, level};
+use super::vector::Place;
 use crate::cpu::shape::Shape;
 
 /// Steps of a sum between two visits of the result: a packed panel of so many rows stays in the
@@ -132,15 +131,16 @@ pub(super) fn pack_whole<'a>(
     let packed = &mut buffer.take(len)[..len];
     // About 32,000 values a task.
     let panels = (32_768 / (depth * height)).max(1);
-    let pack = |(index, part): (usize, &mut [f32])| {
-        // SAFETY: the level is this processor's.
-        unsafe { pack_panels(level, left, index * panels * height, depth, part) };
-    };
-    if len < 65_536 || threads() == 1 {
-        packed.chunks_mut(panels * height * depth).enumerate().for_each(pack);
-    } else {
-        packed.par_chunks_mut(panels * height * depth).enumerate().for_each(pack);
-    }
+    let each = if len < 65_536 { len } else { panels * height * depth };
+    let place = Place::new(packed.as_mut_ptr());
+    share_out_parts(len, each, |part| {
+        let first = part.start / depth;
+        // SAFETY: each task has its own part of the packed values; the level is this processor's.
+        unsafe {
+            let part = std::slice::from_raw_parts_mut(place.get().add(part.start), part.len());
+            pack_panels(level, left, first, depth, part);
+        }
+    });
     packed
 }
 

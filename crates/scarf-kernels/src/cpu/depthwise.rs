@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::alone::share_out;
+use super::alone::share_out_parts;
 use super::columns::copy;
 use super::direct;
 use super::finish::by_activation;
@@ -31,16 +31,10 @@ pub(super) const TASK: usize = 16_384;
 pub(crate) unsafe fn forward(x: &[f32], weight: &[f32], after: After, shape: &Shape, out: *mut f32) {
     let level = level();
     let job = Forward { x, weight, after, shape, out: Place::new(out), plane: shape.out_pixels() };
-    for_planes(shape.images * shape.channels, shape.out_pixels(), |planes| {
+    share_out_parts(shape.images * shape.channels, TASK / shape.out_pixels(), |planes| {
         // SAFETY: each task has its own planes of the output, which the caller vouches for.
         with_scratch(|scratch| unsafe { planes_forward(level, &job, planes, scratch) });
     });
-}
-
-/// Runs tasks of some planes each, of about [`TASK`] values.
-pub(super) fn for_planes(planes: usize, pixels: usize, run: impl Fn(Range<usize>) + Sync + Send) {
-    let each = (TASK / pixels).max(1);
-    share_out(planes.div_ceil(each), |task| run(task * each..((task + 1) * each).min(planes)));
 }
 
 /// How a plane lies in scratch memory, with its padding and its columns sorted by their remainder modulo the

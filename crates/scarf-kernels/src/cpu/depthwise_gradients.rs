@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::depthwise::{Layout, Sums, TASK, for_planes, forward};
+use super::alone::share_out_parts;
+use super::depthwise::{Layout, Sums, TASK, forward};
 use super::gemm::After;
 use super::scratch::{Scratch, with_scratch};
 use super::simd::{Lanes, level, versions};
@@ -30,7 +31,7 @@ pub(crate) unsafe fn input_gradient(weight: &[f32], gradient: &[f32], shape: &Sh
     }
     let seen = Seen::new(shape);
     let job = Backward { weight, gradient, shape, seen: &seen, out: Place::new(out) };
-    for_planes(shape.images * shape.channels, shape.in_pixels(), |planes| {
+    share_out_parts(shape.images * shape.channels, TASK / shape.in_pixels(), |planes| {
         // SAFETY: each task has its own planes of the output, which the caller vouches for.
         with_scratch(|scratch| unsafe { planes_backward(level, &job, planes, scratch) });
     });

@@ -2,6 +2,7 @@
 
 pub(crate) mod alone;
 pub(crate) mod columns;
+pub(crate) mod crew;
 pub(crate) mod dense;
 pub(crate) mod depthwise;
 pub(crate) mod depthwise_gradients;

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::alone::share_out_parts;
 use super::finish::by_activation;
 use super::simd::{Lanes, level, versions};
 use super::vector::{Place, map, reduce, reduce_with};
@@ -94,11 +95,13 @@ pub(crate) unsafe fn affine(
 ) {
     let (level, out) = (level(), Place::new(out));
     let planes = batch.images * batch.channels;
-    (0..planes).into_par_iter().with_min_len((TASK / batch.pixels.max(1)).max(1)).for_each(|plane| {
-        let x = &x[plane * batch.pixels..][..batch.pixels];
-        // SAFETY: each task has its own plane.
-        unsafe {
-            plane_affine(level, x, &maps(plane % batch.channels), out.get().add(plane * batch.pixels));
+    share_out_parts(planes, TASK / batch.pixels.max(1), |planes| {
+        for plane in planes {
+            let x = &x[plane * batch.pixels..][..batch.pixels];
+            // SAFETY: each task has its own planes.
+            unsafe {
+                plane_affine(level, x, &maps(plane % batch.channels), out.get().add(plane * batch.pixels));
+            }
         }
     });
 }

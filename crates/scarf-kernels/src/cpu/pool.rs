@@ -3,6 +3,7 @@
 
 use rayon::prelude::*;
 
+use super::alone::share_out_parts;
 use super::scratch::{Scratch, with_scratch};
 use super::simd::{Lanes, level, versions};
 use super::vector::Place;
@@ -19,11 +20,13 @@ const TASK: usize = 65_536;
 pub(crate) unsafe fn max_pool(x: &[f32], shape: &PoolShape, out: *mut f32) {
     let (level, out) = (level(), Place::new(out));
     let (pixels, outputs) = (shape.height * shape.width, shape.out_height * shape.out_width);
-    (0..shape.planes).into_par_iter().with_min_len((TASK / pixels).max(1)).for_each(|plane| {
-        let x = &x[plane * pixels..][..pixels];
-        // SAFETY: each task has its own plane of the output.
-        with_scratch(|scratch| unsafe {
-            plane_max(level, x, shape, out.get().add(plane * outputs), scratch);
+    share_out_parts(shape.planes, TASK / pixels, |planes| {
+        with_scratch(|scratch| {
+            for plane in planes {
+                let x = &x[plane * pixels..][..pixels];
+                // SAFETY: each task has its own planes of the output.
+                unsafe { plane_max(level, x, shape, out.get().add(plane * outputs), scratch) };
+            }
         });
     });
 }

@@ -2,6 +2,8 @@
 
 use rayon::prelude::*;
 
+use super::alone::share_out;
+use super::vector::Place;
 use crate::region::{Axis, Region, RoiAlign};
 
 /// The bins of each region, `[regions, channels, rows, columns]`, of `x` `[images, channels, height, width]`.
@@ -9,7 +11,12 @@ pub(crate) fn forward(x: &[f32], dims: [usize; 4], regions: &[Region], options: 
     let [_, channels, height, width] = dims;
     let (pixels, bins) = (height * width, options.size[0] * options.size[1]);
     let mut result = vec![0.0; regions.len() * channels * bins];
-    result.par_chunks_mut(channels * bins).zip(regions).for_each(|(result, region)| {
+    let each = channels * bins;
+    let out = Place::new(result.as_mut_ptr());
+    share_out(regions.len(), |index| {
+        let region = &regions[index];
+        // SAFETY: each region has its own part of the result.
+        let result = unsafe { std::slice::from_raw_parts_mut(out.get().add(index * each), each) };
         let [rows, columns] = options.axes(region, [height, width]);
         let image = &x[region.image * channels * pixels..][..channels * pixels];
         let mut line = vec![0.0; width];

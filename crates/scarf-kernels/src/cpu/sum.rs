@@ -1,7 +1,6 @@
 //! Two maps added, with the activation in the same pass.
 
-use rayon::prelude::*;
-
+use super::alone::share_out_parts;
 use super::finish::by_activation;
 use super::simd::{Lanes, level, versions};
 use super::vector::{Place, map};
@@ -17,9 +16,10 @@ const TASK: usize = 65_536;
 /// `x` and `out` must be valid for as many values as `y`.
 pub(crate) unsafe fn add(x: *const f32, y: &[f32], activation: Activation, out: *mut f32) {
     let (level, x, out) = (level(), Place::new(x.cast_mut()), Place::new(out));
-    y.par_chunks(TASK).enumerate().for_each(|(task, y)| {
+    share_out_parts(y.len(), TASK, |part| {
+        let start = part.start;
         // SAFETY: each task has its own part; the level is this processor's.
-        unsafe { add_part(level, x.get().add(task * TASK), y, activation, out.get().add(task * TASK)) };
+        unsafe { add_part(level, x.get().add(start), &y[part], activation, out.get().add(start)) };
     });
 }
 
