@@ -162,6 +162,27 @@ impl<'a> Columns<'a> {
         }
     }
 
+    /// Where the matrix's rows lie for a range of pixels, and how far apart, if they lie there as they are: those of a
+    /// convolution of one tap and a stride of one, up to the end of an image.
+    #[inline(always)]
+    pub(crate) fn there<V: Lanes>(
+        &self,
+        pixels: &Range<usize>,
+        rows: &Range<usize>,
+        wide: usize,
+    ) -> Option<(*const f32, usize)> {
+        let (image, pixel) = (pixels.start / self.plane, pixels.start % self.plane);
+        let as_they_are = [self.height, self.out_height, self.kernel[0], self.kernel[1]] == [1; 4]
+            && [self.width, self.out_width] == [self.plane; 2]
+            && [self.top, self.left] == [0; 2];
+        if !as_they_are || pixel + wide * V::N > self.plane {
+            return None;
+        }
+        let start = image * self.image + rows.start * self.plane + pixel;
+        let read = &self.x[start..start + (rows.len() - 1) * self.plane + wide * V::N];
+        Some((read.as_ptr(), self.plane))
+    }
+
     /// Packs `[rows, wide * N]` of the matrix for a range of pixels; both ends of `rows` must be
     /// multiples of the taps.
     ///

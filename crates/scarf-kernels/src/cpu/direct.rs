@@ -22,6 +22,8 @@ pub(super) struct Window<V: Lanes> {
     /// With a stride of one, of each tap, and of the third again, the lanes that lie inside the image; with two those of
     /// the values from the first tap on, twice as many as there are outputs, and of as many from the third tap on.
     masks: [V::Mask; 4],
+    /// Whether all of them do.
+    whole: bool,
 }
 
 /// The windows of a row of outputs.
@@ -39,7 +41,8 @@ pub(super) unsafe fn windows<V: Lanes>(shape: &Shape) -> Vec<Window<V>> {
         let [a, b, c, d] = starts.map(|at| inside(from + at, shape.width, V::N));
         // SAFETY: the caller's promise.
         let masks = unsafe { [V::mask(a), V::mask(b), V::mask(c), V::mask(d)] };
-        windows.push(Window { to, from, masks });
+        let all = (1 << V::N) - 1;
+        windows.push(Window { to, from, masks, whole: [a, b, c, d] == [all; 4] });
     }
     windows
 }
@@ -121,7 +124,11 @@ unsafe fn rows<V: Lanes, const R: usize, const S: usize, const A: usize>(
         // SAFETY: the masks let nothing be read but what lies inside a row of the image; the outputs are the caller's
         // promise.
         unsafe {
-            let sums = sums::<V, R, S>(x, y, shape, window, kernel);
+            let sums = if window.whole {
+                sums::<V, R, S, true>(x, y, shape, window, kernel)
+            } else {
+                sums::<V, R, S, false>(x, y, shape, window, kernel)
+            };
             for (row, sum) in sums.into_iter().enumerate() {
                 let sum = Activation::of(A).apply(sum);
                 let at = (y + row) * shape.out_width + window.to;
@@ -135,11 +142,12 @@ unsafe fn rows<V: Lanes, const R: usize, const S: usize, const A: usize>(
     }
 }
 
-/// A vector of each of `R` rows of outputs.
+/// A vector of each of `R` rows of outputs; with no mask where the window is whole, for a masked load is slow on some
+/// processors.
 #[inline(always)]
 // Loops over indices with constant ends unroll whole, and only then do the sums stay in registers.
 #[allow(clippy::needless_range_loop)]
-unsafe fn sums<V: Lanes, const R: usize, const S: usize>(
+unsafe fn sums<V: Lanes, const R: usize, const S: usize, const WHOLE: bool>(
     x: &[f32],
     y: usize,
     shape: &Shape,
@@ -156,12 +164,17 @@ unsafe fn sums<V: Lanes, const R: usize, const S: usize>(
         let from = x.as_ptr().wrapping_add(row * shape.width).wrapping_offset(window.from);
         // SAFETY: the masks are those of the row.
         let values = unsafe {
-            if S == 1 {
+            if S == 1 && WHOLE {
+                [V::load(from), V::load(from.add(1)), V::load(from.add(2))]
+            } else if S == 1 {
                 [
                     V::load_where(from, first),
                     V::load_where(from.wrapping_add(1), second),
                     V::load_where(from.wrapping_add(2), third),
                 ]
+            } else if WHOLE {
+                let [even, odd] = V::load_pairs(from);
+                [even, odd, V::load_pairs(from.add(2))[0]]
             } else {
                 let [even, odd] = V::load_pairs_where(from, [first, second]);
                 [even, odd, V::load_pairs_where(from.wrapping_add(2), [third, fourth])[0]]

@@ -15,13 +15,21 @@ use super::scratch::Scratch;
 use super::simd::{Lanes, versions};
 use crate::geometry::Activation;
 
+/// Panels of rows up to which columns are read where they lie in the image: to pack them pays only if they are then read
+/// often.
+const FEW: usize = 4;
+
+/// Steps of a sum up to which they are, however often: so few lines stay in the first-level cache wherever they lie.
+const SHORT: usize = 64;
+
 /// One register tile: `MR` rows by some vectors, over `k` steps.
 pub(crate) struct Micro {
     pub(crate) k: usize,
     /// `[k, MR]`.
     pub(crate) a: *const f32,
-    /// `[k, vectors * N]`.
+    /// `k` times `vectors * N` values, `b_stride` apart.
     pub(crate) b: *const f32,
+    pub(crate) b_stride: usize,
     pub(crate) c: *mut f32,
     pub(crate) c_stride: usize,
     /// Add to what `c` holds.
@@ -59,7 +67,7 @@ pub(crate) unsafe fn micro<V: Lanes, const MR: usize, const NV: usize>(job: &Mic
                 }
             }
             a = a.add(MR);
-            b = b.add(NV * V::N);
+            b = b.wrapping_add(job.b_stride);
         }
         if job.accumulate {
             for i in 0..MR {
@@ -207,13 +215,20 @@ unsafe fn block<V: Lanes>(product: &Product, tile: &Tile, steps: &Steps, scratch
             // As even as vectors allow: 4 are 2 + 2 rather than 3 + 1.
             let wide = vectors / panels + usize::from(index < vectors % panels);
             let end = (start + wide * V::N).min(tile.columns.end);
-            let right = match product.right {
-                Right::Columns(columns) => columns.pack::<V>(start..end, steps.from..steps.to, wide, scratch),
+            let sum = steps.from..steps.to;
+            let few = tile.rows.len() <= FEW * V::MR || sum.len() <= SHORT;
+            let (right, right_stride) = match product.right {
+                Right::Columns(columns) => {
+                    match columns.there::<V>(&(start..end), &sum, wide).filter(|_| few) {
+                        Some(there) => there,
+                        None => (columns.pack::<V>(start..end, sum, wide, scratch), wide * V::N),
+                    }
+                }
                 Right::Transposed(columns) => {
-                    columns.pack_transposed::<V>(start..end, steps.from..steps.to, wide, scratch)
+                    (columns.pack_transposed::<V>(start..end, sum, wide, scratch), wide * V::N)
                 }
             };
-            let strip = Strip { columns: start..end, vectors: wide, right, left, panel };
+            let strip = Strip { columns: start..end, vectors: wide, right, right_stride, left, panel };
             strip_of_tiles::<V>(product, tile, steps, &strip);
             start = end;
         }
@@ -225,6 +240,8 @@ struct Strip {
     columns: Range<usize>,
     vectors: usize,
     right: *const f32,
+    /// Values from one step of the sum to the next.
+    right_stride: usize,
     left: *const f32,
     /// Values from one panel of `A` to the next.
     panel: usize,
@@ -247,6 +264,7 @@ unsafe fn strip_of_tiles<V: Lanes>(product: &Product, tile: &Tile, steps: &Steps
                 k: steps.to - steps.from,
                 a: strip.left.add(index * strip.panel),
                 b: strip.right,
+                b_stride: strip.right_stride,
                 c: output.start.add(image * output.image + row * output.row + column),
                 c_stride: output.row,
                 accumulate: !steps.first,

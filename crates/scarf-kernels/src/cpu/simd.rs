@@ -49,6 +49,8 @@ pub(crate) trait Lanes: Copy {
     unsafe fn sum(self) -> f32;
     /// Lanes `0, 2, 4, ..` of `2 N` values from `from`.
     unsafe fn load_even(from: *const f32) -> Self;
+    /// Of `2 N` values from `from` numbers `0, 2, 4, ..` and `1, 3, 5, ..`.
+    unsafe fn load_pairs(from: *const f32) -> [Self; 2];
     /// Of `2 N` values from `from` those of the masks, one for each half, and zero for the others, which are not read:
     /// numbers `0, 2, 4, ..` and `1, 3, 5, ..`.
     unsafe fn load_pairs_where(from: *const f32, masks: [Self::Mask; 2]) -> [Self; 2];
@@ -176,6 +178,10 @@ impl Lanes for Plain {
     #[inline(always)]
     unsafe fn load_even(from: *const f32) -> Self {
         Self(std::array::from_fn(|lane| unsafe { *from.add(2 * lane) }))
+    }
+    #[inline(always)]
+    unsafe fn load_pairs(from: *const f32) -> [Self; 2] {
+        unsafe { [Self::load_even(from), Self::load_even(from.add(1))] }
     }
     #[inline(always)]
     unsafe fn load_pairs_where(_: *const f32, _: [(); 2]) -> [Self; 2] {

@@ -27,6 +27,18 @@ unsafe fn mask8(len: usize) -> __m256i {
     unsafe { _mm256_loadu_si256(ONES.as_ptr().add(8 - len).cast()) }
 }
 
+/// The even and the odd of 16 values.
+#[inline(always)]
+unsafe fn pairs_apart(low: __m256, high: __m256) -> [Avx2; 2] {
+    // SAFETY: the caller vouches for AVX2.
+    unsafe {
+        let (even, odd) = (_mm256_shuffle_ps::<0x88>(low, high), _mm256_shuffle_ps::<0xdd>(low, high));
+        let even = _mm256_permute4x64_pd::<0xd8>(_mm256_castps_pd(even));
+        let odd = _mm256_permute4x64_pd::<0xd8>(_mm256_castps_pd(odd));
+        [Avx2(_mm256_castpd_ps(even)), Avx2(_mm256_castpd_ps(odd))]
+    }
+}
+
 /// Columns 0 and 4, 1 and 5, 2 and 6, 3 and 7 of four rows of 8 values.
 #[inline(always)]
 unsafe fn columns_of_four(from: *const f32, stride: usize) -> [__m256; 4] {
@@ -173,6 +185,10 @@ impl Lanes for Avx512 {
         }
     }
     #[inline(always)]
+    unsafe fn load_pairs(from: *const f32) -> [Self; 2] {
+        unsafe { Self::load_pairs_where(from, [0xffff; 2]) }
+    }
+    #[inline(always)]
     unsafe fn load_pairs_where(from: *const f32, [low, high]: [__mmask16; 2]) -> [Self; 2] {
         unsafe {
             let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
@@ -293,15 +309,12 @@ impl Lanes for Avx2 {
         }
     }
     #[inline(always)]
+    unsafe fn load_pairs(from: *const f32) -> [Self; 2] {
+        unsafe { pairs_apart(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))) }
+    }
+    #[inline(always)]
     unsafe fn load_pairs_where(from: *const f32, [low, high]: [__m256i; 2]) -> [Self; 2] {
-        unsafe {
-            let low = _mm256_maskload_ps(from, low);
-            let high = _mm256_maskload_ps(from.wrapping_add(8), high);
-            let (even, odd) = (_mm256_shuffle_ps::<0x88>(low, high), _mm256_shuffle_ps::<0xdd>(low, high));
-            let even = _mm256_permute4x64_pd::<0xd8>(_mm256_castps_pd(even));
-            let odd = _mm256_permute4x64_pd::<0xd8>(_mm256_castps_pd(odd));
-            [Self(_mm256_castpd_ps(even)), Self(_mm256_castpd_ps(odd))]
-        }
+        unsafe { pairs_apart(_mm256_maskload_ps(from, low), _mm256_maskload_ps(from.wrapping_add(8), high)) }
     }
     #[inline(always)]
     unsafe fn transpose8(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
