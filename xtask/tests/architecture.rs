@@ -17,7 +17,10 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("scarf-backbones", &["scarf-kernels", "scarf-weights"]),
     ("scarf-heads", &["scarf-backbones", "scarf-core", "scarf-kernels"]),
     ("scarf-onnx", &["scarf-backbones", "scarf-core", "scarf-heads"]),
-    ("scarf-train", &["scarf-backbones", "scarf-core", "scarf-data", "scarf-heads", "scarf-metrics"]),
+    (
+        "scarf-train",
+        &["scarf-backbones", "scarf-core", "scarf-data", "scarf-heads", "scarf-kernels", "scarf-metrics"],
+    ),
     (
         "scarf",
         &[

@@ -4,7 +4,7 @@ use burn::module::Param;
 use burn::tensor::Tensor;
 use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
-use scarf_kernels::{Activation, activate, add};
+use scarf_kernels::{Activation, activate, add, single};
 
 use crate::layers::{BatchNorm, Conv2d, ConvBlock, ConvTranspose2d, MaxPool2d};
 
@@ -91,7 +91,8 @@ impl FeatureMap for Tensor<4> {
     }
 
     fn mean_pixel(self) -> Self {
-        self.mean_dim(3).mean_dim(2)
+        let dtype = self.dtype();
+        single(self).mean_dim(3).mean_dim(2).cast(dtype)
     }
 
     fn plus(self, other: Self, activation: Activation) -> Self {
@@ -107,10 +108,12 @@ impl FeatureMap for Tensor<4> {
     }
 
     fn unit_length(self, scale: &Param<Tensor<1>>) -> Self {
+        let dtype = self.dtype();
+        let x = single(self);
         // Under the root, so that the gradient at a pixel of zeros is finite.
-        let length = (self.clone().square().sum_dim(1) + 1e-10).sqrt();
+        let length = (x.clone().square().sum_dim(1) + 1e-10).sqrt();
         let channels = scale.dims()[0];
-        self / length * scale.val().reshape([1, channels, 1, 1])
+        (x / length * scale.val().reshape([1, channels, 1, 1])).cast(dtype)
     }
 
     fn resize_nearest(self, size: [usize; 2]) -> Self {

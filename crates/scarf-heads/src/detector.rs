@@ -8,7 +8,8 @@ use scarf_kernels::by_image;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AnyHead, AnyNeck, ConfigError, Head, HeadConfig, InitHead, InitNeck, Losses, Neck, NeckConfig, Targets,
+    AnyHead, AnyNeck, ConfigError, Head, HeadConfig, InitHead, InitNeck, Losses, Neck, NeckConfig, Precision,
+    Targets,
 };
 
 /// A recipe of a [`Backbone`].
@@ -88,7 +89,7 @@ impl<B: InitBackbone, N: InitNeck, H: InitHead> DetectorConfig<B, N, H> {
         self.neck.check_size(&backbone.levels(), self.size as usize)?;
         let neck = self.neck.init(&backbone.levels(), device, rng)?;
         let head = self.head.init(&neck.levels(), classes, device, rng)?;
-        Ok(Detector { backbone, neck, head, normalization })
+        Ok(Detector { backbone, neck, head, normalization, precision: Precision::Float32 })
     }
 
     /// What is done to its images' pixels: the recipe's own, or the backbone's.
@@ -117,6 +118,8 @@ pub struct Detector<B = AnyBackbone, N = AnyNeck, H = AnyHead> {
     pub head: H,
     #[module(skip)]
     normalization: Normalization,
+    #[module(skip)]
+    precision: Precision,
 }
 
 impl<B: Backbone, N: Neck, H: Head> Detector<B, N, H> {
@@ -152,6 +155,11 @@ impl<B: Backbone, N: Neck, H: Head> Detector<B, N, H> {
         self.normalization
     }
 
+    /// The same detector, its features computed in `precision` from now on; one that is new computes them in `f32`.
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
     /// Rows and columns of each level that the head sees, finest first, for an image of that size.
     pub fn maps(&self, image: Size) -> Vec<[usize; 2]> {
         maps(&self.backbone, &self.neck, image)
@@ -159,7 +167,8 @@ impl<B: Backbone, N: Neck, H: Head> Detector<B, N, H> {
 
     /// What the head sees of `images`, as for [`loss`](Self::loss).
     pub fn features(&self, images: Tensor<4>) -> scarf_backbones::Pyramid {
-        self.neck.forward(self.backbone.forward(self.normalization.apply(images)))
+        let images = self.normalization.apply(images);
+        self.neck.forward(self.backbone.forward(images.cast(self.precision.dtype())))
     }
 }
 

@@ -13,6 +13,7 @@ mod head;
 mod matcher;
 pub mod models;
 mod neck;
+mod precision;
 mod sampling;
 mod targets;
 mod weights;
@@ -32,4 +33,5 @@ pub use neck::{
     AnyNeck, Extra, Fpn, FpnConfig, InitNeck, Mfn, MfnConfig, Neck, NeckConfig, Rectifier, Rise, SsdExtras,
     SsdExtrasConfig, Step,
 };
+pub use precision::Precision;
 pub use targets::{Losses, Targets};

@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use scarf_backbones::{ModuleWeights, Weights};
 use scarf_core::{BBox, Size};
-use scarf_heads::{Detector, DetectorConfig, Head, Neck, Targets};
+use scarf_heads::{Detector, DetectorConfig, Head, Neck, Precision, Targets};
 
 const CLASSES: usize = 3;
 
@@ -63,6 +63,16 @@ fn conform(neck: &str, head: &str, levels: &[(usize, usize)]) {
     assert!(Weights::of(&detector) == Weights::of(&trained), "one seed, two networks");
     assert!(Weights::of(&detector) != Weights::of(&build(&config, 2, &device)), "two seeds, one network");
     losses_are_sound(&trained);
+    for half in [Precision::Bfloat16, Precision::Float16] {
+        if half.check(&device).is_ok() {
+            let halved = trained.clone().with_precision(half);
+            losses_are_near(&halved, &trained);
+            // Elsewhere this takes minutes; `scarf-train` trains there in half precision.
+            if device == Device::flex() {
+                losses_are_sound(&halved);
+            }
+        }
+    }
     if neck.starts_with("ssd") && device != Device::flex() {
         losses_are_the_cpus(&config);
     }
@@ -136,6 +146,20 @@ fn losses_are_sound(detector: &Detector) {
         let mut seen = Finite(first.backward(), 0);
         detector.visit(&mut seen);
         assert!(seen.1 > 0, "no gradient for {batch:?}");
+    }
+}
+
+/// Of a batch whose proposals, where there are some, all teach.
+fn losses_are_near(halved: &Detector, single: &Detector) {
+    let device = Device::default().autodiff();
+    let boxes = vec![BBox::new(3.0, 4.0, 30.0, 50.0), BBox::new(40.0, 1.0, 45.0, 63.0)];
+    let targets = [Targets { boxes, classes: vec![0, 2] }, Targets::default()];
+    let [halved, single] = [halved, single].map(|detector| {
+        let rng = &mut ChaCha8Rng::seed_from_u64(1);
+        detector.loss(images(2, 64, 64, &device), &targets, rng).numbers()
+    });
+    for (half, whole) in halved.iter().zip(&single) {
+        assert!((half - whole).abs() < 0.05 * whole.abs(), "{halved:?}, but {single:?} in float32");
     }
 }
 

@@ -5,6 +5,9 @@
 //! The kernels are plugged in through burn's extension API, in the module `flex` alone: the day burn
 //! is as fast, each function here becomes the call of burn's that it now falls back to.
 //!
+//! What flows through a network may be of half precision (`f16`, `bf16`), and then stays so: parameters are cast to it,
+//! normalisation and its statistics are computed in `f32`, and parameters' gradients come in the parameters' own precision.
+//!
 //! Results are the same to the last bit with any number of threads; they may differ in the last
 //! bits between processors with and without AVX2 or AVX-512.
 
@@ -13,6 +16,7 @@ mod cpu;
 #[cfg(feature = "flex")]
 mod flex;
 mod geometry;
+mod half;
 mod largest;
 mod memory;
 mod meter;
@@ -23,9 +27,10 @@ use burn::tensor::module::{
     batch_norm_train as burn_batch_norm_train, conv2d as burn_conv2d, max_pool2d as burn_max_pool2d,
 };
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions, PadMode};
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 pub use geometry::{Activation, ConvGeometry};
+pub use half::{like, single};
 pub use largest::largest;
 pub use memory::keep_freed_memory;
 pub use meter::{Operation, meter, metered};
@@ -57,6 +62,7 @@ pub fn conv2d(
         let (fused, left) = if autodiff { activation.fused() } else { (activation, Activation::None) };
         return activate(flex::conv2d(x, weight, bias, geometry, fused), left);
     }
+    let (weight, bias) = (like(weight, &x), bias.map(|bias| like(bias, &x)));
     let [[top, bottom], [left, right]] = geometry.padding;
     let (x, padding) = if top == bottom && left == right {
         (x, [top, left])
@@ -140,6 +146,7 @@ pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
     if flex::takes_linear(&x, &weight) {
         return flex::linear(x, weight) + bias.unsqueeze();
     }
+    let (weight, bias) = (like(weight, &x), like(bias, &x));
     x.matmul(weight.transpose()) + bias.unsqueeze()
 }
 
@@ -175,9 +182,10 @@ pub fn batch_norm_train(
         let (output, mean, variance) = flex::batch_norm_train(x, gamma, beta, epsilon, activation);
         return BatchNormOutput { output, mean, variance };
     }
-    let result = burn_batch_norm_train(x, gamma, beta, epsilon);
+    let dtype = x.dtype();
+    let result = burn_batch_norm_train(single(x), gamma, beta, epsilon);
     BatchNormOutput {
-        output: activate(result.output, activation),
+        output: activate(result.output, activation).cast(dtype),
         mean: result.mean,
         variance: result.variance,
     }
@@ -198,8 +206,8 @@ pub fn scale_shift(x: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, activation:
         return flex::scale_shift(x, scale, shift, activation);
     }
     let [channels] = scale.dims();
-    let shape = [1, channels, 1, 1];
-    activate(x * scale.reshape(shape) + shift.reshape(shape), activation)
+    let (shape, dtype) = ([1, channels, 1, 1], x.dtype());
+    activate(single(x) * scale.reshape(shape) + shift.reshape(shape), activation).cast(dtype)
 }
 
 /// `activation(x + y)`, element by element: of two maps of one size, or as burn broadcasts them.
@@ -284,6 +292,17 @@ fn roi_align_of_cells(x: Tensor<4>, regions: &[Region], options: RoiAlign) -> Te
         sum = sum + cells.clone().select(0, places) * weights.cast(dtype);
     }
     sum.reshape([regions.len(), rows, columns, channels]).permute([0, 3, 1, 2])
+}
+
+/// Whether tensors of `device` lie in this program's own memory: reading one waits for nothing.
+pub fn on_host(device: &Device) -> bool {
+    #[cfg(feature = "flex")]
+    return flex::is_flex(device);
+    #[cfg(not(feature = "flex"))]
+    {
+        let _ = device;
+        false
+    }
 }
 
 /// The activation alone, elementwise.

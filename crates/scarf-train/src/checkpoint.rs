@@ -8,7 +8,7 @@ use burn::optim::ModuleOptimizer;
 use scarf_core::Classes;
 use serde::{Deserialize, Serialize};
 
-use crate::TrainError;
+use crate::{LossScale, TrainError};
 
 const STATE: &str = "state.json";
 const MODEL: &str = "model.bpk";
@@ -33,6 +33,9 @@ pub struct State {
     pub seconds: f64,
     /// The names of the classes, in the order of the model's outputs.
     pub classes: Classes,
+    /// What the next step's loss is multiplied by, where it is trained in `float16`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<LossScale>,
     /// A digest of the settings, which a run that resumes must share.
     pub settings: String,
 }

@@ -1,4 +1,5 @@
 use scarf_data::augment::Transform;
+use scarf_heads::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::{FreezeConfig, OptimizerConfig, ScheduleConfig};
@@ -34,6 +35,13 @@ pub struct TrainConfig {
     /// hang on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ema: Option<f64>,
+    /// In what numbers features are computed; the rest is `float32` with each.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub precision: Precision,
+}
+
+fn is_default(precision: &Precision) -> bool {
+    *precision == Precision::default()
 }
 
 fn batch() -> usize {

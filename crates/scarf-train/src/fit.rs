@@ -9,7 +9,7 @@ use burn::tensor::Device;
 use scarf_backbones::Backbone;
 use scarf_core::Size;
 use scarf_data::augment::Transform;
-use scarf_heads::{Detector, Head, Losses, Neck};
+use scarf_heads::{Detector, Head, Losses, Neck, Precision};
 use scarf_metrics::CocoReport;
 
 use crate::batch::{Recipe, Samples, for_each_batch, generator_of_step, shuffled};
@@ -17,7 +17,7 @@ use crate::checkpoint::{self, State};
 use crate::clip::clip_norm;
 use crate::detect::on_disk;
 use crate::evaluate::score;
-use crate::{Resident, TrainConfig, TrainError, average};
+use crate::{LossScale, Resident, TrainConfig, TrainError, average};
 
 /// What a run is given besides the model.
 #[derive(Clone, Copy, Debug)]
@@ -134,6 +134,10 @@ pub fn fit<B: Backbone, N: Neck, H: Head>(
     observer: &mut dyn Observer<Detector<B, N, H>>,
 ) -> Result<Fitted, TrainError> {
     fit.config.check().map_err(TrainError::Config)?;
+    let precision = fit.config.precision;
+    precision
+        .check(fit.device)
+        .map_err(|problem| TrainError::Config(format!("`train.precision`: {problem}")))?;
     if fit.train.indices.is_empty() {
         return Err(TrainError::NoImages);
     }
@@ -143,7 +147,7 @@ pub fn fit<B: Backbone, N: Neck, H: Head>(
         Some(path) => checkpoint::load(path, model, optimizer, fit.settings)?,
         None => (model, optimizer, fit.first_state()),
     };
-    model = fit.config.freeze.apply(model)?;
+    model = fit.config.freeze.apply(model)?.with_precision(precision);
     let mut average = fit.config.ema.map(|_| model.valid());
     if let Some(path) = &newest {
         average = average.map(|average| checkpoint::load_average(path, average)).transpose()?;
@@ -210,6 +214,7 @@ impl<'a> Fit<'a> {
             best: None,
             seconds: 0.0,
             classes: self.train.set.classes.clone(),
+            loss_scale: (self.config.precision == Precision::Float16).then(LossScale::default),
             settings: self.settings.to_owned(),
         }
     }
@@ -278,11 +283,20 @@ impl<'a> Fit<'a> {
             let total = losses.total();
             step += 1;
             means.lr = self.config.optimizer.lr() * self.config.schedule.factor(state.step, all, steps);
+            let total = match &state.loss_scale {
+                Some(scale) => total.mul_scalar(scale.factor),
+                None => total,
+            };
             let mut gradients = GradientsParams::from_grads(total.backward(), &now);
-            if let Some(limit) = self.config.clip_norm {
-                clip_norm(&mut gradients, &now, limit);
-            }
-            let trained = optimizer.step(means.lr, now, gradients);
+            let scale = state.loss_scale.as_mut();
+            let trained = if scale.is_none_or(|scale| scale.unscale(&mut gradients, &now)) {
+                if let Some(limit) = self.config.clip_norm {
+                    clip_norm(&mut gradients, &now, limit);
+                }
+                optimizer.step(means.lr, now, gradients)
+            } else {
+                now
+            };
             state.step += 1;
             if let (Some(decay), Some(before)) = (self.config.ema, average.take()) {
                 let kept = average::decay_at(decay, state.step);

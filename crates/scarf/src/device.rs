@@ -96,10 +96,7 @@ impl std::fmt::Display for DeviceName {
 
 /// Whether a device has a memory of its own, and computes while this program does something else.
 pub(crate) fn is_gpu(device: &Device) -> bool {
-    #[cfg(feature = "flex")]
-    return *device != Device::flex();
-    #[cfg(not(feature = "flex"))]
-    true
+    !scarf_kernels::on_host(device)
 }
 
 /// What a record says of the device.

@@ -4,6 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::ops::ConvTransposeOptions;
 use burn::tensor::{Device, Tensor, TensorData, module::conv_transpose2d};
 use rand_chacha::ChaCha8Rng;
+use scarf_kernels::like;
 
 use super::init::{Initializer, constant};
 use crate::feature_map::FeatureMap;
@@ -36,6 +37,7 @@ impl ConvTranspose2d {
 
     pub(crate) fn compute(&self, x: Tensor<4>) -> Tensor<4> {
         let options = ConvTransposeOptions::new([2, 2], [1, 1], [1, 1], [1, 1], 1);
-        conv_transpose2d(x, self.weight.val(), Some(self.bias.val()), options)
+        let (weight, bias) = (like(self.weight.val(), &x), like(self.bias.val(), &x));
+        conv_transpose2d(x, weight, Some(bias), options)
     }
 }

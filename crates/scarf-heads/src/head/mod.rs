@@ -18,6 +18,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use scarf_backbones::{Level, Pyramid};
 use scarf_core::{BBox, Detection, Size};
+use scarf_kernels::single;
 
 pub use any::{AnyHead, HeadConfig};
 pub use box_loss::BoxLoss;
@@ -62,10 +63,11 @@ pub trait InitHead {
     ) -> Result<Self::Head, ConfigError>;
 }
 
-/// `[batch, anchors * width, rows, columns]` to `[batch, rows * columns * anchors, width]`.
+/// `[batch, anchors * width, rows, columns]` to `[batch, rows * columns * anchors, width]`, in `f32`: what is said of
+/// anchors is the end of half precision.
 fn flatten(map: Tensor<4>, width: usize) -> Tensor<3> {
     let [batch, channels, rows, columns] = map.dims();
-    map.permute([0, 2, 3, 1]).reshape([batch, rows * columns * channels / width, width])
+    single(map).permute([0, 2, 3, 1]).reshape([batch, rows * columns * channels / width, width])
 }
 
 /// The numbers of a tensor on the host, row by row.

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use scarf_backbones::layers::Linear;
 use scarf_backbones::{Level, Pyramid};
 use scarf_core::{BBox, Detection, Size, class_wise_nms};
-use scarf_kernels::{Region, RoiAlign, roi_align};
+use scarf_kernels::{Region, RoiAlign, roi_align, single};
 use serde::{Deserialize, Serialize};
 
 use super::box_loss::{BoxLoss, Pair};
@@ -183,7 +183,10 @@ impl RoiHead {
         order.iter().enumerate().for_each(|(row, &at)| places[at] = row);
         let ordered = if places.is_sorted() { parts } else { parts.clone().select(0, rows(&places, &parts)) };
         let hidden = relu(self.fc7.forward(ordered));
-        Verdicts { logits: self.cls.forward(hidden.clone()), deltas: self.boxes.forward(hidden) }
+        Verdicts {
+            logits: single(self.cls.forward(hidden.clone())),
+            deltas: single(self.boxes.forward(hidden)),
+        }
     }
 
     /// The level that a region is read from: the larger, the coarser.
@@ -207,7 +210,7 @@ impl RoiHead {
         let lessons = self.lessons(proposals, targets, rng);
         let count = lessons.regions.len();
         if count == 0 {
-            let nothing = || features.0[0].clone().sum().mul_scalar(0.0);
+            let nothing = || single(features.0[0].clone()).sum().mul_scalar(0.0);
             return [nothing(), nothing()];
         }
         let Verdicts { logits, deltas } = self.judge(features, &lessons.regions);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, DispatchDevice, Flex, backend_extension};
 use burn::tensor::ops::MaxPoolOptions;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 
 use crate::ScaledConv;
 use crate::cpu::pair;
@@ -184,9 +184,12 @@ impl Kernels for Flex {
 
 /// Whether a tensor is one of flex's (or of autodiff over it), in `f32`, with values.
 pub(crate) fn takes<const D: usize>(tensor: &Tensor<D>) -> bool {
-    tensor.dtype() == DType::F32
-        && tensor.dims().iter().all(|len| *len > 0)
-        && matches!(tensor.device().without_autodiff().as_dispatch(), DispatchDevice::Flex(_))
+    tensor.dtype() == DType::F32 && tensor.dims().iter().all(|len| *len > 0) && is_flex(&tensor.device())
+}
+
+/// Whether it is burn's CPU backend, with autodiff or without.
+pub(crate) fn is_flex(device: &Device) -> bool {
+    matches!(device.clone().without_autodiff().as_dispatch(), DispatchDevice::Flex(_))
 }
 
 /// Whether [`conv2d`] can be called; where not, burn's own operation says what is wrong.

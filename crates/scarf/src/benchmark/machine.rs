@@ -4,17 +4,21 @@ use std::fs;
 use std::time::Instant;
 
 use burn::tensor::{Device, Distribution, Tensor};
+use scarf_heads::Precision;
 
-/// The best of five products of two square matrices.
-pub(super) fn peak_gflops(device: &Device) -> f64 {
-    const SIDE: usize = 1536;
-    let matrix = || Tensor::<2>::random([SIDE, SIDE], Distribution::Uniform(-1.0, 1.0), device);
+use crate::device::is_gpu;
+
+/// The best of five products of two square matrices, large enough to fill the device.
+pub(super) fn peak_gflops(device: &Device, precision: Precision) -> f64 {
+    let side = if is_gpu(device) { 8192 } else { 1536 };
+    let uniform = Distribution::Uniform(-1.0, 1.0);
+    let matrix = || Tensor::<2>::random([side, side], uniform, device).cast(precision.dtype());
     let (a, b) = (matrix(), matrix());
     let once = || {
         let begun = Instant::now();
         drop(a.clone().matmul(b.clone()));
         device.sync().expect("a device that computes");
-        2.0 * (SIDE as f64).powi(3) / begun.elapsed().as_secs_f64() / 1e9
+        2.0 * (side as f64).powi(3) / begun.elapsed().as_secs_f64() / 1e9
     };
     (0..5).map(|_| once()).fold(0.0, f64::max)
 }

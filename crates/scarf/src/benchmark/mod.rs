@@ -13,7 +13,7 @@ use burn::tensor::Device;
 use clap::Args;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use scarf_heads::{Detector, Head};
+use scarf_heads::{Detector, Head, Precision};
 use scarf_train::OptimizerConfig;
 use serde::Serialize;
 
@@ -44,6 +44,9 @@ pub(crate) struct Benchmark {
     /// Pixels of each side, in place of the recipe's.
     #[arg(long)]
     size: Option<u32>,
+    /// Compute features in float32, bfloat16 or float16.
+    #[arg(long, default_value = "float32", value_parser = precision)]
+    precision: Precision,
     /// How many classes a recipe's detector tells apart.
     #[arg(long, default_value_t = 6)]
     classes: usize,
@@ -55,12 +58,19 @@ pub(crate) struct Benchmark {
     json: bool,
 }
 
+fn precision(name: &str) -> Result<Precision, String> {
+    let known = [Precision::Float32, Precision::Bfloat16, Precision::Float16];
+    let found = known.into_iter().find(|precision| precision.to_string() == name);
+    found.ok_or_else(|| "float32, bfloat16 or float16 is needed".into())
+}
+
 /// What came of it.
 #[derive(Debug, Serialize)]
 struct Measured {
     model: String,
     mode: &'static str,
     device: String,
+    precision: Precision,
     size: u32,
     batch: usize,
     steps: usize,
@@ -97,10 +107,14 @@ impl Benchmark {
         let (mut config, classes) = recipe::find(&self.model, self.classes)?;
         config.size = self.size.unwrap_or(config.size);
         let used = if self.train { device.clone().autodiff() } else { device.clone() };
+        if let Err(problem) = self.precision.check(device) {
+            bail!("--precision: {problem}");
+        }
         let detector = config.init(classes, &used, &mut ChaCha8Rng::seed_from_u64(0))?;
+        let detector = detector.with_precision(self.precision);
         let parameters = detector.num_params();
         let multiply_adds = recipe::graph(&detector, &config, classes)?.cost().multiply_adds;
-        let peak_gflops = peak_gflops(device);
+        let peak_gflops = peak_gflops(device, self.precision);
         forget_peak_memory();
         let load = Load::new(batch, &config, classes, &used);
         let mut work = self.work(detector, &load);
@@ -116,6 +130,7 @@ impl Benchmark {
             model: self.model.clone(),
             mode: if self.train { "train" } else { "detect" },
             device: crate::device::describe(device),
+            precision: self.precision,
             size: config.size,
             batch,
             steps: self.steps,
@@ -231,8 +246,8 @@ impl Measured {
             ("share of it", format!("{:.0} %", 100.0 * self.gflops / self.peak_gflops)),
         ];
         let head = format!(
-            "{}, {}, {} px, batch {}, {} steps, {}\n",
-            self.model, self.mode, self.size, self.batch, self.steps, self.device
+            "{}, {}, {}, {} px, batch {}, {} steps, {}\n",
+            self.model, self.mode, self.precision, self.size, self.batch, self.steps, self.device
         );
         let loader = self.loader.map(|loader| ("loader alone, images a second", format!("{loader:.0}")));
         let rows = rows.into_iter().chain(loader);
