@@ -88,7 +88,7 @@ fn build(device: Option<&str>) -> Result<PathBuf> {
     if let Some(backend) =
         ["wgpu", "cuda"].into_iter().find(|name| device.is_some_and(|device| device.starts_with(name)))
     {
-        cargo.args(["--features", backend]);
+        cargo.args(["--features", &format!("{backend},autotune")]);
     }
     eprintln!("building scarf; from nothing that takes ten to fifteen minutes on two cores");
     let output = cargo.stderr(Stdio::inherit()).output().context("cargo cannot be started")?;

@@ -26,7 +26,7 @@ pub(crate) fn clip_norm<M: Module>(gradients: &mut GradientsParams, module: &M, 
 fn clip_there<M: Module>(gradients: &mut GradientsParams, module: &M, squares: Vec<Tensor<1>>, limit: f32) {
     let norm = Tensor::cat(squares, 0).sum().sqrt();
     let factor = (norm + 1e-6).recip().mul_scalar(limit).clamp_max(1.0);
-    module.visit(&mut Scale { gradients, factor: Factor::There(factor) });
+    module.visit(&mut Scale { gradients, factor: Factor::There(&factor) });
 }
 
 /// Multiplies all gradients of `module`.
@@ -62,16 +62,16 @@ impl ModuleVisitor for Squares<'_> {
 }
 
 /// What gradients are multiplied by.
-enum Factor {
+enum Factor<'a> {
     /// A number that the host knows.
     Here(f64),
     /// `[1]`, on the device.
-    There(Tensor<1>),
+    There(&'a Tensor<1>),
 }
 
 struct Scale<'a> {
     gradients: &'a mut GradientsParams,
-    factor: Factor,
+    factor: Factor<'a>,
 }
 
 impl ModuleVisitor for Scale<'_> {
@@ -79,7 +79,7 @@ impl ModuleVisitor for Scale<'_> {
         if let Some(gradient) = self.gradients.remove::<D>(param.id) {
             let scaled = match &self.factor {
                 Factor::Here(factor) => gradient * *factor,
-                Factor::There(factor) => gradient * factor.clone().reshape([1; D]),
+                Factor::There(factor) => gradient * (*factor).clone().reshape([1; D]),
             };
             self.gradients.register(param.id, scaled);
         }

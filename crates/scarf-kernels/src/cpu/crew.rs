@@ -136,7 +136,7 @@ impl Crew {
         if rayon::current_thread_index() == leader || !self.enter() {
             return;
         }
-        let (mut done, mut looks) = (0, 0);
+        let (mut done, mut looks) = (0, 0u32);
         while !self.over.load(SeqCst) {
             let turn = self.turn.load(SeqCst);
             if turn != done && turn % 2 == 1 {
@@ -144,9 +144,11 @@ impl Crew {
                 if self.turn.load(SeqCst) == turn {
                     // SAFETY: `turn` is odd after this thread has been counted in `inside`, so the leader neither writes
                     // nor lets go of what the task borrows before it no longer is.
-                    let work = unsafe { (*self.work.get()).expect("there is work while the turn is odd") };
-                    let task = unsafe { &*work.task };
-                    if catch_unwind(AssertUnwindSafe(|| self.tasks(work.count, task))).is_err() {
+                    let (task, count) = unsafe {
+                        let work = (*self.work.get()).expect("there is work while the turn is odd");
+                        (&*work.task, work.count)
+                    };
+                    if catch_unwind(AssertUnwindSafe(|| self.tasks(count, task))).is_err() {
                         self.failed.store(true, SeqCst);
                     }
                 }
@@ -154,7 +156,7 @@ impl Crew {
                 (done, looks) = (turn, 0);
             } else {
                 looks += 1;
-                if looks % PATIENCE == 0 { std::thread::yield_now() } else { spin_loop() }
+                if looks.is_multiple_of(PATIENCE) { std::thread::yield_now() } else { spin_loop() }
             }
         }
     }
@@ -201,7 +203,7 @@ impl Drop for On<'_> {
         while self.0.inside.load(SeqCst) > 0 {
             looks += 1;
             // A helper that was put to sleep in a task needs a processor.
-            if looks % PATIENCE == 0 { std::thread::yield_now() } else { spin_loop() }
+            if looks.is_multiple_of(PATIENCE) { std::thread::yield_now() } else { spin_loop() }
         }
     }
 }
@@ -280,11 +282,13 @@ mod tests {
                     for _ in 0..50 {
                         pool.install(|| {
                             together(|| {
-                                let task = |_| drop(counted.fetch_add(1, SeqCst));
+                                let task = |_| {
+                                    counted.fetch_add(1, SeqCst);
+                                };
                                 if !share(10, &task) {
                                     (0..10).for_each(task);
                                 }
-                                together(|| drop(counted.fetch_add(1, SeqCst)));
+                                together(|| counted.fetch_add(1, SeqCst));
                             });
                         });
                     }
