@@ -64,10 +64,10 @@ fn conform(neck: &str, head: &str, levels: &[(usize, usize)]) {
     assert!(Weights::of(&detector) != Weights::of(&build(&config, 2, &device)), "two seeds, one network");
     losses_are_sound(&trained);
     for half in [Precision::Bfloat16, Precision::Float16] {
-        if half.check(&device).is_ok() {
+        // On software that stands in for a GPU this takes minutes; `scarf-train` trains there in half precision.
+        if half.check(&device).is_ok() && (device == Device::flex() || head.starts_with("ssd =")) {
             let halved = trained.clone().with_precision(half);
             losses_are_near(&halved, &trained);
-            // Elsewhere this takes minutes; `scarf-train` trains there in half precision.
             if device == Device::flex() {
                 losses_are_sound(&halved);
             }

@@ -101,7 +101,8 @@ fn losses_are_nearly_those_of_float32() {
 fn a_run_that_is_cut_off_ends_as_one_that_was_not() {
     let (steel, folder) = (steel(), tempfile::tempdir().unwrap());
     let precision = Precision::Float16;
-    if precision.check(&Device::default()).is_err() {
+    // On software that stands in for a GPU this takes minutes, and there is nothing of the device in it.
+    if Device::default() != Device::flex() {
         return;
     }
     train(&steel, precision, folder.path(), 2);
