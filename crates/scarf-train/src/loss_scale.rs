@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::clip::{norm, scale, squares};
 
 /// What a loss is multiplied by so that small gradients of half precision do not become 0 (Micikevicius et al. 2018):
-/// doubled after many good steps, halved where a gradient was no number, as PyTorch's `GradScaler`, with its numbers.
+/// doubled after many good steps, halved where a gradient was no number, as PyTorch's `GradScaler`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LossScale {
@@ -37,8 +37,9 @@ impl LossScale {
 }
 
 impl Default for LossScale {
+    /// Less than PyTorch's 65,536: devices that also sum up in half precision would leave out the first steps for long.
     fn default() -> Self {
-        Self { factor: 65536.0, good: 0 }
+        Self { factor: 512.0, good: 0 }
     }
 }
 

@@ -82,8 +82,8 @@ fn losses_are_nearly_those_of_float32() {
     let steel = steel();
     let single = whole(&steel, Precision::Float32).losses;
     assert!(single[6] < 0.9 * single[0], "nothing is learnt: {single:?}");
-    // In the first epoch; float16 leaves steps out there, until the scale of its loss is small enough. Later few images and
-    // the choice of hard background part them.
+    // In the first epoch, where float16 may leave steps out until the scale of its loss is small enough. Later few images
+    // and the choice of hard background part them.
     for (half, first) in [(Precision::Bfloat16, 0.01), (Precision::Float16, 0.2)] {
         if half.check(&Device::default()).is_err() {
             continue;
@@ -109,7 +109,7 @@ fn a_run_that_is_cut_off_ends_as_one_that_was_not() {
     let state = std::fs::read_to_string(folder.path().join("epoch-0002/state.json")).unwrap();
     let state: serde_json::Value = serde_json::from_str(&state).unwrap();
     let factor = state["loss_scale"]["factor"].as_f64().unwrap();
-    assert!(factor.log2().fract() == 0.0 && factor > 0.0 && factor <= 65536.0, "{state}");
+    assert!(factor.log2().fract() == 0.0 && factor > 0.0 && factor <= 512.0, "{state}");
     let resumed = train(&steel, precision, folder.path(), usize::MAX);
     assert!(resumed.weights == whole(&steel, precision).weights);
 }
