@@ -176,7 +176,9 @@ fn training_goes_as_from_the_host() {
         losses.0
     });
     assert_eq!(losses[0].len(), 4);
-    for (host, here) in losses[0].iter().zip(&losses[1]) {
-        assert!((host - here).abs() < 0.03 * host.abs(), "{losses:?}");
+    // Levels that were rounded otherwise make a small difference, which six images and the choice of hard background make a
+    // larger one in the second epoch.
+    for ((host, here), most) in losses[0].iter().zip(&losses[1]).zip([0.02, 0.02, 0.06, 0.06]) {
+        assert!((host - here).abs() < most * host.abs(), "{losses:?}");
     }
 }
