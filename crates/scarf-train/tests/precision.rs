@@ -84,15 +84,16 @@ fn losses_are_nearly_those_of_float32() {
     assert!(single[6] < 0.9 * single[0], "nothing is learnt: {single:?}");
     // In the first epoch, where float16 may leave steps out until the scale of its loss is small enough. Later few images
     // and the choice of hard background part them.
-    for (half, first) in [(Precision::Bfloat16, 0.01), (Precision::Float16, 0.2)] {
+    for (half, first) in [(Precision::Bfloat16, 0.01), (Precision::Float16, 0.25)] {
         if half.check(&Device::default()).is_err() {
             continue;
         }
         let losses = whole(&steel, half).losses;
         for (at, (half, whole)) in losses.iter().zip(&single).enumerate() {
-            let most = if at < 2 { first } else { 0.2 };
+            let most = if at < 2 { first } else { 0.25 };
             assert!((half - whole).abs() < most * whole, "{losses:?}, but {single:?} in float32");
         }
+        assert!(losses[6] < 0.95 * losses[0], "nothing is learnt: {losses:?}");
         assert_ne!(losses, single, "{half} is no other than float32");
     }
 }
