@@ -1,12 +1,11 @@
 //! A training whose numbers run away ends with an error that says where.
 
+mod common;
+
 use burn::tensor::Device;
-use image::DynamicImage;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use scarf_core::Size;
-use scarf_data::synth::SyntheticSteel;
-use scarf_data::{DataSet, ImageCache, Sample};
 use scarf_heads::{Detector, DetectorConfig};
 use scarf_train::{Epoch, Fit, Flow, Observer, Samples, Step, TrainConfig, TrainError, fit};
 
@@ -27,17 +26,8 @@ impl Observer<Detector> for Steps {
 
 #[test]
 fn too_large_a_learning_rate() {
-    let steel = SyntheticSteel { size: Size::new(64, 64), ..SyntheticSteel::default() };
-    let classes = steel.domain.classes();
-    let count = classes.len();
-    let drawn = (0..6).map(|number| {
-        let (image, annotations) = steel.draw(number as usize % count, number);
-        let name = format!("steel_{number}");
-        let sample = Sample { image: name.clone().into(), name, size: steel.size, annotations };
-        (DynamicImage::ImageLuma8(image).to_rgb8(), sample)
-    });
-    let (images, samples): (Vec<_>, Vec<_>) = drawn.unzip();
-    let (images, set) = (ImageCache::from(images), DataSet::new(classes, samples));
+    let (set, images) = common::steel();
+    let count = set.classes.len();
     let every: Vec<usize> = (0..6).collect();
     let config: TrainConfig =
         toml::from_str("epochs = 9\nbatch = 2\noptimizer.sgd = { lr = 3e38, momentum = 0.9 }").unwrap();

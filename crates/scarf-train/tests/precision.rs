@@ -2,16 +2,16 @@
 //!
 //! On burn's CPU backend unless BURN_DEVICE says otherwise.
 
+mod common;
+
 use std::path::Path;
 
 use burn::tensor::Device;
-use image::DynamicImage;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use scarf_backbones::{ModuleWeights, Weights};
 use scarf_core::Size;
-use scarf_data::synth::SyntheticSteel;
-use scarf_data::{DataSet, ImageCache, Sample};
+use scarf_data::{DataSet, ImageCache};
 use scarf_heads::{Detector, DetectorConfig, Precision};
 use scarf_train::{Epoch, Fit, Flow, Observer, Samples, TrainConfig, TrainError, fit};
 
@@ -28,20 +28,6 @@ impl Observer<Detector> for Kept {
         self.weights = Some(Weights::of(model));
         Ok(if epoch.epoch == self.stop { Flow::Stop } else { Flow::Continue })
     }
-}
-
-fn steel() -> (DataSet, ImageCache) {
-    let steel = SyntheticSteel { size: Size::new(64, 64), ..SyntheticSteel::default() };
-    let classes = steel.domain.classes();
-    let count = classes.len();
-    let drawn = (0..6).map(|number| {
-        let (image, annotations) = steel.draw(number as usize % count, number);
-        let name = format!("steel_{number}");
-        let sample = Sample { image: name.clone().into(), name, size: steel.size, annotations };
-        (DynamicImage::ImageLuma8(image).to_rgb8(), sample)
-    });
-    let (images, samples): (Vec<_>, Vec<_>) = drawn.unzip();
-    (DataSet::new(classes, samples), ImageCache::from(images))
 }
 
 fn train((set, images): &(DataSet, ImageCache), precision: Precision, folder: &Path, stop: usize) -> Kept {
@@ -79,7 +65,7 @@ fn whole(steel: &(DataSet, ImageCache), precision: Precision) -> Kept {
 
 #[test]
 fn losses_are_nearly_those_of_float32() {
-    let steel = steel();
+    let steel = common::steel();
     let single = whole(&steel, Precision::Float32).losses;
     assert!(single[6] < 0.9 * single[0], "nothing is learnt: {single:?}");
     // In the first epoch, where float16 may leave steps out until the scale of its loss is small enough. Later few images
@@ -100,7 +86,7 @@ fn losses_are_nearly_those_of_float32() {
 
 #[test]
 fn a_run_that_is_cut_off_ends_as_one_that_was_not() {
-    let (steel, folder) = (steel(), tempfile::tempdir().unwrap());
+    let (steel, folder) = (common::steel(), tempfile::tempdir().unwrap());
     let precision = Precision::Float16;
     // On software that stands in for a GPU this takes minutes, and there is nothing of the device in it.
     if Device::default() != Device::flex() {
