@@ -98,6 +98,10 @@ impl Watch for Progress {
             bar.finish_and_clear();
         }
         let spent = format!("{}, {}", duration(record.seconds), money(record.dollars));
+        if let (true, Some(epoch), Some(value)) = (record.pruned, record.epochs, record.objective) {
+            return self
+                .say(&format!("  {whose}stopped after epoch {epoch}, objective {value:.3} · {spent}"));
+        }
         match record.test.or(record.val) {
             _ if !record.is_ok() => self.say(&format!("  {whose}failed after {spent}: {}", record.err)),
             Some(numbers) => {

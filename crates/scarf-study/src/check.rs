@@ -247,6 +247,7 @@ impl<'a> Check<'a> {
             objective,
             direction: written.direction,
             space: written.space.clone(),
+            pruner: written.pruner.clone(),
         })
     }
 

@@ -1,8 +1,9 @@
 //! Has the runs of a study done, one process each.
 
+use crate::contest::{Contest, Stopped, curve};
 use crate::estimate::Estimate;
 use crate::files::{read_if_there, write_atomic};
-use crate::going::{Going, Start};
+use crate::going::{Ended, Going, Start};
 use crate::plan::{Kind, Plan, Run, State};
 use crate::program::Program;
 use crate::record::{Record, Records};
@@ -11,6 +12,7 @@ use crate::settings::{InitSetting, Places, Settings, run_folder};
 use crate::study::{Objective, Tune};
 use crate::when::rfc3339;
 use crate::{Approach, Error, Given, Study, Weights};
+use scarf_hpo::Trial;
 use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -126,7 +128,7 @@ impl<'a> Engine<'a> {
                     plan.runs.iter().filter(|run| matches!(run.state, State::Done | State::Failed)).count();
                 let left = Estimate::new(self.study, &plan, &records).left(&plan);
                 watch.begins(run, done + going.len() + 1, plan.runs.len(), left);
-                going.push(self.begin(run)?);
+                going.push(self.begin(run, &plan, &records)?);
             }
             if going.is_empty() {
                 return Ok(records);
@@ -194,55 +196,95 @@ impl<'a> Engine<'a> {
     }
 
     /// Begins a run, or waits for one that goes on already.
-    fn begin(&self, run: &Run) -> Result<Going, Error> {
+    fn begin(&self, run: &Run, plan: &Plan, records: &Records) -> Result<Going, Error> {
         let settings = run.settings.clone().expect("a run that is ready has settings");
         let folder = run_folder(&self.out, &settings.id);
         let file = self.write_settings(&settings)?;
         let started = started(&folder)?;
-        Ok(Going::new(run.clone(), settings, folder, started, Start::new(self.program.clone(), file)))
+        let start = Start::new(self.program.clone(), file);
+        Ok(Going::new(run.clone(), settings, folder, started, start, self.contest(run, plan, records)))
     }
 
-    fn record(&self, ended: &Going, outcome: Result<RunResult, String>) -> Record {
-        let (run, settings, elapsed) = (&ended.run, &ended.settings, ended.begun.elapsed());
-        // As fine as the records are written, so that they read back the same.
-        let seconds =
-            rounded(outcome.as_ref().map_or(elapsed.as_secs_f64(), |result| result.seconds.total), 1e3);
-        let outcome = outcome.and_then(|result| complete(&result, settings).map(|()| result));
-        let (result, err) = match outcome {
-            Ok(result) => (Some(result), String::new()),
-            Err(err) => (None, err),
+    /// What may stop a run: where it is a trial, and its search stops some.
+    fn contest(&self, run: &Run, plan: &Plan, records: &Records) -> Option<Contest> {
+        let tune = self.study.approach(&run.approach)?.tune.as_ref()?;
+        let (pruner, number, objective) = (tune.pruner.clone()?, run.trial?, tune.objective.name());
+        let rival = |other: &Run| {
+            let record = records.get(other.id()?).filter(|record| record.is_ok())?;
+            let before = other.trial.filter(|other| *other < tune.batch(number))?;
+            let mut trial = tune.ended(before, other.params.clone(), record);
+            let epochs = Epoch::read_all(&run_folder(&self.out, &record.id));
+            trial.intermediate = curve(&epochs, &objective, record.epochs);
+            Some(trial)
         };
-        let searched = self.study.approach(&run.approach).and_then(|approach| approach.tune.as_ref());
-        let objective = match (run.kind, searched, &result) {
-            (Kind::Trial, Some(Tune { objective: Objective::Curve(name), direction, .. }), Some(result)) => {
-                Some(result.objective(&run_folder(&self.out, &settings.id), name, *direction))
-            }
-            _ => None,
-        };
-        // A run whose loss was not measured is no use to the search; its record says why.
-        let (objective, err) = match objective.transpose() {
-            Ok(objective) => (objective, err),
-            Err(reason) => (None, reason),
-        };
-        let numbers = |score: Option<&crate::Score>| score.map(|score| score.numbers);
-        Record {
-            id: settings.id.clone(),
+        let rivals = plan.of(&run.approach).filter_map(rival).collect();
+        let own = Trial::new(number, run.params.clone());
+        Some(Contest { pruner, direction: tune.direction, objective, rivals, own })
+    }
+
+    fn record(&self, ended: &Going, outcome: Result<Ended, String>) -> Record {
+        let (run, elapsed) = (&ended.run, ended.begun.elapsed().as_secs_f64());
+        let record = Record {
+            id: ended.settings.id.clone(),
             study: self.study.name.clone(),
             approach: run.approach.clone(),
             kind: run.kind,
             trial: run.trial,
             seed: run.seed,
             params: run.params.iter().map(|(key, value)| (key.clone(), value.to_string())).collect(),
-            objective,
-            val: numbers(result.as_ref().and_then(|result| result.val.as_ref())),
-            test: numbers(result.as_ref().and_then(|result| result.test.as_ref())),
-            epochs: result.as_ref().map(|result| result.epochs),
-            seconds,
-            dollars: rounded(seconds / 3600.0 * self.study.price.dollars_per_hour * ended.own_part(), 1e6),
-            device: result.as_ref().map_or_else(String::new, |result| result.device.clone()),
-            version: result.and_then(|result| result.version).unwrap_or_default(),
+            objective: None,
+            pruned: false,
+            val: None,
+            test: None,
+            epochs: None,
+            seconds: elapsed,
+            dollars: 0.0,
+            device: String::new(),
+            version: String::new(),
             started: ended.started.clone(),
+            err: String::new(),
+        };
+        let mut record = match outcome {
+            Ok(Ended::Whole(result)) => self.whole(record, &ended.settings, result),
+            Ok(Ended::Stopped(Stopped { epochs, value })) => {
+                Record { objective: Some(value), pruned: true, epochs: Some(epochs), ..record }
+            }
+            Err(err) => Record { err, ..record },
+        };
+        // As fine as the records are written, so that they read back the same.
+        record.seconds = rounded(record.seconds, 1e3);
+        let dollars = record.seconds / 3600.0 * self.study.price.dollars_per_hour * ended.own_part();
+        Record { dollars: rounded(dollars, 1e6), ..record }
+    }
+
+    /// The record of a run that ended by itself: with its result, if that is what was asked for.
+    fn whole(&self, record: Record, settings: &Settings, result: RunResult) -> Record {
+        let record = Record { seconds: result.seconds.total, ..record };
+        if let Err(err) = complete(&result, settings) {
+            return Record { err, ..record };
+        }
+        let searched = self.study.approach(&record.approach).and_then(|approach| approach.tune.as_ref());
+        let objective = match (record.kind, searched) {
+            (Kind::Trial, Some(Tune { objective: Objective::Curve(name), direction, .. })) => {
+                Some(result.objective(&run_folder(&self.out, &settings.id), name, *direction))
+            }
+            _ => None,
+        };
+        // A run whose loss was not measured is no use to the search; its record says why.
+        let (objective, err) = match objective.transpose() {
+            Ok(objective) => (objective, String::new()),
+            Err(reason) => (None, reason),
+        };
+        let numbers = |score: Option<&crate::Score>| score.map(|score| score.numbers);
+        Record {
+            objective,
+            val: numbers(result.val.as_ref()),
+            test: numbers(result.test.as_ref()),
+            epochs: Some(result.epochs),
+            device: result.device,
+            version: result.version.unwrap_or_default(),
             err,
+            ..record
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::files::read;
 use crate::{Error, Tree, merge};
-use scarf_hpo::{AnySampler, Direction, Space};
+use scarf_hpo::{AnyPruner, AnySampler, Direction, Space};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
@@ -217,6 +217,10 @@ pub struct TuneFile {
     pub direction: Direction,
     /// Dotted keys of the recipe, as `"train.optimizer.sgd.lr"`, and their domains.
     pub space: Space,
+    /// What stops trials that do not promise, by the objective after each epoch that measured it. A trial is held
+    /// against those of the batches before its own, so what comes of a search does not hang on who ends first.
+    #[serde(default)]
+    pub pruner: Option<AnyPruner>,
 }
 
 fn one() -> u64 {

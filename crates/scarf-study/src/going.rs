@@ -1,13 +1,14 @@
 //! One run while it goes on: from its folder's lock to its end.
 
 use crate::Error;
+use crate::contest::{Contest, Stopped};
 use crate::engine::{PATIENCE, Watch, lock, remember};
 use crate::plan::Run;
 use crate::program::{Program, Running, Step, told};
 use crate::result::{Epoch, RunResult};
 use crate::settings::Settings;
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -26,8 +27,18 @@ pub(crate) struct Going {
     others: Duration,
     /// Epochs that were told.
     epochs: usize,
+    /// What may stop it.
+    contest: Option<Contest>,
     /// What it printed last.
     last: VecDeque<String>,
+}
+
+/// How a run ended well.
+pub(crate) enum Ended {
+    /// By itself.
+    Whole(RunResult),
+    /// Its search stopped it.
+    Stopped(Stopped),
 }
 
 /// Where it stands.
@@ -56,8 +67,15 @@ impl Start {
 }
 
 impl Going {
-    /// A run that begins now, in its folder.
-    pub(crate) fn new(run: Run, settings: Settings, folder: PathBuf, started: String, start: Start) -> Self {
+    /// A run that begins now, in its folder; a trial of a search that stops some has its contest.
+    pub(crate) fn new(
+        run: Run,
+        settings: Settings,
+        folder: PathBuf,
+        started: String,
+        start: Start,
+        contest: Option<Contest>,
+    ) -> Self {
         let now = Instant::now();
         Self {
             run,
@@ -69,6 +87,7 @@ impl Going {
             looked: now,
             others: Duration::ZERO,
             epochs: 0,
+            contest,
             last: VecDeque::new(),
         }
     }
@@ -78,7 +97,7 @@ impl Going {
         &mut self,
         among: usize,
         watch: &mut dyn Watch,
-    ) -> Result<Option<Result<RunResult, String>>, Error> {
+    ) -> Result<Option<Result<Ended, String>>, Error> {
         let patience = PATIENCE / among as u32;
         let outcome = match &mut self.phase {
             Phase::Over => None,
@@ -113,8 +132,17 @@ impl Going {
                 }
             }
         };
+        let mut outcome = outcome.map(|outcome| outcome.map(Ended::Whole));
         let all = Epoch::read_all(&self.folder);
-        all.iter().skip(self.epochs).for_each(|epoch| watch.epoch(&self.run, epoch));
+        for epoch in all.iter().skip(self.epochs) {
+            watch.epoch(&self.run, epoch);
+            // That it was stopped counts even where it got further before anybody looked: it must not hang on that.
+            if let Some(stopped) = self.contest.as_mut().and_then(|contest| contest.judge(epoch)) {
+                self.stop();
+                outcome = Some(Ok(Ended::Stopped(stopped)));
+                break;
+            }
+        }
         self.epochs = all.len();
         watch.tick(&self.run, self.begun.elapsed());
         self.others += self.looked.elapsed() * (among as u32 - 1) / among as u32;
@@ -123,6 +151,12 @@ impl Going {
             self.phase = Phase::Over;
         }
         Ok(outcome)
+    }
+
+    /// Ends its process, and removes what only a training that goes on needs.
+    fn stop(&mut self) {
+        self.kill();
+        discard(&self.folder);
     }
 
     fn ended(&self, status: ExitStatus) -> Result<Result<RunResult, String>, Error> {
@@ -145,4 +179,11 @@ impl Going {
             running.kill();
         }
     }
+}
+
+/// Removes the model and the checkpoint of a run that nobody will need.
+pub(crate) fn discard(folder: &Path) {
+    // What is not there, or not to be removed, does no harm.
+    let _ = std::fs::remove_dir_all(folder.join("checkpoint"));
+    let _ = std::fs::remove_file(folder.join("best.safetensors"));
 }

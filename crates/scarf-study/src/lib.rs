@@ -14,6 +14,7 @@
 mod ablation;
 mod analysis;
 mod check;
+mod contest;
 mod engine;
 mod error;
 mod estimate;

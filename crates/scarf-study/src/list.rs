@@ -2,7 +2,7 @@
 
 use crate::estimate::Estimate;
 use crate::plan::{Plan, Run, State};
-use crate::record::Records;
+use crate::record::{Record, Records};
 use crate::settings::InitSetting;
 use crate::study::Study;
 use crate::text::duration;
@@ -19,7 +19,14 @@ pub fn list(study: &Study, plan: &Plan, records: &Records) -> String {
             (None, None) => String::new(),
         };
         let id = run.id().unwrap_or("").to_string();
-        rows.push(vec![(index + 1).to_string(), id, run.to_string(), begins(plan, run), state(run), time]);
+        rows.push(vec![
+            (index + 1).to_string(),
+            id,
+            run.to_string(),
+            begins(plan, run),
+            state(run, record),
+            time,
+        ]);
     }
     let widths: Vec<usize> =
         (0..6).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
@@ -50,8 +57,9 @@ fn begins(plan: &Plan, run: &Run) -> String {
     }
 }
 
-fn state(run: &Run) -> String {
+fn state(run: &Run, record: Option<&Record>) -> String {
     match &run.state {
+        State::Done if record.is_some_and(|record| record.pruned) => "stopped early".into(),
         State::Done => "done".into(),
         State::Failed => "failed".into(),
         State::Ready => "ready".into(),

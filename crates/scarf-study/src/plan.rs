@@ -192,9 +192,10 @@ impl<'a> Planner<'a> {
         let seed = approach.seeds[0];
         for number in 0..tune.trials {
             // What a suggestion may look at must not hang on who of its batch ends first.
-            let (before, batch) = trials.split_at((number / tune.parallel * tune.parallel) as usize);
+            let (before, batch) = trials.split_at(tune.batch(number) as usize);
             let known = before.iter().all(|trial| trial.state.is_finished());
-            let run = if known || draws_alone(&tune.sampler) {
+            // A trial that may be stopped needs its rivals' ends, whoever suggested it.
+            let run = if known || (draws_alone(&tune.sampler) && tune.pruner.is_none()) {
                 let pending = batch.iter().map(|trial| Trial::new(trial.number, trial.params.clone()));
                 let seen: Vec<Trial> = before.iter().cloned().chain(pending).collect();
                 let history = History::new(tune.direction, &seen);
@@ -282,28 +283,43 @@ impl<'a> Planner<'a> {
 
     /// A run of a search as the sampler sees it.
     fn trial(&self, tune: &Tune, number: u64, run: &Run) -> Trial {
+        if let Some(record) = run.id().and_then(|id| self.records.get(id)) {
+            return tune.ended(number, run.params.clone(), record);
+        }
         let mut trial = Trial::new(number, run.params.clone());
-        let record = run.id().and_then(|id| self.records.get(id));
-        trial.state = match (&run.state, record) {
-            (State::Failed | State::Blocked(_), _) => TrialState::Failed,
-            (_, Some(record)) => match objective(tune, record) {
-                Some(value) => {
-                    trial.seconds = Some(record.seconds);
-                    return trial.complete(value);
-                }
-                None => TrialState::Failed,
-            },
-            (_, None) => TrialState::Pending,
-        };
+        if let State::Blocked(_) = run.state {
+            trial.state = TrialState::Failed;
+        }
         trial
     }
 }
 
-/// What a search makes of a record; `None` where that has nothing to say (a failure, or nothing to measure).
-pub(crate) fn objective(tune: &Tune, record: &Record) -> Option<f64> {
-    match tune.objective {
-        Objective::Number(index) => record.val.map(|numbers| numbers.0[index]).filter(|value| *value >= 0.0),
-        Objective::Curve(_) => record.objective,
+impl Tune {
+    /// The first trial of the batch that trial `number` belongs to: what it may know ended before that.
+    pub(crate) fn batch(&self, number: u64) -> u64 {
+        number / self.parallel * self.parallel
+    }
+
+    /// A trial that has ended, by its record.
+    pub(crate) fn ended(&self, number: u64, params: Params, record: &Record) -> Trial {
+        let mut trial = Trial::new(number, params);
+        trial.seconds = Some(record.seconds);
+        if record.pruned {
+            trial.state = TrialState::Pruned;
+            trial.intermediate.extend(record.epochs.zip(record.objective));
+            return trial;
+        }
+        let value = match self.objective {
+            _ if !record.is_ok() => None,
+            Objective::Number(index) => {
+                record.val.map(|numbers| numbers.0[index]).filter(|value| *value >= 0.0)
+            }
+            Objective::Curve(_) => record.objective,
+        };
+        match value {
+            Some(value) => trial.complete(value),
+            None => Trial { state: TrialState::Failed, ..trial },
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::result::NUMBERS;
 use crate::{Error, Given, Price, Role, StudyFile, Tree};
-use scarf_hpo::{AnySampler, Direction, Space};
+use scarf_hpo::{AnyPruner, AnySampler, Direction, Space};
 use std::path::Path;
 
 /// A checked study.
@@ -131,6 +131,8 @@ pub struct Tune {
     pub direction: Direction,
     /// Dotted keys of the recipe and their domains.
     pub space: Space,
+    /// What stops trials that do not promise.
+    pub pruner: Option<AnyPruner>,
 }
 
 /// A number that a run measures on the validation images.

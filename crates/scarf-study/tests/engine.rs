@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Log, STUDY, folder, program, run, study};
-use scarf_study::{Engine, Given, Kind, Record, Records, RunResult, State, Weights};
+use scarf_study::{Engine, Given, Kind, Record, Records, RunResult, State, Weights, list};
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
@@ -93,6 +93,71 @@ fn a_search_can_be_for_a_loss_on_the_validation_images() {
     let records = engine.run(false, &mut Log::default()).unwrap();
     let trial = records.iter().find(|each| each.kind == Kind::Trial).unwrap();
     assert!(trial.err.starts_with("metrics.jsonl: no epoch has val/los; there are epoch,"), "{}", trial.err);
+}
+
+/// Eight trials in batches of two, of 6 epochs: what trails the best third of those of earlier batches at epoch 2 stops
+/// there, with one job or three, told once or in two parts, and the search goes on by what is known of it.
+#[test]
+fn a_search_stops_trials_that_do_not_promise_whoever_ends_first() {
+    let text = STUDY.replace(
+        "trials = 3, sampler = \"random\", objective",
+        "trials = 8, parallel = 2, sampler = \"random\", pruner.asha = { min = 2, reduction = 3 }, objective",
+    );
+    let text = text
+        .replace("epochs = 3", "epochs = 6")
+        .replace("[approach.scratch]", "[recipe.fake]\nmillis = 20\n[approach.scratch]");
+    let study = study(&text, &Given::default()).unwrap();
+    let trials = |records: &Records| {
+        let mut trials: Vec<Record> =
+            records.iter().filter(|record| record.kind == Kind::Trial).cloned().collect();
+        trials.sort_by_key(|record| record.trial);
+        let told = |each: Record| Record { dollars: 0.0, started: String::new(), seconds: 0.0, ..each };
+        trials.into_iter().map(told).collect::<Vec<_>>()
+    };
+    let out = tempfile::tempdir().unwrap();
+    let engine = Engine::new(&study, program(), out.path(), &Given::default()).unwrap();
+    let records = engine.run(false, &mut Log::default()).unwrap();
+    assert_eq!(Records::read(&out.path().join("records.csv")).unwrap(), records);
+    let alone = trials(&records);
+    assert_eq!(alone.len(), 8);
+
+    // By hand: AP50 at epoch 2 is the end's times the root of a third, and so is the order.
+    let lr = |record: &Record| record.params["train.optimizer.sgd.lr"].parse::<f64>().unwrap();
+    let off = |record: &Record| (lr(record).log10() + 2.0).abs();
+    let mut stopped = 0;
+    for (number, trial) in alone.iter().enumerate() {
+        let rivals = &alone[..number / 2 * 2];
+        let going_on = ((rivals.len() + 1) / 3).max(1);
+        let loses = rivals.iter().filter(|rival| off(rival) < off(trial)).count() >= going_on;
+        assert_eq!(trial.pruned, loses, "trial {number}");
+        assert_eq!(trial.epochs, Some(if loses { 2 } else { 6 }), "trial {number}");
+        assert_eq!(trial.val.is_none(), loses);
+        if loses {
+            let ap50 = 2.0 * (0.36 - 0.08 * off(trial)) * (2.0f64 / 6.0).sqrt();
+            assert!((trial.objective.unwrap() - ap50).abs() < 1e-9, "trial {number}");
+            let folder = folder(out.path(), &trial.id);
+            assert!(!folder.join("result.json").exists() && !folder.join("checkpoint").exists());
+            stopped += 1;
+        }
+    }
+    assert!((2..=6).contains(&stopped), "{stopped} of 8 were stopped");
+    let last = records.iter().find(|each| each.approach == "tuned" && each.kind == Kind::Final).unwrap();
+    let best = alone.iter().filter(|each| !each.pruned).min_by(|a, b| off(a).total_cmp(&off(b))).unwrap();
+    assert_eq!(last.params, best.params);
+    let told = list(&study, &study.plan(&records), &records);
+    assert_eq!(told.matches("stopped early").count(), stopped, "{told}");
+
+    let beside = tempfile::tempdir().unwrap();
+    let engine = Engine::new(&study, program(), beside.path(), &Given::default()).unwrap().with_jobs(3);
+    assert_eq!(trials(&engine.run(false, &mut Log::default()).unwrap()), alone);
+
+    // Killed after the decision, before its record: what is there is judged again, and to the same end.
+    let mut fewer = records.clone();
+    let lost = alone.iter().rfind(|each| each.pruned).unwrap();
+    fewer.retain(|record| record.id != lost.id);
+    fewer.write(&out.path().join("records.csv")).unwrap();
+    let engine = Engine::new(&study, program(), out.path(), &Given::default()).unwrap();
+    assert_eq!(trials(&engine.run(false, &mut Log::default()).unwrap()), alone);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::Sources;
 use super::chart::{Axis, LARGE, Mark, SMALL, Series, chart};
 use super::parallel::parallel;
-use crate::plan::{Kind, objective};
+use crate::plan::Kind;
 use crate::study::{Approach, Tune};
 use crate::text::{duration, money};
 use scarf_hpo::{
@@ -74,14 +74,9 @@ fn of_study(sources: &Sources<'_>, approach: &Approach, tune: &Tune) -> Option<S
     let (mut trials, mut errors) = (Vec::new(), BTreeMap::new());
     for run in sources.plan.of(&approach.name).filter(|run| run.kind == Kind::Trial) {
         let Some(record) = run.id().and_then(|id| sources.records.get(id)) else { continue };
-        let mut trial = Trial::new(run.trial.unwrap_or(0), run.params.clone());
-        trial.state = TrialState::Failed;
-        trial.seconds = Some(record.seconds);
-        errors.extend((!record.is_ok()).then(|| (trial.number, record.err.clone())));
-        trials.push(match objective(tune, record) {
-            Some(value) => trial.complete(value),
-            None => trial,
-        });
+        let number = run.trial.unwrap_or(0);
+        errors.extend((!record.is_ok()).then(|| (number, record.err.clone())));
+        trials.push(tune.ended(number, run.params.clone(), record));
     }
     search(&Told {
         title: &approach.title,

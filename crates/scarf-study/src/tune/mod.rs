@@ -67,7 +67,7 @@ impl Search {
             warm_start: None,
             objective: tune.objective.name(),
             direction: tune.direction,
-            pruner: None,
+            pruner: tune.pruner.clone(),
             stop: Completion { trials: Some(tune.trials), ..Completion::default() },
             dollars_per_hour,
         }

@@ -2,6 +2,7 @@
 
 use super::Search;
 use super::job::{Begun, Job, Reading};
+use crate::contest::curve;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::plan::{Run, State, toml_value};
@@ -80,9 +81,7 @@ impl Job for Runs<'_> {
     }
 
     fn discard(&self, folder: &Path) {
-        // What is not there, or not to be removed, does no harm.
-        let _ = std::fs::remove_dir_all(folder.join("checkpoint"));
-        let _ = std::fs::remove_file(folder.join("best.safetensors"));
+        crate::going::discard(folder);
     }
 }
 
@@ -96,8 +95,7 @@ struct RunReading<'a> {
 impl RunReading<'_> {
     /// The objective after each epoch that measured it.
     fn measured(&self) -> Vec<(u64, f64)> {
-        let epochs = Epoch::read_all(&self.folder).into_iter();
-        epochs.filter_map(|each| Some((each.epoch, *each.values.get(&self.job.objective)?))).collect()
+        curve(&Epoch::read_all(&self.folder), &self.job.objective, None)
     }
 }
 
