@@ -66,9 +66,41 @@ pub(super) fn best_first(scored: &mut Vec<(usize, f32)>, count: usize) {
     scored.sort_unstable_by(order);
 }
 
+/// The sigmoid of each logit, or 0 where it is surely not above `least`: of a hundred thousand scores of an image all but
+/// some hundred are dropped, and an exponential of each takes as long as a layer.
+pub(super) fn sigmoids_above(mut logits: Vec<f32>, least: f32) -> Vec<f32> {
+    // A little below, for the sigmoid rounds; of 0 it is minus infinity, and all are wanted.
+    let surely_not = (least / (1.0 - least)).ln() - 1e-3;
+    for value in &mut logits {
+        *value = match *value {
+            x if x >= 0.0 => 1.0 / (1.0 + (-x).exp()),
+            x if x > surely_not => x.exp() / (1.0 + x.exp()),
+            x if x.is_nan() => x,
+            _ => 0.0,
+        };
+    }
+    logits
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sigmoids_that_count_are_there_to_the_bit() {
+        let logits: Vec<f32> = (-4000..4000).map(|at| at as f32 * 5e-3 + 1e-4).chain([f32::NAN]).collect();
+        let sigmoid = |x: f32| if x >= 0.0 { 1.0 / (1.0 + (-x).exp()) } else { x.exp() / (1.0 + x.exp()) };
+        for least in [0.0, 1e-8, 0.01, 0.3, 0.5, 0.99] {
+            for (x, score) in logits.iter().zip(sigmoids_above(logits.clone(), least)) {
+                let expected = sigmoid(*x);
+                assert_eq!(score > least, expected > least, "{x} above {least}");
+                assert!(
+                    score.to_bits() == expected.to_bits() || score <= least,
+                    "{x}: {score}, not {expected}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn drops_the_weak_the_doubled_and_the_outside() {

@@ -1,5 +1,5 @@
 use burn::module::Module;
-use burn::tensor::activation::{sigmoid, softmax};
+use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::box_loss::BoxLoss;
 use super::multibox::{MultiboxLoss, Normalizer};
+use super::postprocess::sigmoids_above;
 use super::{Head, InitHead, Postprocess, flatten, numbers};
 use crate::{AnchorConfig, BoxCoder, ConfigError, Losses, Matching, Targets, anchors};
 
@@ -223,12 +224,12 @@ impl Head for SsdHead {
     fn detect(&self, features: Pyramid, image: Size) -> Vec<Vec<Detection>> {
         let Predictions { logits, deltas, anchors } = self.predict(features, image);
         let [batch, count, width] = logits.dims();
+        let objects = [0..batch, 0..count, 1..width];
         let scores = match self.config.scores {
-            Scores::Softmax => softmax(logits, 2),
-            Scores::Sigmoid => sigmoid(logits),
+            Scores::Softmax => numbers(softmax(logits, 2).slice(objects)),
+            Scores::Sigmoid => sigmoids_above(numbers(logits.slice(objects)), self.config.postprocess.score),
         };
-        let scores = scores.slice([0..batch, 0..count, 1..width]);
-        let (scores, deltas) = (numbers(scores), numbers(deltas));
+        let deltas = numbers(deltas);
         let classes = width - 1;
         scores
             .chunks_exact(count * classes)

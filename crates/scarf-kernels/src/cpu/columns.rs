@@ -165,25 +165,25 @@ impl<'a> Columns<'a> {
     /// Where the matrix's rows lie for a range of pixels, and how far apart, if they lie there as they are: those of a
     /// convolution of one tap and a stride of one, up to the end of an image.
     #[inline(always)]
-    pub(crate) fn there<V: Lanes>(
+    pub(crate) fn there(
         &self,
         pixels: &Range<usize>,
         rows: &Range<usize>,
-        wide: usize,
+        lanes: usize,
     ) -> Option<(*const f32, usize)> {
         let (image, pixel) = (pixels.start / self.plane, pixels.start % self.plane);
         let as_they_are = [self.height, self.out_height, self.kernel[0], self.kernel[1]] == [1; 4]
             && [self.width, self.out_width] == [self.plane; 2]
             && [self.top, self.left] == [0; 2];
-        if !as_they_are || pixel + wide * V::N > self.plane {
+        if !as_they_are || pixel + lanes > self.plane {
             return None;
         }
         let start = image * self.image + rows.start * self.plane + pixel;
-        let read = &self.x[start..start + (rows.len() - 1) * self.plane + wide * V::N];
+        let read = &self.x[start..start + (rows.len() - 1) * self.plane + lanes];
         Some((read.as_ptr(), self.plane))
     }
 
-    /// Packs `[rows, wide * N]` of the matrix for a range of pixels; both ends of `rows` must be
+    /// Packs `[rows, lanes]` of the matrix for a range of pixels; both ends of `rows` must be
     /// multiples of the taps.
     ///
     /// # Safety
@@ -194,21 +194,21 @@ impl<'a> Columns<'a> {
         &self,
         pixels: Range<usize>,
         rows: Range<usize>,
-        wide: usize,
+        lanes: usize,
         scratch: &mut Scratch,
     ) -> *const f32 {
-        let (taps, wide) = (self.taps(), wide * V::N);
-        let panel = scratch.right.take(rows.len() * wide).as_mut_ptr();
+        let taps = self.taps();
+        let panel = scratch.right.take(rows.len() * lanes).as_mut_ptr();
         let next = pixels.end % (self.out_height * self.out_width);
         if taps == 1 && self.stride == [1, 1] && next != 0 {
-            self.ask_for(pixels.end / (self.out_height * self.out_width), next, &rows, wide);
+            self.ask_for(pixels.end / (self.out_height * self.out_width), next, &rows, lanes);
         }
         for tap in 0..taps {
             self.pieces(&pixels, tap, &mut scratch.pieces);
             for (index, channel) in (rows.start / taps..rows.end / taps).enumerate() {
-                // SAFETY: the panel has `rows` rows of `wide` values.
+                // SAFETY: the panel has `rows` rows of `lanes` values.
                 unsafe {
-                    let to = panel.add((index * taps + tap) * wide);
+                    let to = panel.add((index * taps + tap) * lanes);
                     self.fill::<V>(&scratch.pieces, channel, to);
                 }
             }
@@ -216,7 +216,7 @@ impl<'a> Columns<'a> {
         panel
     }
 
-    /// Packs `[pixels, wide * N]` of the transposed matrix for a range of its columns.
+    /// Packs `[pixels, lanes]` of the transposed matrix for a range of its columns.
     ///
     /// # Safety
     ///
@@ -226,12 +226,12 @@ impl<'a> Columns<'a> {
         &self,
         columns: Range<usize>,
         pixels: Range<usize>,
-        wide: usize,
+        lanes: usize,
         scratch: &mut Scratch,
     ) -> *const f32 {
-        let (taps, wide) = (self.taps(), wide * V::N);
+        let taps = self.taps();
         let steps = pixels.len().next_multiple_of(8);
-        let panel = scratch.right.take(steps * wide).as_mut_ptr();
+        let panel = scratch.right.take(steps * lanes).as_mut_ptr();
         let rows = scratch.rows.take(8 * steps).as_mut_ptr();
         for group in columns.clone().step_by(8) {
             for column in group..(group + 8).min(columns.end) {
@@ -245,8 +245,8 @@ impl<'a> Columns<'a> {
             for step in (0..steps).step_by(8) {
                 // SAFETY: both blocks lie inside their buffers, whose lengths are multiples of 8.
                 unsafe {
-                    let to = panel.add(step * wide + group - columns.start);
-                    V::transpose8(rows.add(step), steps, to, wide);
+                    let to = panel.add(step * lanes + group - columns.start);
+                    V::transpose8(rows.add(step), steps, to, lanes);
                 }
             }
         }

@@ -21,6 +21,9 @@ const TILE: usize = 96 * 1024;
 /// Pixels whose weight gradients are summed before they join the others'.
 const CHUNK: usize = 8192;
 
+/// Columns up to which rows are read where they lie.
+const FEW: usize = 512;
+
 /// Multiplications under which threads don't pay.
 const SERIAL: usize = 200_000;
 
@@ -101,17 +104,23 @@ unsafe fn spread(
     after: After,
 ) {
     let (level, taps, rows) = (level(), shape.taps(), left.rows);
-    let depth = channels * taps;
+    let (depth, pixels) = (channels * taps, shape.images * output.width);
+    // Rows that lie whole pages apart would push each other out of the first-level cache.
+    let there = pixels <= FEW && left.inner == 1 && left.inner_len == depth && left.row % 1024 != 0;
     with_packed(|buffer| {
-        let packed = pack_whole(level, &left, depth, buffer);
+        let left = if there {
+            Left::There(left)
+        } else {
+            Left::Packed(pack_whole(level, &left, depth, buffer), depth)
+        };
         let product_here = Product {
-            left: Left::Packed(packed, depth),
+            left,
             right: Right::Columns(columns),
             output,
             block: even_block(channels, taps),
             after,
         };
-        let tiles = tiles(level, rows, shape.images * output.width, depth);
+        let tiles = tiles(level, rows, pixels, depth);
         // SAFETY: tiles don't overlap, and cover the output that the caller vouches for.
         share_out(tiles.len(), |index| unsafe {
             with_scratch(|scratch| product(level, &product_here, &tiles[index], scratch));

@@ -1,5 +1,5 @@
 //! The matrix product under every dense convolution: `C = A B`, where `A` is packed into panels of
-//! a few rows, `B` is packed panel by panel from the images themselves (so no column matrix is ever
+//! a few rows (or read where it lies, for few columns), `B` is packed panel by panel from the images themselves (so no column matrix is ever
 //! stored), and what follows the sum (bias, activation) happens in registers.
 //!
 //! The blocking is that of Goto and van de Geijn, "Anatomy of high-performance matrix
@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::columns::Columns;
 use super::finish::by_activation;
-use super::left::Left;
+use super::left::{Left, Panels};
 use super::scratch::Scratch;
 use super::simd::{Lanes, versions};
 use crate::geometry::Activation;
@@ -25,13 +25,19 @@ const SHORT: usize = 64;
 /// One register tile: `MR` rows by some vectors, over `k` steps.
 pub(crate) struct Micro {
     pub(crate) k: usize,
-    /// `[k, MR]`.
+    /// `[k, MR]`; or rows of `k` steps, `a_row` apart.
     pub(crate) a: *const f32,
-    /// `k` times `vectors * N` values, `b_stride` apart.
+    /// 0 where `a` is packed.
+    pub(crate) a_row: usize,
+    /// `k` times `lanes` values, `b_stride` apart.
     pub(crate) b: *const f32,
     pub(crate) b_stride: usize,
     pub(crate) c: *mut f32,
     pub(crate) c_stride: usize,
+    /// Rows that there are: `MR`, or fewer at the lower edge.
+    pub(crate) rows: usize,
+    /// Lanes of the last vector that there are; 0 for all.
+    pub(crate) part: usize,
     /// Add to what `c` holds.
     pub(crate) accumulate: bool,
     /// `MR` values to multiply the rows with, or null.
@@ -53,27 +59,71 @@ pub(crate) struct Micro {
 pub(crate) unsafe fn micro<V: Lanes, const MR: usize, const NV: usize>(job: &Micro) {
     // SAFETY: the caller's promise.
     unsafe {
+        match (job.a_row == 0, job.rows == MR && job.part == 0) {
+            (true, true) => tile::<V, MR, NV, true, true>(job),
+            (true, false) => tile::<V, MR, NV, true, false>(job),
+            (false, true) => tile::<V, MR, NV, false, true>(job),
+            (false, false) => tile::<V, MR, NV, false, false>(job),
+        }
+    }
+}
+
+/// A tile of packed rows or not, all of which there is or not.
+#[inline(always)]
+unsafe fn tile<V: Lanes, const MR: usize, const NV: usize, const PACKED: bool, const WHOLE: bool>(
+    job: &Micro,
+) {
+    // SAFETY: the caller's promise.
+    unsafe { finish::<V, MR, NV, WHOLE>(job, sums::<V, MR, NV, PACKED>(job)) };
+}
+
+/// The sums of a tile over its steps, of packed rows or of rows where they lie.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // as above
+unsafe fn sums<V: Lanes, const MR: usize, const NV: usize, const PACKED: bool>(job: &Micro) -> [[V; NV]; MR] {
+    // SAFETY: the caller's promise.
+    unsafe {
         let mut sums = [[V::splat(0.0); NV]; MR];
+        // Below the lower edge the last row again: what comes of it is not kept.
+        let rows: [*const f32; MR] =
+            std::array::from_fn(|i| job.a.wrapping_add(i.min(job.rows - 1) * job.a_row));
         let (mut a, mut b) = (job.a, job.b);
-        for _ in 0..job.k {
+        for step in 0..job.k {
             let mut right = [V::splat(0.0); NV];
             for j in 0..NV {
                 right[j] = V::load(b.add(j * V::N));
             }
             for i in 0..MR {
-                let left = V::splat(*a.add(i));
+                let left = V::splat(if PACKED { *a.add(i) } else { *rows[i].add(step) });
                 for j in 0..NV {
                     sums[i][j] = left.fma(right[j], sums[i][j]);
                 }
             }
-            a = a.add(MR);
+            a = a.wrapping_add(MR);
             b = b.wrapping_add(job.b_stride);
         }
+        sums
+    }
+}
+
+/// Adds what was there before, scales, shifts and writes a tile: all of it, or what lies inside the matrix.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // as above
+unsafe fn finish<V: Lanes, const MR: usize, const NV: usize, const WHOLE: bool>(
+    job: &Micro,
+    mut sums: [[V; NV]; MR],
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
         if job.accumulate {
             for i in 0..MR {
-                for j in 0..NV {
-                    let before = V::load(job.c.add(i * job.c_stride + j * V::N));
-                    sums[i][j] = sums[i][j].add(before);
+                if WHOLE || i < job.rows {
+                    for j in 0..NV {
+                        let place = job.c.add(i * job.c_stride + j * V::N);
+                        let whole = WHOLE || j + 1 < NV || job.part == 0;
+                        let before = if whole { V::load(place) } else { V::load_part(place, job.part) };
+                        sums[i][j] = sums[i][j].add(before);
+                    }
                 }
             }
         }
@@ -93,21 +143,31 @@ pub(crate) unsafe fn micro<V: Lanes, const MR: usize, const NV: usize>(job: &Mic
                 }
             }
         }
-        by_activation!(job.activation, A => store::<V, MR, NV, A>(job, &sums));
+        by_activation!(job.activation, A => store::<V, MR, NV, A, WHOLE>(job, &sums));
     }
 }
 
 /// Writes a tile, after the activation of number `A`.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // as above
-unsafe fn store<V: Lanes, const MR: usize, const NV: usize, const A: usize>(
+unsafe fn store<V: Lanes, const MR: usize, const NV: usize, const A: usize, const WHOLE: bool>(
     job: &Micro,
     sums: &[[V; NV]; MR],
 ) {
     for i in 0..MR {
-        for j in 0..NV {
-            // SAFETY: the caller's promise.
-            unsafe { Activation::of(A).apply(sums[i][j]).store(job.c.add(i * job.c_stride + j * V::N)) };
+        if WHOLE || i < job.rows {
+            for j in 0..NV {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let (value, place) =
+                        (Activation::of(A).apply(sums[i][j]), job.c.add(i * job.c_stride + j * V::N));
+                    if WHOLE || j + 1 < NV || job.part == 0 {
+                        value.store(place);
+                    } else {
+                        value.store_part(place, job.part);
+                    }
+                }
+            }
         }
     }
 }
@@ -207,51 +267,54 @@ struct Steps {
 unsafe fn block<V: Lanes>(product: &Product, tile: &Tile, steps: &Steps, scratch: &mut Scratch) {
     // SAFETY: the scratch is as long as it is asked to be; the rest is the caller's promise.
     unsafe {
-        let (left, panel) = product.left.block::<V>(&tile.rows, steps.from, steps.to, &mut scratch.left);
-        let vectors = tile.columns.len().div_ceil(V::N);
+        let left = product.left.block::<V>(&tile.rows, steps.from, steps.to, &mut scratch.left);
+        // A few columns beyond the whole vectors get a strip of their own, as narrow as there is.
+        let beyond = tile.columns.len() % V::N;
+        let narrow = V::NARROW < V::N && (1..=V::NARROW).contains(&beyond);
+        let vectors = if narrow { tile.columns.len() / V::N } else { tile.columns.len().div_ceil(V::N) };
         let panels = vectors.div_ceil(V::NV);
         let mut start = tile.columns.start;
-        for index in 0..panels {
+        for index in 0..panels + usize::from(narrow) {
             // As even as vectors allow: 4 are 2 + 2 rather than 3 + 1.
-            let wide = vectors / panels + usize::from(index < vectors % panels);
-            let end = (start + wide * V::N).min(tile.columns.end);
+            let lanes = match index < panels {
+                true => (vectors / panels + usize::from(index < vectors % panels)) * V::N,
+                false => V::NARROW,
+            };
+            let end = (start + lanes).min(tile.columns.end);
             let sum = steps.from..steps.to;
             let few = tile.rows.len() <= FEW * V::MR || sum.len() <= SHORT;
             let (right, right_stride) = match product.right {
-                Right::Columns(columns) => {
-                    match columns.there::<V>(&(start..end), &sum, wide).filter(|_| few) {
-                        Some(there) => there,
-                        None => (columns.pack::<V>(start..end, sum, wide, scratch), wide * V::N),
-                    }
-                }
+                Right::Columns(columns) => match columns.there(&(start..end), &sum, lanes).filter(|_| few) {
+                    Some(there) => there,
+                    None => (columns.pack::<V>(start..end, sum, lanes, scratch), lanes),
+                },
                 Right::Transposed(columns) => {
-                    (columns.pack_transposed::<V>(start..end, sum, wide, scratch), wide * V::N)
+                    (columns.pack_transposed::<V>(start..end, sum, lanes, scratch), lanes)
                 }
             };
-            let strip = Strip { columns: start..end, vectors: wide, right, right_stride, left, panel };
+            let strip = Strip { columns: start..end, lanes, right, right_stride, left };
             strip_of_tiles::<V>(product, tile, steps, &strip);
             start = end;
         }
     }
 }
 
-/// A packed panel of `B` and the packed rows of `A` that it meets.
+/// A packed panel of `B` and the rows of `A` that it meets.
 struct Strip {
     columns: Range<usize>,
-    vectors: usize,
+    /// As many as columns, or more at the right edge.
+    lanes: usize,
     right: *const f32,
     /// Values from one step of the sum to the next.
     right_stride: usize,
-    left: *const f32,
-    /// Values from one panel of `A` to the next.
-    panel: usize,
+    left: Panels,
 }
 
 #[inline(always)]
 unsafe fn strip_of_tiles<V: Lanes>(product: &Product, tile: &Tile, steps: &Steps, strip: &Strip) {
     let output = &product.output;
     let (image, column) = (strip.columns.start / output.width, strip.columns.start % output.width);
-    let whole = strip.columns.len() == strip.vectors * V::N && column + strip.columns.len() <= output.width;
+    let in_one_image = column + strip.columns.len() <= output.width;
     for (index, row) in tile.rows.clone().step_by(V::MR).enumerate() {
         let rows = V::MR.min(tile.rows.end - row);
         let after = if steps.last { product.after } else { After::default() };
@@ -262,20 +325,23 @@ unsafe fn strip_of_tiles<V: Lanes>(product: &Product, tile: &Tile, steps: &Steps
         unsafe {
             let mut job = Micro {
                 k: steps.to - steps.from,
-                a: strip.left.add(index * strip.panel),
+                a: strip.left.start.add(index * strip.left.panel),
+                a_row: strip.left.row,
                 b: strip.right,
                 b_stride: strip.right_stride,
                 c: output.start.add(image * output.image + row * output.row + column),
                 c_stride: output.row,
+                rows,
+                part: strip.columns.len() % V::N.min(strip.lanes),
                 accumulate: !steps.first,
                 scale,
                 bias,
                 activation: after.activation,
             };
-            if whole && rows == V::MR {
-                V::micro(strip.vectors, &job);
+            if in_one_image {
+                V::micro(strip.lanes, &job);
             } else {
-                edge::<V>(output, row..row + rows, strip, &mut job);
+                across_images::<V>(output, row..row + rows, strip, &mut job);
             }
         }
     }
@@ -289,24 +355,22 @@ fn of_rows(values: Option<&[f32]>, row: usize, rows: usize, room: &mut [f32; 16]
     room.as_ptr()
 }
 
-/// A tile at an edge, or across two images: computed aside, then copied.
+/// A tile whose columns are of two images or more: computed aside, then copied.
 #[inline(always)]
-unsafe fn edge<V: Lanes>(output: &Output, rows: Range<usize>, strip: &Strip, job: &mut Micro) {
-    let wide = strip.vectors * V::N;
+unsafe fn across_images<V: Lanes>(output: &Output, rows: Range<usize>, strip: &Strip, job: &mut Micro) {
     let mut aside = [0.0f32; 8 * 48];
-    debug_assert!(V::MR * wide <= aside.len());
+    debug_assert!(V::MR * strip.lanes <= aside.len());
     // SAFETY: every piece lies inside one row of one image of the output.
     unsafe {
         if job.accumulate {
             for_pieces(output, &rows, &strip.columns, |row, at, place, len| {
-                std::ptr::copy_nonoverlapping(place, aside.as_mut_ptr().add(row * wide + at), len);
+                std::ptr::copy_nonoverlapping(place, aside.as_mut_ptr().add(row * strip.lanes + at), len);
             });
         }
-        job.c = aside.as_mut_ptr();
-        job.c_stride = wide;
-        V::micro(strip.vectors, job);
+        (job.c, job.c_stride, job.part) = (aside.as_mut_ptr(), strip.lanes, 0);
+        V::micro(strip.lanes, job);
         for_pieces(output, &rows, &strip.columns, |row, at, place, len| {
-            std::ptr::copy_nonoverlapping(aside.as_ptr().add(row * wide + at), place, len);
+            std::ptr::copy_nonoverlapping(aside.as_ptr().add(row * strip.lanes + at), place, len);
         });
     }
 }

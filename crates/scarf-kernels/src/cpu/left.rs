@@ -1,4 +1,4 @@
-//! The left-hand matrix of a product, packed into panels of `MR` rows: `[panel, k, MR]`.
+//! The left-hand matrix of a product, packed into panels of `MR` rows, `[panel, k, MR]`, or where it lies.
 
 use std::ops::Range;
 
@@ -25,10 +25,23 @@ pub(crate) enum Left<'a> {
     Packed(&'a [f32], usize),
     /// To be packed block by block by each task.
     Strided(Strided<'a>),
+    /// To be read where it lies, whose `inner` must be 1 and `inner_len` all its columns: to pack it takes longer than to
+    /// read it a few times.
+    There(Strided<'a>),
+}
+
+/// A block of some rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Panels {
+    pub(crate) start: *const f32,
+    /// Values from panel to panel.
+    pub(crate) panel: usize,
+    /// Values from row to row; 0 where panels are packed.
+    pub(crate) row: usize,
 }
 
 impl Left<'_> {
-    /// The block of some rows and columns, and the values from panel to panel.
+    /// The block of some rows and columns.
     ///
     /// # Safety
     ///
@@ -40,11 +53,12 @@ impl Left<'_> {
         from: usize,
         to: usize,
         buffer: &mut Buffer,
-    ) -> (*const f32, usize) {
+    ) -> Panels {
         match self {
             Self::Packed(values, columns) => {
                 let panel = columns * V::MR;
-                (values[rows.start / V::MR * panel + from * V::MR..].as_ptr(), panel)
+                let start = values[rows.start / V::MR * panel + from * V::MR..].as_ptr();
+                Panels { start, panel, row: 0 }
             }
             Self::Strided(matrix) => {
                 let panel = (to - from).next_multiple_of(8) * V::MR;
@@ -54,7 +68,13 @@ impl Left<'_> {
                     // SAFETY: the caller's promise.
                     unsafe { matrix.pack_panel::<V>(row, from, to, packed) };
                 }
-                (packed.as_ptr(), panel)
+                Panels { start: packed.as_ptr(), panel, row: 0 }
+            }
+            Self::There(matrix) => {
+                debug_assert!(matrix.inner == 1 && to <= matrix.inner_len && rows.end <= matrix.rows);
+                let start = matrix.start + rows.start * matrix.row + from;
+                let read = &matrix.values[start..start + (rows.len() - 1) * matrix.row + to - from];
+                Panels { start: read.as_ptr(), panel: V::MR * matrix.row, row: matrix.row }
             }
         }
     }

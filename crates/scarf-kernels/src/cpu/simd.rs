@@ -17,6 +17,8 @@ pub(crate) trait Lanes: Copy {
     const MR: usize;
     /// Vectors in a row of the matrix product's register tile.
     const NV: usize;
+    /// Lanes of the narrowest register tile.
+    const NARROW: usize;
     /// Whether there are loads of some lanes that cost no more than one of all: if not, nobody may call them.
     const MASKED: bool;
 
@@ -71,8 +73,8 @@ pub(crate) trait Lanes: Copy {
             }
         }
     }
-    /// The register tile of the matrix product with `vectors` of at most `NV` vectors.
-    unsafe fn micro(vectors: usize, job: &Micro);
+    /// The register tile of the matrix product with so many lanes: `NARROW`, or up to `NV` times `N`.
+    unsafe fn micro(lanes: usize, job: &Micro);
 }
 
 #[inline(always)]
@@ -102,6 +104,7 @@ impl Lanes for Plain {
     const N: usize = 8;
     const MR: usize = 4;
     const NV: usize = 2;
+    const NARROW: usize = 8;
     const MASKED: bool = false;
     type Mask = ();
 
@@ -192,10 +195,10 @@ impl Lanes for Plain {
         unsafe { transpose8_plain(from, from_stride, to, to_stride) };
     }
     #[inline(always)]
-    unsafe fn micro(vectors: usize, job: &Micro) {
+    unsafe fn micro(lanes: usize, job: &Micro) {
         unsafe {
-            match vectors {
-                1 => micro::<Self, 4, 1>(job),
+            match lanes {
+                8 => micro::<Self, 4, 1>(job),
                 _ => micro::<Self, 4, 2>(job),
             }
         }

@@ -104,6 +104,7 @@ impl Lanes for Avx512 {
     const N: usize = 16;
     const MR: usize = 8;
     const NV: usize = 3;
+    const NARROW: usize = 8;
     const MASKED: bool = true;
     type Mask = __mmask16;
 
@@ -207,11 +208,13 @@ impl Lanes for Avx512 {
         unsafe { transpose8_avx(from, from_stride, to, Self::MR) };
     }
     #[inline(always)]
-    unsafe fn micro(vectors: usize, job: &Micro) {
+    unsafe fn micro(lanes: usize, job: &Micro) {
         unsafe {
-            match vectors {
-                1 => micro::<Self, 8, 1>(job),
-                2 => micro::<Self, 8, 2>(job),
+            match lanes {
+                // Half a vector takes half the time.
+                8 => micro::<Avx2, 8, 1>(job),
+                16 => micro::<Self, 8, 1>(job),
+                32 => micro::<Self, 8, 2>(job),
                 _ => micro::<Self, 8, 3>(job),
             }
         }
@@ -226,6 +229,7 @@ impl Lanes for Avx2 {
     // keeps a sum in memory.
     const MR: usize = 6;
     const NV: usize = 2;
+    const NARROW: usize = 8;
     const MASKED: bool = true;
     type Mask = __m256i;
 
@@ -325,10 +329,10 @@ impl Lanes for Avx2 {
         unsafe { transpose6_avx(from, from_stride, to) };
     }
     #[inline(always)]
-    unsafe fn micro(vectors: usize, job: &Micro) {
+    unsafe fn micro(lanes: usize, job: &Micro) {
         unsafe {
-            match vectors {
-                1 => micro::<Self, 6, 1>(job),
+            match lanes {
+                8 => micro::<Self, 6, 1>(job),
                 _ => micro::<Self, 6, 2>(job),
             }
         }
