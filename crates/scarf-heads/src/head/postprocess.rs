@@ -29,8 +29,7 @@ impl Postprocess {
     /// The detections of one image, best first. `scores` is `[anchors, classes]` row by row, without background;
     /// `boxes` one an anchor.
     pub fn run(&self, scores: &[f32], classes: usize, boxes: &[BBox<f32>], image: Size) -> Vec<Detection> {
-        let frame = BBox::new(0.0, 0.0, image.width as f32, image.height as f32);
-        let mut above: Vec<Vec<(usize, f32)>> = vec![Vec::new(); classes];
+        let mut above = vec![Vec::new(); classes];
         for (anchor, row) in scores.chunks_exact(classes.max(1)).enumerate() {
             for (above, &score) in above.iter_mut().zip(row) {
                 if score > self.score {
@@ -38,11 +37,22 @@ impl Postprocess {
                 }
             }
         }
+        self.keep(above, |anchor| boxes[anchor], image)
+    }
+
+    /// The same of each class's anchors whose scores are above the least, in any order.
+    pub(super) fn keep(
+        &self,
+        above: Vec<Vec<(usize, f32)>>,
+        bbox: impl Fn(usize) -> BBox<f32>,
+        image: Size,
+    ) -> Vec<Detection> {
+        let frame = BBox::new(0.0, 0.0, image.width as f32, image.height as f32);
         let mut found = Vec::new();
         for (class, mut best) in above.into_iter().enumerate() {
             best_first(&mut best, self.candidates);
             found.extend(best.into_iter().filter_map(|(anchor, score)| {
-                let bbox = if self.clip { boxes[anchor].clip(&frame) } else { boxes[anchor] };
+                let bbox = if self.clip { bbox(anchor).clip(&frame) } else { bbox(anchor) };
                 bbox.is_valid().then_some(Detection { bbox, class, score })
             }));
         }
@@ -66,41 +76,9 @@ pub(super) fn best_first(scored: &mut Vec<(usize, f32)>, count: usize) {
     scored.sort_unstable_by(order);
 }
 
-/// The sigmoid of each logit, or 0 where it is surely not above `least`: of a hundred thousand scores of an image all but
-/// some hundred are dropped, and an exponential of each takes as long as a layer.
-pub(super) fn sigmoids_above(mut logits: Vec<f32>, least: f32) -> Vec<f32> {
-    // A little below, for the sigmoid rounds; of 0 it is minus infinity, and all are wanted.
-    let surely_not = (least / (1.0 - least)).ln() - 1e-3;
-    for value in &mut logits {
-        *value = match *value {
-            x if x >= 0.0 => 1.0 / (1.0 + (-x).exp()),
-            x if x > surely_not => x.exp() / (1.0 + x.exp()),
-            x if x.is_nan() => x,
-            _ => 0.0,
-        };
-    }
-    logits
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sigmoids_that_count_are_there_to_the_bit() {
-        let logits: Vec<f32> = (-4000..4000).map(|at| at as f32 * 5e-3 + 1e-4).chain([f32::NAN]).collect();
-        let sigmoid = |x: f32| if x >= 0.0 { 1.0 / (1.0 + (-x).exp()) } else { x.exp() / (1.0 + x.exp()) };
-        for least in [0.0, 1e-8, 0.01, 0.3, 0.5, 0.99] {
-            for (x, score) in logits.iter().zip(sigmoids_above(logits.clone(), least)) {
-                let expected = sigmoid(*x);
-                assert_eq!(score > least, expected > least, "{x} above {least}");
-                assert!(
-                    score.to_bits() == expected.to_bits() || score <= least,
-                    "{x}: {score}, not {expected}"
-                );
-            }
-        }
-    }
 
     #[test]
     fn drops_the_weak_the_doubled_and_the_outside() {

@@ -8,11 +8,11 @@ use scarf_backbones::layers::{
 };
 use scarf_backbones::{FeatureMap, Level, Pyramid};
 use scarf_core::{BBox, Detection, Size};
+use scarf_kernels::single;
 use serde::{Deserialize, Serialize};
 
 use super::box_loss::BoxLoss;
 use super::multibox::{MultiboxLoss, Normalizer};
-use super::postprocess::sigmoids_above;
 use super::{Head, InitHead, Postprocess, flatten, numbers};
 use crate::{AnchorConfig, BoxCoder, ConfigError, Losses, Matching, Targets, anchors};
 
@@ -222,15 +222,20 @@ impl Head for SsdHead {
     }
 
     fn detect(&self, features: Pyramid, image: Size) -> Vec<Vec<Detection>> {
+        match self.config.scores {
+            Scores::Softmax => self.detect_rows(features, image),
+            Scores::Sigmoid => self.detect_planes(features, image),
+        }
+    }
+}
+
+impl SsdHead {
+    /// Detections by scores of the classes of an anchor, which hang together.
+    fn detect_rows(&self, features: Pyramid, image: Size) -> Vec<Vec<Detection>> {
         let Predictions { logits, deltas, anchors } = self.predict(features, image);
         let [batch, count, width] = logits.dims();
-        let objects = [0..batch, 0..count, 1..width];
-        let scores = match self.config.scores {
-            Scores::Softmax => numbers(softmax(logits, 2).slice(objects)),
-            Scores::Sigmoid => sigmoids_above(numbers(logits.slice(objects)), self.config.postprocess.score),
-        };
-        let deltas = numbers(deltas);
-        let classes = width - 1;
+        let scores = numbers(softmax(logits, 2).slice([0..batch, 0..count, 1..width]));
+        let (deltas, classes) = (numbers(deltas), width - 1);
         scores
             .chunks_exact(count * classes)
             .zip(deltas.chunks_exact(count * 4))
@@ -245,5 +250,126 @@ impl Head for SsdHead {
                 self.config.postprocess.run(scores, classes, &boxes, image)
             })
             .collect()
+    }
+
+    /// Detections by scores that stand each by itself. The maps stay as the convolutions leave them, and all but some
+    /// hundred of an image's hundred thousand logits are dropped at a glance: to turn them into rows of scores would
+    /// take as long as some layers.
+    fn detect_planes(&self, features: Pyramid, image: Size) -> Vec<Vec<Detection>> {
+        let (width, mut first, mut batch) = (self.classes + 1, 0, 0);
+        let (mut maps, mut levels) = (Vec::new(), Vec::new());
+        for (feature, head) in features.0.into_iter().zip(&self.heads) {
+            let [images, _, rows, columns] = feature.dims();
+            let logits = single(head.cls.forward(feature.clone()));
+            let level = Planes {
+                first,
+                shapes: logits.dims()[1] / width,
+                cells: rows * columns,
+                logits: numbers(logits),
+                deltas: numbers(single(head.boxes.forward(feature))),
+            };
+            (first, batch) = (first + level.shapes * level.cells, images);
+            maps.push([rows, columns]);
+            levels.push(level);
+        }
+        let anchors = self.anchors(&maps, image);
+        let detections = |image_of_batch: usize| {
+            let mut above = vec![Vec::new(); self.classes];
+            for level in &levels {
+                level.above(image_of_batch, self.config.postprocess.score, &mut above);
+            }
+            let bbox = |anchor: usize| {
+                let level =
+                    levels.iter().rfind(|level| level.first <= anchor).expect("the first begins at 0");
+                BoxCoder::SSD.decode(level.delta(image_of_batch, anchor), &anchors[anchor])
+            };
+            self.config.postprocess.keep(above, bbox, image)
+        };
+        (0..batch).map(detections).collect()
+    }
+}
+
+/// A level's predictions as its convolutions leave them: of each image, shape by shape, a plane of cells for each output.
+struct Planes {
+    /// The level's first anchor.
+    first: usize,
+    /// Anchors of a cell.
+    shapes: usize,
+    cells: usize,
+    logits: Vec<f32>,
+    deltas: Vec<f32>,
+}
+
+impl Planes {
+    /// Puts the anchors whose sigmoids are above `least` into the lists of their classes.
+    fn above(&self, image: usize, least: f32, above: &mut [Vec<(usize, f32)>]) {
+        // A little below, for the sigmoid rounds; of 0 it is minus infinity.
+        let surely_not = (least / (1.0 - least)).ln() - 1e-3;
+        let width = above.len() + 1;
+        let planes = &self.logits[image * self.shapes * width * self.cells..];
+        for (output, plane) in planes.chunks_exact(self.cells).take(self.shapes * width).enumerate() {
+            let (shape, Some(class)) = (output / width, (output % width).checked_sub(1)) else { continue };
+            for (cell, &logit) in plane.iter().enumerate().filter(|(_, logit)| **logit > surely_not) {
+                let score = sigmoid(logit);
+                if score > least {
+                    above[class].push((self.first + cell * self.shapes + shape, score));
+                }
+            }
+        }
+    }
+
+    /// What is said of an anchor's box.
+    fn delta(&self, image: usize, anchor: usize) -> [f32; 4] {
+        let (cell, shape) = ((anchor - self.first) / self.shapes, (anchor - self.first) % self.shapes);
+        let start = (image * self.shapes + shape) * 4 * self.cells + cell;
+        std::array::from_fn(|index| self.deltas[start + index * self.cells])
+    }
+}
+
+fn sigmoid(x: f32) -> f32 {
+    // Neither form overflows where it is used.
+    if x >= 0.0 { 1.0 / (1.0 + (-x).exp()) } else { x.exp() / (1.0 + x.exp()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Distribution, activation};
+    use rand::SeedableRng;
+
+    use super::*;
+
+    /// To the bit what comes of rows of all scores, for any least score.
+    #[test]
+    fn planes_are_rows() {
+        let device = Device::flex();
+        let levels = [Level { channels: 16, stride: 16 }, Level { channels: 8, stride: 32 }];
+        for (score, pooled) in [(0.0, true), (1e-8, false), (0.01, false), (0.52, true), (0.9, false)] {
+            let config = SsdHeadConfig {
+                scores: Scores::Sigmoid,
+                postprocess: Postprocess { score, pooled, candidates: 40, ..Postprocess::default() },
+                ..SsdHeadConfig::default()
+            };
+            let head = config.init(&levels, 5, &device, &mut ChaCha8Rng::seed_from_u64(3)).unwrap();
+            let map = |channels, rows, columns| {
+                Tensor::random([3, channels, rows, columns], Distribution::Normal(0.0, 6.0), &device)
+            };
+            let features = Pyramid(vec![map(16, 5, 4), map(8, 3, 2)]);
+            let image = Size::new(64, 80);
+            let Predictions { logits, deltas, anchors } = head.predict(features.clone(), image);
+            let [batch, count, width] = logits.dims();
+            let scores = numbers(activation::sigmoid(logits).slice([0..batch, 0..count, 1..width]));
+            let deltas = numbers(deltas);
+            let by_rows = |index: usize| {
+                let rows = deltas[index * count * 4..].chunks_exact(4).zip(&anchors);
+                let boxes: Vec<_> = rows
+                    .map(|(row, anchor)| BoxCoder::SSD.decode([row[0], row[1], row[2], row[3]], anchor))
+                    .collect();
+                let scores = &scores[index * count * 5..(index + 1) * count * 5];
+                config.postprocess.run(scores, 5, &boxes, image)
+            };
+            let found = head.detect(features, image);
+            assert!(score > 0.5 || found.iter().any(|found| found.len() > 5), "{found:?}");
+            assert_eq!(found, (0..batch).map(by_rows).collect::<Vec<_>>(), "above {score}");
+        }
     }
 }
