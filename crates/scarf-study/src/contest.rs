@@ -21,6 +21,8 @@ pub(crate) struct Stopped {
     pub(crate) epochs: u64,
     /// The objective after them.
     pub(crate) value: f64,
+    /// Seconds that they took, those before an interruption included, where the program says so.
+    pub(crate) seconds: Option<f64>,
 }
 
 /// The objective after each of the first epochs, to `last` (all where that is `None`), as far as they measured it.
@@ -33,10 +35,14 @@ impl Contest {
     /// Takes an epoch in. Where the trial is to stop then, that.
     pub(crate) fn judge(&mut self, epoch: &Epoch) -> Option<Stopped> {
         let value = *epoch.values.get(&self.objective)?;
+        // One that was killed after an epoch may do that again.
+        self.own.intermediate.retain(|(step, _)| *step < epoch.epoch);
         self.own.intermediate.push((epoch.epoch, value));
         let history = History::new(self.direction, &self.rivals);
         // What has been trained to its end is not stopped.
         let goes_on = epoch.epoch < epoch.epochs;
-        (goes_on && self.pruner.prune(&self.own, history)).then_some(Stopped { epochs: epoch.epoch, value })
+        let seconds = epoch.values.get("seconds").copied();
+        let stopped = Stopped { epochs: epoch.epoch, value, seconds };
+        (goes_on && self.pruner.prune(&self.own, history)).then_some(stopped)
     }
 }

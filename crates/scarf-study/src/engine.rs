@@ -214,7 +214,10 @@ impl<'a> Engine<'a> {
             let before = other.trial.filter(|other| *other < tune.batch(number))?;
             let mut trial = tune.ended(before, other.params.clone(), record);
             let epochs = Epoch::read_all(&run_folder(&self.out, &record.id));
-            trial.intermediate = curve(&epochs, &objective, record.epochs);
+            let curve = curve(&epochs, &objective, record.epochs);
+            if !curve.is_empty() {
+                trial.intermediate = curve;
+            }
             Some(trial)
         };
         let rivals = plan.of(&run.approach).filter_map(rival).collect();
@@ -246,8 +249,9 @@ impl<'a> Engine<'a> {
         };
         let mut record = match outcome {
             Ok(Ended::Whole(result)) => self.whole(record, &ended.settings, result),
-            Ok(Ended::Stopped(Stopped { epochs, value })) => {
-                Record { objective: Some(value), pruned: true, epochs: Some(epochs), ..record }
+            Ok(Ended::Stopped(Stopped { epochs, value, seconds: known })) => {
+                let seconds = elapsed.max(known.unwrap_or(0.0));
+                Record { objective: Some(value), pruned: true, epochs: Some(epochs), seconds, ..record }
             }
             Err(err) => Record { err, ..record },
         };

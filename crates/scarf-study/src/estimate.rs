@@ -23,9 +23,11 @@ impl<'a> Estimate<'a> {
     pub fn run(&self, run: &Run) -> Option<f64> {
         let ok = || self.records.iter().filter(|record| record.is_ok());
         let alike = |record: &&Record| record.approach == run.approach;
+        // What was stopped says how long trials take, and nothing of other runs.
+        let whole = || ok().filter(|record| !record.pruned);
         mean(ok().filter(alike).filter(|record| record.kind == run.kind))
-            .or_else(|| mean(ok().filter(alike)))
-            .or_else(|| mean(ok()))
+            .or_else(|| mean(whole().filter(alike)))
+            .or_else(|| mean(whole()))
             .or_else(|| Some(self.study.minutes? * 60.0 / self.runs as f64))
     }
 

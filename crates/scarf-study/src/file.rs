@@ -218,7 +218,9 @@ pub struct TuneFile {
     /// Dotted keys of the recipe, as `"train.optimizer.sgd.lr"`, and their domains.
     pub space: Space,
     /// What stops trials that do not promise, by the objective after each epoch that measured it. A trial is held
-    /// against those of the batches before its own, so what comes of a search does not hang on who ends first.
+    /// against those of the batches before its own, so what comes of a study's search does not hang on who ends first
+    /// (`scarf tune` holds it against all that there are). Without it trials that were stopped are done again; another
+    /// one does not judge them again.
     #[serde(default)]
     pub pruner: Option<AnyPruner>,
 }

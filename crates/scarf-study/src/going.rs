@@ -29,6 +29,8 @@ pub(crate) struct Going {
     epochs: usize,
     /// What may stop it.
     contest: Option<Contest>,
+    /// That it is to stop.
+    stopped: Option<Stopped>,
     /// What it printed last.
     last: VecDeque<String>,
 }
@@ -88,6 +90,7 @@ impl Going {
             others: Duration::ZERO,
             epochs: 0,
             contest,
+            stopped: None,
             last: VecDeque::new(),
         }
     }
@@ -136,14 +139,19 @@ impl Going {
         let all = Epoch::read_all(&self.folder);
         for epoch in all.iter().skip(self.epochs) {
             watch.epoch(&self.run, epoch);
-            // That it was stopped counts even where it got further before anybody looked: it must not hang on that.
-            if let Some(stopped) = self.contest.as_mut().and_then(|contest| contest.judge(epoch)) {
-                self.stop();
-                outcome = Some(Ok(Ended::Stopped(stopped)));
-                break;
+            if self.stopped.is_none() {
+                self.stopped = self.contest.as_mut().and_then(|contest| contest.judge(epoch));
             }
         }
         self.epochs = all.len();
+        // That it was to stop counts even where it got further before anybody looked: it must not hang on that. Somebody
+        // else's process is left alone until it has ended.
+        let others = outcome.is_none() && matches!(self.phase, Phase::Locked(_));
+        if let Some(stopped) = self.stopped.filter(|_| !others) {
+            self.kill();
+            discard(&self.folder);
+            outcome = Some(Ok(Ended::Stopped(stopped)));
+        }
         watch.tick(&self.run, self.begun.elapsed());
         self.others += self.looked.elapsed() * (among as u32 - 1) / among as u32;
         self.looked = Instant::now();
@@ -151,12 +159,6 @@ impl Going {
             self.phase = Phase::Over;
         }
         Ok(outcome)
-    }
-
-    /// Ends its process, and removes what only a training that goes on needs.
-    fn stop(&mut self) {
-        self.kill();
-        discard(&self.folder);
     }
 
     fn ended(&self, status: ExitStatus) -> Result<Result<RunResult, String>, Error> {

@@ -130,7 +130,8 @@ impl Plan {
 
 impl Study {
     /// The runs that this study takes, given the records there are. Pretrainings that no row begins from are left
-    /// out. A search whose sampler learns from earlier trials has trials without settings until those have ended.
+    /// out. A search whose sampler learns from earlier trials has trials without settings until those have ended; one
+    /// that stops some has them wait.
     pub fn plan(&self, records: &Records) -> Plan {
         let mut planner = Planner { study: self, records, planned: Vec::new(), plan: Plan::default() };
         for approach in self.rows().chain(self.ablations()) {
@@ -150,6 +151,9 @@ impl Study {
         planner.run(approach, Kind::Trial, Some(number), approach.seeds[0], params)
     }
 }
+
+/// What a trial waits for whose batch has not begun.
+const BEFORE: &str = "the trials before it";
 
 struct Planner<'a> {
     study: &'a Study,
@@ -194,17 +198,19 @@ impl<'a> Planner<'a> {
             // What a suggestion may look at must not hang on who of its batch ends first.
             let (before, batch) = trials.split_at(tune.batch(number) as usize);
             let known = before.iter().all(|trial| trial.state.is_finished());
-            // A trial that may be stopped needs its rivals' ends, whoever suggested it.
-            let run = if known || (draws_alone(&tune.sampler) && tune.pruner.is_none()) {
+            let mut run = if known || draws_alone(&tune.sampler) {
                 let pending = batch.iter().map(|trial| Trial::new(trial.number, trial.params.clone()));
                 let seen: Vec<Trial> = before.iter().cloned().chain(pending).collect();
                 let history = History::new(tune.direction, &seen);
                 let params = tune.sampler.suggest(&tune.space, history, tune.seed, number);
                 self.run(approach, Kind::Trial, Some(number), seed, params)
             } else {
-                let state = State::Waiting("the trials before it".into());
-                unsettled(approach, Kind::Trial, Some(number), seed, state)
+                unsettled(approach, Kind::Trial, Some(number), seed, State::Waiting(BEFORE.into()))
             };
+            // What may be stopped is held against those before its batch, whoever suggested it.
+            if !known && tune.pruner.is_some() && run.state == State::Ready {
+                run.state = State::Waiting(BEFORE.into());
+            }
             trials.push(self.trial(tune, number, &run));
             self.plan.runs.push(run);
         }
@@ -213,7 +219,7 @@ impl<'a> Planner<'a> {
                 Err(State::Waiting("the search".into()))
             }
             Some(best) => Ok(best.params.clone()),
-            None => Err(State::Blocked(format!("all {} trials failed", tune.trials))),
+            None => Err(State::Blocked(format!("none of {} trials was trained to its end", tune.trials))),
         };
         for &seed in &approach.seeds {
             self.last(approach, seed, best.clone());
@@ -248,12 +254,18 @@ impl<'a> Planner<'a> {
         }
         let score: &[&str] = if kind == Kind::Final { &["val", "test"] } else { &["val"] };
         let settings = Settings::new(&approach.name, seed, json(&approach.data), json(&recipe), init, score);
-        let state = match self.records.get(&settings.id) {
+        let state = match self.record(&settings.id, approach.tune.as_ref()) {
             Some(record) if record.is_ok() => State::Done,
             Some(_) => State::Failed,
             None => before,
         };
         Run { approach: approach.name.clone(), kind, trial, seed, params, settings: Some(settings), state }
+    }
+
+    /// The record of a run. That it was stopped counts no more where its search stops nobody now.
+    fn record(&self, id: &str, tune: Option<&Tune>) -> Option<&'a Record> {
+        let stops = tune.is_some_and(|tune| tune.pruner.is_some());
+        self.records.get(id).filter(|record| stops || !record.pruned)
     }
 
     /// What a run begins from, and whether that is there.
@@ -283,7 +295,7 @@ impl<'a> Planner<'a> {
 
     /// A run of a search as the sampler sees it.
     fn trial(&self, tune: &Tune, number: u64, run: &Run) -> Trial {
-        if let Some(record) = run.id().and_then(|id| self.records.get(id)) {
+        if let Some(record) = run.id().and_then(|id| self.record(id, Some(tune))) {
             return tune.ended(number, run.params.clone(), record);
         }
         let mut trial = Trial::new(number, run.params.clone());
@@ -310,7 +322,6 @@ impl Tune {
             return trial;
         }
         let value = match self.objective {
-            _ if !record.is_ok() => None,
             Objective::Number(index) => {
                 record.val.map(|numbers| numbers.0[index]).filter(|value| *value >= 0.0)
             }

@@ -39,7 +39,7 @@ pub struct Record {
     pub seconds: f64,
     /// US dollars, at the study's price.
     pub dollars: f64,
-    /// What it ran on; empty where it failed before saying so.
+    /// What it ran on; empty where it failed, or was stopped, before saying so.
     pub device: String,
     /// The program and its version; likewise.
     pub version: String,

@@ -135,8 +135,6 @@ fn a_search_stops_trials_that_do_not_promise_whoever_ends_first() {
         if loses {
             let ap50 = 2.0 * (0.36 - 0.08 * off(trial)) * (2.0f64 / 6.0).sqrt();
             assert!((trial.objective.unwrap() - ap50).abs() < 1e-9, "trial {number}");
-            let folder = folder(out.path(), &trial.id);
-            assert!(!folder.join("result.json").exists() && !folder.join("checkpoint").exists());
             stopped += 1;
         }
     }
@@ -151,13 +149,75 @@ fn a_search_stops_trials_that_do_not_promise_whoever_ends_first() {
     let engine = Engine::new(&study, program(), beside.path(), &Given::default()).unwrap().with_jobs(3);
     assert_eq!(trials(&engine.run(false, &mut Log::default()).unwrap()), alone);
 
-    // Killed after the decision, before its record: what is there is judged again, and to the same end.
+    // Its record lost, and a process of it that went on: what is there is judged again, once that has ended, to the same
+    // end; what only a training that goes on needs is removed; and the time is what its epochs took.
     let mut fewer = records.clone();
     let lost = alone.iter().rfind(|each| each.pruned).unwrap();
     fewer.retain(|record| record.id != lost.id);
     fewer.write(&out.path().join("records.csv")).unwrap();
+    let folder = folder(out.path(), &lost.id);
+    fs::create_dir_all(folder.join("checkpoint")).unwrap();
+    let lock =
+        fs::File::options().create(true).truncate(false).write(true).open(folder.join(".lock")).unwrap();
+    lock.lock().unwrap();
     let engine = Engine::new(&study, program(), out.path(), &Given::default()).unwrap();
-    assert_eq!(trials(&engine.run(false, &mut Log::default()).unwrap()), alone);
+    let again = std::thread::scope(|scope| {
+        let again = scope.spawn(|| engine.run(false, &mut Log::default()).unwrap());
+        std::thread::sleep(Duration::from_millis(400));
+        assert!(!again.is_finished() && folder.join("checkpoint").exists());
+        drop(lock);
+        again.join().unwrap()
+    });
+    assert_eq!(trials(&again), alone);
+    assert!(!folder.join("checkpoint").exists());
+    assert!(
+        again.get(&lost.id).unwrap().seconds >= 4.0,
+        "two epochs that took two seconds each, by the program"
+    );
+
+    // Without the pruner what was stopped is done again.
+    let whole = text.replace("pruner.asha = { min = 2, reduction = 3 }, ", "");
+    let study = common::study(&whole, &Given::default()).unwrap();
+    let engine = Engine::new(&study, program(), out.path(), &Given::default()).unwrap();
+    let whole = trials(&engine.run(false, &mut Log::default()).unwrap());
+    assert!(whole.iter().all(|trial| !trial.pruned && trial.epochs == Some(6)));
+}
+
+/// Where nothing may get worse, nothing is trained to its end, and the approach says why it has no row.
+#[test]
+fn a_search_may_stop_all() {
+    let out = tempfile::tempdir().unwrap();
+    let text = STUDY.replace(
+        "objective = \"val/ap50\"",
+        "objective = \"val/ap50\", direction = \"minimize\", pruner.patience = { steps = 1 }",
+    );
+    let study = study(&text, &Given::default()).unwrap();
+    let records = run(&study, out.path(), &mut Log::default()).unwrap();
+    let trials = records.iter().filter(|each| each.kind == Kind::Trial);
+    assert_eq!(trials.filter(|each| each.pruned).count(), 3);
+    let plan = study.plan(&records);
+    let blocked = State::Blocked("none of 3 trials was trained to its end".into());
+    assert_eq!(plan.of("tuned").filter(|run| run.state == blocked).count(), 2);
+}
+
+/// Of a sampler that draws alone all settings are known from the start, and looked at before the first run.
+#[test]
+fn trials_that_may_be_stopped_wait_for_those_before_their_batch() {
+    let text = STUDY.replace(
+        "sampler = \"random\", objective",
+        "parallel = 2, sampler = \"random\", pruner = \"asha\", objective",
+    );
+    let plan = study(&text, &Given::default()).unwrap().plan(&Records::default());
+    let trials: Vec<_> = plan.runs.iter().filter(|run| run.kind == Kind::Trial).collect();
+    assert!(trials.iter().all(|run| run.settings.is_some()));
+    // What they begin from comes first for the first batch.
+    assert!(matches!(&trials[0].state, State::Waiting(what) if what == "pretrain seed 0"));
+    let given = Given { weights: Some(Weights::Named(vec!["coco".into()])), ..Given::default() };
+    let plan = study(&text, &given).unwrap().plan(&Records::default());
+    let states: Vec<_> =
+        plan.runs.iter().filter(|run| run.kind == Kind::Trial).map(|run| &run.state).collect();
+    let waits = State::Waiting("the trials before it".into());
+    assert_eq!(states, [&State::Ready, &State::Ready, &waits]);
 }
 
 #[test]
@@ -271,7 +331,7 @@ fn what_begins_from_a_failure_is_not_tried() {
     assert_eq!(states.len(), 7);
     let blocked = |why: &str| State::Blocked(why.into());
     assert_eq!(states[..5], [(); 5].map(|()| blocked("pretrain seed 0 failed")));
-    assert_eq!(states[5..], [(); 2].map(|()| blocked("all 3 trials failed")));
+    assert_eq!(states[5..], [(); 2].map(|()| blocked("none of 3 trials was trained to its end")));
     assert!(plan.next().is_none());
 }
 

@@ -256,22 +256,23 @@ impl SsdHead {
     /// hundred of an image's hundred thousand logits are dropped at a glance: to turn them into rows of scores would
     /// take as long as some layers.
     fn detect_planes(&self, features: Pyramid, image: Size) -> Vec<Vec<Detection>> {
-        let (width, mut first, mut batch) = (self.classes + 1, 0, 0);
-        let (mut maps, mut levels) = (Vec::new(), Vec::new());
+        let (width, mut first) = (self.classes + 1, 0);
+        let (mut maps, mut said) = (Vec::new(), Vec::new());
         for (feature, head) in features.0.into_iter().zip(&self.heads) {
-            let [images, _, rows, columns] = feature.dims();
-            let logits = single(head.cls.forward(feature.clone()));
-            let level = Planes {
-                first,
-                shapes: logits.dims()[1] / width,
-                cells: rows * columns,
-                logits: numbers(logits),
-                deltas: numbers(single(head.boxes.forward(feature))),
-            };
-            (first, batch) = (first + level.shapes * level.cells, images);
+            let [_, _, rows, columns] = feature.dims();
             maps.push([rows, columns]);
-            levels.push(level);
+            said.push((single(head.cls.forward(feature.clone())), single(head.boxes.forward(feature))));
         }
+        let batch = said.first().map_or(0, |(logits, _)| logits.dims()[0]);
+        // Read when all is on its way: on a GPU the first that is read waits for everything.
+        let level = |(logits, deltas): (Tensor<4>, Tensor<4>)| {
+            let [_, outputs, rows, columns] = logits.dims();
+            let (shapes, cells) = (outputs / width, rows * columns);
+            let level = Planes { first, shapes, cells, logits: numbers(logits), deltas: numbers(deltas) };
+            first += shapes * cells;
+            level
+        };
+        let levels: Vec<Planes> = said.into_iter().map(level).collect();
         let anchors = self.anchors(&maps, image);
         let detections = |image_of_batch: usize| {
             let mut above = vec![Vec::new(); self.classes];
@@ -303,8 +304,8 @@ struct Planes {
 impl Planes {
     /// Puts the anchors whose sigmoids are above `least` into the lists of their classes.
     fn above(&self, image: usize, least: f32, above: &mut [Vec<(usize, f32)>]) {
-        // A little below, for the sigmoid rounds; of 0 it is minus infinity.
-        let surely_not = (least / (1.0 - least)).ln() - 1e-3;
+        // A little below, for the sigmoid rounds.
+        let surely_not = if least > 0.0 { (least / (1.0 - least)).ln() - 1e-3 } else { f32::NEG_INFINITY };
         let width = above.len() + 1;
         let planes = &self.logits[image * self.shapes * width * self.cells..];
         for (output, plane) in planes.chunks_exact(self.cells).take(self.shapes * width).enumerate() {

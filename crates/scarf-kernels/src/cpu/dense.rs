@@ -21,8 +21,8 @@ const TILE: usize = 96 * 1024;
 /// Pixels whose weight gradients are summed before they join the others'.
 const CHUNK: usize = 8192;
 
-/// Columns up to which rows are read where they lie.
-const FEW: usize = 512;
+/// Columns of a result up to which the weights are read where they lie: to pack them pays only if they are then read often.
+const FEW_COLUMNS: usize = 512;
 
 /// Multiplications under which threads don't pay.
 const SERIAL: usize = 200_000;
@@ -94,7 +94,7 @@ pub(crate) unsafe fn input_gradient(gradient: &[f32], weight: &[f32], shape: &Sh
     }
 }
 
-/// Computes a product of packed weights and columns, spread over the threads.
+/// Computes a product of weights and columns, spread over the threads.
 unsafe fn spread(
     left: Strided,
     columns: &Columns,
@@ -106,7 +106,7 @@ unsafe fn spread(
     let (level, taps, rows) = (level(), shape.taps(), left.rows);
     let (depth, pixels) = (channels * taps, shape.images * output.width);
     // Rows that lie whole pages apart would push each other out of the first-level cache.
-    let there = pixels <= FEW && left.inner == 1 && left.inner_len == depth && left.row % 1024 != 0;
+    let there = pixels <= FEW_COLUMNS && left.inner == 1 && left.inner_len == depth && left.row % 1024 != 0;
     with_packed(|buffer| {
         let left = if there {
             Left::There(left)

@@ -1,6 +1,7 @@
 //! The matrix product under every dense convolution: `C = A B`, where `A` is packed into panels of
-//! a few rows (or read where it lies, for few columns), `B` is packed panel by panel from the images themselves (so no column matrix is ever
-//! stored), and what follows the sum (bias, activation) happens in registers.
+//! a few rows (or read where it lies, for few columns), `B` is packed panel by panel from the images
+//! themselves (so no column matrix is ever stored), and what follows the sum (bias, activation)
+//! happens in registers.
 //!
 //! The blocking is that of Goto and van de Geijn, "Anatomy of high-performance matrix
 //! multiplication" (2008). Each element of `C` is summed in one order, which depends on `k` and
@@ -17,7 +18,7 @@ use crate::geometry::Activation;
 
 /// Panels of rows up to which columns are read where they lie in the image: to pack them pays only if they are then read
 /// often.
-const FEW: usize = 4;
+const FEW_PANELS: usize = 4;
 
 /// Steps of a sum up to which they are, however often: so few lines stay in the first-level cache wherever they lie.
 const SHORT: usize = 64;
@@ -54,8 +55,6 @@ pub(crate) struct Micro {
 ///
 /// The job's pointers must be valid for the tile, and the processor must know `V`.
 #[inline(always)]
-// Loops over indices with constant ends unroll whole, and only then do the sums stay in registers.
-#[allow(clippy::needless_range_loop)]
 pub(crate) unsafe fn micro<V: Lanes, const MR: usize, const NV: usize>(job: &Micro) {
     // SAFETY: the caller's promise.
     unsafe {
@@ -79,7 +78,8 @@ unsafe fn tile<V: Lanes, const MR: usize, const NV: usize, const PACKED: bool, c
 
 /// The sums of a tile over its steps, of packed rows or of rows where they lie.
 #[inline(always)]
-#[allow(clippy::needless_range_loop)] // as above
+// Loops over indices with constant ends unroll whole, and only then do the sums stay in registers.
+#[allow(clippy::needless_range_loop)]
 unsafe fn sums<V: Lanes, const MR: usize, const NV: usize, const PACKED: bool>(job: &Micro) -> [[V; NV]; MR] {
     // SAFETY: the caller's promise.
     unsafe {
@@ -282,7 +282,7 @@ unsafe fn block<V: Lanes>(product: &Product, tile: &Tile, steps: &Steps, scratch
             };
             let end = (start + lanes).min(tile.columns.end);
             let sum = steps.from..steps.to;
-            let few = tile.rows.len() <= FEW * V::MR || sum.len() <= SHORT;
+            let few = tile.rows.len() <= FEW_PANELS * V::MR || sum.len() <= SHORT;
             let (right, right_stride) = match product.right {
                 Right::Columns(columns) => match columns.there(&(start..end), &sum, lanes).filter(|_| few) {
                     Some(there) => there,

@@ -104,6 +104,9 @@ fn convolutions(level: Level) {
         check(level, &shape([2, 3, side, side], 3, 5, 2, 2, 3));
     }
     check(level, &shape([1, 60, 9, 9], 21, 3, 1, 1, 1));
+    // Sums in several blocks: across two images, and with a few columns beyond whole vectors.
+    check(level, &shape([2, 40, 3, 3], 21, 3, 1, 1, 1));
+    check(level, &shape([1, 300, 10, 10], 21, 1, 1, 0, 1));
     for [height, width] in [[1, 40], [3, 2], [9, 34], [40, 5]] {
         for padding in [[[0, 1], [0, 1]], [[2, 0], [1, 3]], [[3, 3], [18, 20]], [[0, 2], [5, 0]]] {
             for stride in [[1, 1], [2, 2], [1, 2]] {

@@ -5,6 +5,9 @@ use clap::Args;
 use scarf_study::{Search, Tree};
 use serde::Deserialize;
 
+/// The name of no pruner.
+const NONE: &str = "none";
+
 /// A value of TOML.
 type Value = toml::Value;
 
@@ -41,7 +44,8 @@ pub(crate) struct Options {
     /// The sampler's seed.
     #[arg(long, help_heading = "The search")]
     seed: Option<i64>,
-    /// Stops trials that do not promise: median, asha, hyperband or patience; with options likewise.
+    /// Stops trials that do not promise: median, asha, hyperband or patience; with options likewise. None, where the
+    /// study or file has one: none.
     #[arg(long, help_heading = "The search")]
     pruner: Option<String>,
     /// Builds upon an earlier search that is over: its journal, or the folder of it. Up to five.
@@ -81,6 +85,9 @@ impl Options {
         let mut tree = self.common()?;
         if self.objective.is_some() {
             bail!("--objective is for studies; a command's objective is what --metric finds");
+        }
+        if self.pruner.as_deref() == Some(NONE) {
+            tree.remove("pruner");
         }
         let texts = [("command", &self.command), ("metric", &self.metric), ("take", &self.take)];
         tree.extend(texts.into_iter().filter_map(|(key, text)| Some((key.into(), text.clone()?.into()))));
@@ -126,6 +133,7 @@ impl Options {
                 "sampler" => search.sampler = Deserialize::deserialize(value).map_err(wrong)?,
                 "seed" => search.seed = Deserialize::deserialize(value).map_err(wrong)?,
                 "warm_start" => warm_start = Some(Deserialize::deserialize(value).map_err(wrong)?),
+                "pruner" if value.as_str() == Some(NONE) => search.pruner = None,
                 "pruner" => search.pruner = Some(Deserialize::deserialize(value).map_err(wrong)?),
                 "dollars_per_hour" => {
                     search.dollars_per_hour = Deserialize::deserialize(value).map_err(wrong)?
