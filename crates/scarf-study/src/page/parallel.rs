@@ -8,8 +8,10 @@ const HEIGHT: f64 = 330.0;
 const TOP: f64 = 34.0;
 const BOTTOM: f64 = 300.0;
 const MARGIN: f64 = 70.0;
-/// Between two axes, in units of the drawing.
+/// Between two axes, in units of the drawing, at the least.
 const APART: f64 = 165.0;
+/// The drawing's width at the least: it is stretched to the page's, and its letters with it.
+const WIDTH: f64 = 600.0;
 
 /// The drawing; trials come best first, each with its objective and that one's place from 0 (worst) to 1 (best).
 /// Empty where there are not two trials or is nothing searched.
@@ -19,8 +21,9 @@ pub(super) fn parallel(space: &Space, objective: &str, trials: &[(&Trial, f64, f
     if searched.is_empty() || trials.len() < 2 {
         return String::new();
     }
-    let width = 2.0 * MARGIN + APART * searched.len() as f64;
-    let across = |index: usize| MARGIN + APART * index as f64;
+    let apart = APART.max((WIDTH - 2.0 * MARGIN) / searched.len() as f64);
+    let width = 2.0 * MARGIN + apart * searched.len() as f64;
+    let across = |index: usize| MARGIN + apart * index as f64;
     let up = |unit: f64| BOTTOM - unit * (BOTTOM - TOP);
     let mut svg = format!(
         r#"<svg class="chart" viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="parallel coordinates">"#
