@@ -248,7 +248,7 @@ impl<'a> Engine<'a> {
             err: String::new(),
         };
         let mut record = match outcome {
-            Ok(Ended::Whole(result)) => self.whole(record, &ended.settings, result),
+            Ok(Ended::Whole(result)) => self.whole(record, &ended.settings, *result),
             Ok(Ended::Stopped(Stopped { epochs, value, seconds: known })) => {
                 let seconds = elapsed.max(known.unwrap_or(0.0));
                 Record { objective: Some(value), pruned: true, epochs: Some(epochs), seconds, ..record }

@@ -38,7 +38,7 @@ pub(crate) struct Going {
 /// How a run ended well.
 pub(crate) enum Ended {
     /// By itself.
-    Whole(RunResult),
+    Whole(Box<RunResult>),
     /// Its search stopped it.
     Stopped(Stopped),
 }
@@ -135,7 +135,7 @@ impl Going {
                 }
             }
         };
-        let mut outcome = outcome.map(|outcome| outcome.map(Ended::Whole));
+        let mut outcome = outcome.map(|outcome| outcome.map(|result| Ended::Whole(Box::new(result))));
         let all = Epoch::read_all(&self.folder);
         for epoch in all.iter().skip(self.epochs) {
             watch.epoch(&self.run, epoch);

@@ -106,7 +106,8 @@ unsafe fn spread(
     let (level, taps, rows) = (level(), shape.taps(), left.rows);
     let (depth, pixels) = (channels * taps, shape.images * output.width);
     // Rows that lie whole pages apart would push each other out of the first-level cache.
-    let there = pixels <= FEW_COLUMNS && left.inner == 1 && left.inner_len == depth && left.row % 1024 != 0;
+    let there =
+        pixels <= FEW_COLUMNS && left.inner == 1 && left.inner_len == depth && !left.row.is_multiple_of(1024);
     with_packed(|buffer| {
         let left = if there {
             Left::There(left)
