@@ -56,6 +56,31 @@ fn wait_for(what: impl Fn() -> bool) {
     }
 }
 
+/// What a file says of a pruner is taken back by an option.
+#[test]
+fn a_files_pruner_can_be_left_out() {
+    let ended = |options: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, script) = (folder.path().join("awk.toml"), folder.path().join("trainer.awk"));
+        fs::write(&script, TRAINER).unwrap();
+        // The most is wanted of what only falls: each trial stops after its second step.
+        let text = format!(
+            "command = \"awk -v lr={{lr}} -f '{}'\"\nmetric = 'step (?<step>\\d+) loss=(?<value>\\S+)'\n\
+             direction = 'maximize'\npruner.patience = {{ steps = 1 }}\nstop.trials = 2\nspace.lr = {{ log = [1e-4, 1.0] }}\n",
+            script.display()
+        );
+        fs::write(&file, text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_scarf"));
+        command.arg("tune").arg(&file).arg("--out").arg(folder.path().join("search")).args(options);
+        done(&command.output().unwrap());
+        let ends = records(folder.path()).into_iter().filter(|record| record["op_code"] == 6);
+        ends.map(|record| record["state"].as_u64().unwrap()).filter(|state| *state > 0).collect::<Vec<_>>()
+    };
+    // Optuna's numbers: 1 is complete, 2 pruned.
+    assert_eq!(ended(&[]), [2, 2]);
+    assert_eq!(ended(&["--pruner", "none"]), [1, 1]);
+}
+
 #[test]
 fn workers_that_are_killed_lose_no_trial_and_end_none_twice() {
     let folder = tempfile::tempdir().unwrap();

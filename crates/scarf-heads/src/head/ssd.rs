@@ -189,16 +189,27 @@ impl SsdHead {
     /// The predictions on every anchor, level by level, finest first; within a level cell by cell in
     /// rows, and anchor by anchor. `image` is the size of the batch's images.
     pub fn predict(&self, features: Pyramid, image: Size) -> Predictions {
-        let mut maps = Vec::with_capacity(features.0.len());
-        let (mut logits, mut deltas) = (Vec::new(), Vec::new());
-        for (feature, head) in features.0.into_iter().zip(&self.heads) {
-            let [_, _, rows, columns] = feature.dims();
-            maps.push([rows, columns]);
-            logits.push(flatten(head.cls.forward(feature.clone()), self.classes + 1));
-            deltas.push(flatten(head.boxes.forward(feature), 4));
-        }
-        let anchors = self.anchors(&maps, image);
+        let (anchors, said) = self.forward(features, image);
+        let (logits, deltas): (Vec<_>, Vec<_>) =
+            said.map(|(cls, boxes)| (flatten(cls, self.classes + 1), flatten(boxes, 4))).unzip();
         Predictions { logits: Tensor::cat(logits, 1), deltas: Tensor::cat(deltas, 1), anchors }
+    }
+
+    /// The anchors, and of each level what the two convolutions say of its own.
+    fn forward(
+        &self,
+        features: Pyramid,
+        image: Size,
+    ) -> (Vec<BBox<f32>>, impl Iterator<Item = (Tensor<4>, Tensor<4>)>) {
+        let sides = |feature: &Tensor<4>| {
+            let [_, _, rows, columns] = feature.dims();
+            [rows, columns]
+        };
+        let maps: Vec<_> = features.0.iter().map(sides).collect();
+        let said = |(feature, head): (Tensor<4>, &LevelHead)| {
+            (head.cls.forward(feature.clone()), head.boxes.forward(feature))
+        };
+        (self.anchors(&maps, image), features.0.into_iter().zip(&self.heads).map(said))
     }
 }
 
@@ -257,12 +268,8 @@ impl SsdHead {
     /// take as long as some layers.
     fn detect_planes(&self, features: Pyramid, image: Size) -> Vec<Vec<Detection>> {
         let (width, mut first) = (self.classes + 1, 0);
-        let (mut maps, mut said) = (Vec::new(), Vec::new());
-        for (feature, head) in features.0.into_iter().zip(&self.heads) {
-            let [_, _, rows, columns] = feature.dims();
-            maps.push([rows, columns]);
-            said.push((single(head.cls.forward(feature.clone())), single(head.boxes.forward(feature))));
-        }
+        let (anchors, said) = self.forward(features, image);
+        let said: Vec<_> = said.map(|(cls, boxes)| (single(cls), single(boxes))).collect();
         let batch = said.first().map_or(0, |(logits, _)| logits.dims()[0]);
         // Read when all is on its way: on a GPU the first that is read waits for everything.
         let level = |(logits, deltas): (Tensor<4>, Tensor<4>)| {
@@ -273,7 +280,6 @@ impl SsdHead {
             level
         };
         let levels: Vec<Planes> = said.into_iter().map(level).collect();
-        let anchors = self.anchors(&maps, image);
         let detections = |image_of_batch: usize| {
             let mut above = vec![Vec::new(); self.classes];
             for level in &levels {

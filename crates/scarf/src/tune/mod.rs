@@ -81,6 +81,7 @@ impl Tune {
         let tune = approach.tune.as_ref().context("an approach without a search was chosen")?;
         let mut search = Search::of(approach, tune, study.price.dollars_per_hour);
         self.options.apply(&mut search)?;
+        self.unprune(&mut search);
         let shrunk = if self.shrink { "-shrink" } else { "" };
         let out =
             self.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{}{shrunk}", study.name)));
@@ -119,10 +120,18 @@ impl Tune {
         }
         let read = SearchFile::read(file, &over)?;
         let name = file.map_or_else(|| program_name(&read.command), stem);
-        let (search, command) = read.check(&name)?;
+        let (mut search, command) = read.check(&name)?;
+        self.unprune(&mut search);
         let out = self.out.clone().unwrap_or_else(|| Path::new("runs").join(&name));
         let tuner = Tuner::command(&search, &command, &out, self.keep(Keep::All), self.lease()?)?;
         self.tune(&search, &tuner, &out)
+    }
+
+    /// Takes a study's or file's pruner away, where that was asked for.
+    fn unprune(&self, search: &mut Search) {
+        if self.options.stops_nobody() {
+            search.pruner = None;
+        }
     }
 
     fn keep(&self, otherwise: Keep) -> Keep {

@@ -5,9 +5,6 @@ use clap::Args;
 use scarf_study::{Search, Tree};
 use serde::Deserialize;
 
-/// The name of no pruner.
-const NONE: &str = "none";
-
 /// A value of TOML.
 type Value = toml::Value;
 
@@ -86,9 +83,6 @@ impl Options {
         if self.objective.is_some() {
             bail!("--objective is for studies; a command's objective is what --metric finds");
         }
-        if self.pruner.as_deref() == Some(NONE) {
-            tree.remove("pruner");
-        }
         let texts = [("command", &self.command), ("metric", &self.metric), ("take", &self.take)];
         tree.extend(texts.into_iter().filter_map(|(key, text)| Some((key.into(), text.clone()?.into()))));
         let mut also = Tree::new();
@@ -133,7 +127,6 @@ impl Options {
                 "sampler" => search.sampler = Deserialize::deserialize(value).map_err(wrong)?,
                 "seed" => search.seed = Deserialize::deserialize(value).map_err(wrong)?,
                 "warm_start" => warm_start = Some(Deserialize::deserialize(value).map_err(wrong)?),
-                "pruner" if value.as_str() == Some(NONE) => search.pruner = None,
                 "pruner" => search.pruner = Some(Deserialize::deserialize(value).map_err(wrong)?),
                 "dollars_per_hour" => {
                     search.dollars_per_hour = Deserialize::deserialize(value).map_err(wrong)?
@@ -148,6 +141,11 @@ impl Options {
         }
         // Last, for it must fit the objective.
         warm_start.map_or(Ok(()), |from| search.build_upon(from)).map_err(Into::into)
+    }
+
+    /// Whether no trial is to be stopped, whatever a study or file says.
+    pub(crate) fn stops_nobody(&self) -> bool {
+        self.pruner.as_deref() == Some("none")
     }
 
     /// What studies and commands have in common.
@@ -165,7 +163,7 @@ impl Options {
             let tree = Tree::from_iter(kind.into_iter().chain([("from".to_string(), from)]));
             put("warm_start", Some(tree.into()));
         }
-        put("pruner", self.pruner.as_deref().map(named));
+        put("pruner", self.pruner.as_deref().filter(|_| !self.stops_nobody()).map(named));
         put("dollars_per_hour", self.dollars_per_hour.map(Value::from));
         let stop = self.stop();
         put("stop", (!stop.is_empty()).then(|| stop.into()));
