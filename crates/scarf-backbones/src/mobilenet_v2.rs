@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_norm};
 use crate::feature_map::FeatureMap;
-use crate::inverted::{Expansion, Feature, Inverted, pyramid};
-use crate::layers::{Activation, Conv2dConfig, ConvBlockConfig, NormConfig, Padding};
+use crate::inverted::{Feature, Make, Shape, Tap, check_taps, pyramid, round_to_eights};
+use crate::layers::{Activation, NormConfig, Padding};
 use crate::weights::ModuleWeights;
 
 /// Expansion, channels, repeats and first stride of each group of blocks, at width 1: the paper's
@@ -36,35 +36,6 @@ pub enum Flavor {
     Torchvision,
     /// SAME padding, pixels to -1..=1: the detectors of TensorFlow's model zoo.
     Tensorflow,
-}
-
-/// A place in a [`MobileNetV2`], or in a [`MobileNetV3`](crate::MobileNetV3), that a level can be taken from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Tap {
-    /// After the expansion in a block from 2 on (to 17; 15 in v3), before its depthwise convolution.
-    Expansion(usize),
-    /// After a block from 0 on (to 18; 16 in v3).
-    Block(usize),
-}
-
-impl Tap {
-    pub(crate) fn block(self) -> usize {
-        match self {
-            Self::Expansion(block) | Self::Block(block) => block,
-        }
-    }
-
-    pub(crate) fn position(self) -> usize {
-        2 * self.block() + usize::from(matches!(self, Self::Block(_)))
-    }
-
-    fn exists(self) -> bool {
-        match self {
-            Self::Expansion(block) => (2..LAST).contains(&block),
-            Self::Block(block) => block <= LAST,
-        }
-    }
 }
 
 /// The recipe of a [`MobileNetV2`]; ReLU6.
@@ -101,14 +72,7 @@ impl MobileNetV2Config {
             let problem = format!("{} is not in 0 < width <= 16", self.width);
             return Err(ConfigError::new(NAME, "width", problem));
         }
-        let ordered = self.outputs.windows(2).all(|pair| pair[0].position() < pair[1].position());
-        if self.outputs.is_empty() || !ordered || !self.outputs.iter().all(|tap| tap.exists()) {
-            let problem = format!(
-                "{:?} is not an increasing, non-empty list of blocks 0..=18 and expansions 2..=17",
-                self.outputs
-            );
-            return Err(ConfigError::new(NAME, "outputs", problem));
-        }
+        check_taps(NAME, &self.outputs, LAST)?;
         check_norm(NAME, &self.norm)
     }
 
@@ -118,67 +82,30 @@ impl MobileNetV2Config {
     /// As [`check`](Self::check).
     pub fn init(&self, device: &Device, rng: &mut ChaCha8Rng) -> Result<MobileNetV2, ConfigError> {
         self.check()?;
-        let built = self.outputs.last().map_or(0, |tap| tap.block());
-        let mut features = Vec::with_capacity(built + 1);
-        let (mut levels, mut total) = (Vec::new(), 1);
-        for (index, shape) in self.shapes().into_iter().enumerate().take(built + 1) {
-            if self.outputs.contains(&Tap::Expansion(index)) {
-                levels.push(Level { channels: shape.hidden, stride: total });
-            }
-            total *= shape.stride;
-            if self.outputs.contains(&Tap::Block(index)) {
-                levels.push(Level { channels: shape.output, stride: total });
-            }
-            features.push(self.feature(index, shape, device, rng));
-        }
+        let padding = (self.flavor == Flavor::Tensorflow).then_some(Padding::Same);
+        let make = Make { padding, norm: self.norm, device };
+        let (features, levels) = make.features(&self.shapes(), &self.outputs, rng);
         Ok(MobileNetV2 { features, outputs: self.outputs.clone(), levels })
     }
 
-    /// The channels and stride of every block at this width.
+    /// Every block at this width, from the stem to the last convolution.
     fn shapes(&self) -> Vec<Shape> {
         let scale = |base: usize| round_to_eights(base as f64 * self.width);
         let mut input = scale(32);
-        let mut shapes = vec![Shape { input: 3, hidden: 3, output: input, stride: 2 }];
+        let (squeeze, activation) = (false, Activation::Relu6);
+        let stem = Shape { input: 3, kernel: 3, hidden: 3, output: input, squeeze, activation, stride: 2 };
+        let mut shapes = vec![stem];
         for (expansion, channels, repeats, first_stride) in GROUPS {
             for repeat in 0..repeats {
                 let (hidden, output) = (input * expansion, scale(channels));
                 let stride = if repeat == 0 { first_stride } else { 1 };
-                shapes.push(Shape { input, hidden, output, stride });
+                shapes.push(Shape { input, hidden, output, stride, ..stem });
                 input = output;
             }
         }
         let output = round_to_eights(1280.0 * self.width.max(1.0));
-        shapes.push(Shape { input, hidden: input, output, stride: 1 });
+        shapes.push(Shape { input, kernel: 1, hidden: input, output, stride: 1, ..stem });
         shapes
-    }
-
-    fn feature(&self, index: usize, shape: Shape, device: &Device, rng: &mut ChaCha8Rng) -> Feature {
-        let Shape { input, hidden, output, stride } = shape;
-        let mut block = |conv: Conv2dConfig, activation| {
-            let padding = match self.flavor {
-                Flavor::Torchvision => conv.padding,
-                Flavor::Tensorflow => Padding::Same,
-            };
-            ConvBlockConfig::new(conv.with_padding(padding), self.norm, activation).init(device, rng)
-        };
-        if index == 0 || index == LAST {
-            let kernel = if index == 0 { 3 } else { 1 };
-            let conv = Conv2dConfig::new(input, output, kernel).with_stride(stride);
-            return Feature::Conv(block(conv, Activation::Relu6));
-        }
-        let expand = (hidden != input).then(|| block(Conv2dConfig::new(input, hidden, 1), Activation::Relu6));
-        if self.outputs.last() == Some(&Tap::Expansion(index))
-            && let Some(expand) = expand
-        {
-            return Feature::Expansion(Expansion { expand });
-        }
-        Feature::Inverted(Inverted {
-            expand,
-            dw: block(Conv2dConfig::depthwise(hidden).with_stride(stride), Activation::Relu6),
-            se: None,
-            project: block(Conv2dConfig::new(hidden, output, 1), Activation::None),
-            residual: stride == 1 && input == output,
-        })
     }
 
     /// As the flavor's published weights want it.
@@ -224,21 +151,6 @@ impl MobileNetV2Config {
     }
 }
 
-/// One block's channels and stride.
-#[derive(Clone, Copy)]
-struct Shape {
-    input: usize,
-    hidden: usize,
-    output: usize,
-    stride: usize,
-}
-
-/// The nearest multiple of 8, at least 8, and never less than nine tenths of `channels`.
-pub(crate) fn round_to_eights(channels: f64) -> usize {
-    let rounded = (((channels + 4.0) / 8.0) as usize * 8).max(8);
-    if (rounded as f64) < 0.9 * channels { rounded + 8 } else { rounded }
-}
-
 /// A MobileNet v2 without its classifier; made by [`MobileNetV2Config::init`].
 #[derive(Module, Debug)]
 pub struct MobileNetV2 {
@@ -263,19 +175,5 @@ impl Backbone for MobileNetV2 {
         let stages = [(0, "0|1"), (2, "2|3"), (4, "4|5|6"), (7, "7|8|9|10|11|12|13"), (14, "14|15|16|17|18")];
         let built = stages.iter().filter(|(first, _)| *first < self.features.len());
         built.map(|(_, blocks)| format!(r"^features\.({blocks})\.")).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn channels_are_rounded_as_in_the_reference() {
-        // torchvision's _make_divisible(v, 8).
-        let cases = [(32.0, 32), (11.2, 16), (16.8, 16), (8.4, 8), (112.0, 112), (67.2, 64), (3.0, 8)];
-        for (channels, expected) in cases {
-            assert_eq!(round_to_eights(channels), expected, "{channels}");
-        }
     }
 }

@@ -8,9 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::backbone::{Backbone, ConfigError, Level, Normalization, Pyramid, check_norm};
 use crate::feature_map::FeatureMap;
-use crate::inverted::{Expansion, Feature, Inverted, SqueezeExcite, pyramid};
-use crate::layers::{Activation, Conv2dConfig, ConvBlockConfig, NormConfig};
-use crate::mobilenet_v2::Tap;
+use crate::inverted::{Feature, Make, Shape, Tap, check_taps, pyramid};
+use crate::layers::{Activation, NormConfig};
 use crate::weights::ModuleWeights;
 
 const NAME: &str = "mobilenet_v3";
@@ -90,18 +89,7 @@ impl MobileNetV3Config {
     /// # Errors
     /// Names the field.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let exists = |tap: &Tap| match *tap {
-            Tap::Expansion(block) => (2..LAST).contains(&block),
-            Tap::Block(block) => block <= LAST,
-        };
-        let ordered = self.outputs.windows(2).all(|pair| pair[0].position() < pair[1].position());
-        if self.outputs.is_empty() || !ordered || !self.outputs.iter().all(exists) {
-            let problem = format!(
-                "{:?} is not an increasing, non-empty list of blocks 0..=16 and expansions 2..=15",
-                self.outputs
-            );
-            return Err(ConfigError::new(NAME, "outputs", problem));
-        }
+        check_taps(NAME, &self.outputs, LAST)?;
         check_norm(NAME, &self.norm)
     }
 
@@ -111,19 +99,8 @@ impl MobileNetV3Config {
     /// As [`check`](Self::check).
     pub fn init(&self, device: &Device, rng: &mut ChaCha8Rng) -> Result<MobileNetV3, ConfigError> {
         self.check()?;
-        let built = self.outputs.last().map_or(0, |tap| tap.block());
-        let mut features = Vec::with_capacity(built + 1);
-        let (mut levels, mut total) = (Vec::new(), 1);
-        for (index, shape) in self.shapes().into_iter().enumerate().take(built + 1) {
-            if self.outputs.contains(&Tap::Expansion(index)) {
-                levels.push(Level { channels: shape.hidden, stride: total });
-            }
-            total *= shape.stride;
-            if self.outputs.contains(&Tap::Block(index)) {
-                levels.push(Level { channels: shape.output, stride: total });
-            }
-            features.push(self.feature(index, shape, device, rng));
-        }
+        let make = Make { padding: None, norm: self.norm, device };
+        let (features, levels) = make.features(&self.shapes(), &self.outputs, rng);
         Ok(MobileNetV3 { features, outputs: self.outputs.clone(), levels })
     }
 
@@ -142,30 +119,6 @@ impl MobileNetV3Config {
         }
         shapes.push(Shape { input, kernel: 1, hidden: input, output: 6 * input, stride: 1, ..plain });
         shapes
-    }
-
-    fn feature(&self, index: usize, shape: Shape, device: &Device, rng: &mut ChaCha8Rng) -> Feature {
-        let Shape { input, kernel, hidden, output, squeeze, activation, stride } = shape;
-        let mut block = |conv: Conv2dConfig, activation| {
-            ConvBlockConfig::new(conv, self.norm, activation).init(device, rng)
-        };
-        if index == 0 || index == LAST {
-            return Feature::Conv(block(
-                Conv2dConfig::new(input, output, kernel).with_stride(stride),
-                activation,
-            ));
-        }
-        let expand = (hidden != input).then(|| block(Conv2dConfig::new(input, hidden, 1), activation));
-        if self.outputs.last() == Some(&Tap::Expansion(index))
-            && let Some(expand) = expand
-        {
-            return Feature::Expansion(Expansion { expand });
-        }
-        let depthwise = Conv2dConfig { groups: hidden, ..Conv2dConfig::new(hidden, hidden, kernel) };
-        let dw = block(depthwise.with_stride(stride), activation);
-        let project = block(Conv2dConfig::new(hidden, output, 1), Activation::None);
-        let se = squeeze.then(|| SqueezeExcite::init(hidden, device, rng));
-        Feature::Inverted(Inverted { expand, dw, se, project, residual: stride == 1 && input == output })
     }
 
     /// torchvision's, as the published weights want it.
@@ -206,18 +159,6 @@ impl MobileNetV3Config {
     pub(crate) fn allow(&self) -> Result<Allow, WeightsError> {
         Allow::default().unexpected("")
     }
-}
-
-/// One block of a recipe.
-#[derive(Clone, Copy)]
-struct Shape {
-    input: usize,
-    kernel: usize,
-    hidden: usize,
-    output: usize,
-    squeeze: bool,
-    activation: Activation,
-    stride: usize,
 }
 
 /// A MobileNet v3 without its classifier; made by [`MobileNetV3Config::init`].

@@ -10,13 +10,11 @@ use crate::backbone::{
     Backbone, ConfigError, Level, Normalization, Pyramid, check_norm, check_outputs, gluon_norms,
 };
 use crate::feature_map::FeatureMap;
-use crate::layers::{Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, MaxPool2d, NormConfig};
+use crate::layers::{Activation, Conv2dConfig, ConvBlock, ConvBlockConfig, NormConfig};
+use crate::residual::{POOL, Plan, STEM, Shape, pyramid};
 use crate::weights::ModuleWeights;
 
 const NAME: &str = "resnet";
-/// The pooling after the stem.
-pub(crate) const POOL: MaxPool2d = MaxPool2d { kernel: 3, stride: 2, padding: 1, ceil: false };
-
 /// Where a bottleneck of stride 2 strides, and which published weights are meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ResNetVariant {
@@ -51,27 +49,13 @@ impl Default for ResNetConfig {
     }
 }
 
-/// Blocks of each stage, and whether they are bottlenecks.
-pub(crate) fn plan(depth: usize) -> Option<([usize; 4], bool)> {
-    match depth {
-        18 => Some(([2, 2, 2, 2], false)),
-        34 => Some(([3, 4, 6, 3], false)),
-        50 => Some(([3, 4, 6, 3], true)),
-        101 => Some(([3, 4, 23, 3], true)),
-        _ => None,
-    }
-}
-
 impl ResNetConfig {
     /// Refuses an unknown depth, and outputs that are no stages.
     ///
     /// # Errors
     /// Names the field.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if plan(self.depth).is_none() {
-            let problem = format!("{} is none of 18, 34, 50 and 101", self.depth);
-            return Err(ConfigError::new(NAME, "depth", problem));
-        }
+        Plan::of(NAME, self.depth)?;
         check_norm(NAME, &self.norm)?;
         check_outputs(NAME, "outputs", &self.outputs, 1, 4)
     }
@@ -82,26 +66,12 @@ impl ResNetConfig {
     /// As [`check`](Self::check).
     pub fn init(&self, device: &Device, rng: &mut ChaCha8Rng) -> Result<ResNet, ConfigError> {
         self.check()?;
-        let Some((blocks, bottleneck)) = plan(self.depth) else { unreachable!("checked above") };
+        let plan = Plan::of(NAME, self.depth)?;
         let stem =
-            ConvBlockConfig::new(Conv2dConfig::new(3, 64, 7).with_stride(2), self.norm, Activation::Relu);
+            ConvBlockConfig::new(Conv2dConfig::new(3, STEM, 7).with_stride(2), self.norm, Activation::Relu);
         let stem = stem.init(device, rng);
-        let (mut input, mut stages, mut levels) = (64, Vec::new(), Vec::new());
-        for stage in 1..=self.outputs.last().copied().unwrap_or(0) {
-            let width = 64 << (stage - 1);
-            let output = if bottleneck { 4 * width } else { width };
-            let mut layers = Vec::with_capacity(blocks[stage - 1]);
-            for index in 0..blocks[stage - 1] {
-                let stride = if index == 0 && stage > 1 { 2 } else { 1 };
-                let shape = Shape { input, width, output, stride };
-                layers.push(self.block(shape, bottleneck, device, rng));
-                input = output;
-            }
-            stages.push(layers);
-            if self.outputs.contains(&stage) {
-                levels.push(Level { channels: output, stride: 2 << stage });
-            }
-        }
+        let (stages, levels) =
+            plan.stages(&self.outputs, |shape| self.block(shape, plan.bottleneck, device, rng));
         Ok(ResNet { stem, stages, outputs: self.outputs.clone(), levels })
     }
 
@@ -162,7 +132,7 @@ impl ResNetConfig {
             Rename::new(r"^resnetv1\d+_conv0_", "stem.conv.")?,
             Rename::new(r"^resnetv1\d+_batchnorm0_", "stem.norm.")?,
         ];
-        let (blocks, bottleneck) = plan(self.depth).unwrap_or_default();
+        let Plan { blocks, bottleneck } = Plan::find(self.depth).unwrap_or_default();
         for (stage, &count) in blocks.iter().enumerate() {
             let mut layer = 0;
             for block in 0..count {
@@ -186,15 +156,6 @@ impl ResNetConfig {
     pub(crate) fn allow(&self) -> Result<Allow, WeightsError> {
         Allow::default().unexpected("")
     }
-}
-
-/// One block's channels and stride.
-#[derive(Clone, Copy)]
-struct Shape {
-    input: usize,
-    width: usize,
-    output: usize,
-    stride: usize,
 }
 
 /// A ResNet without its classifier; made by [`ResNetConfig::init`].
@@ -236,15 +197,8 @@ impl Backbone for ResNet {
     }
 
     fn forward<M: FeatureMap>(&self, images: M) -> Pyramid<M> {
-        let mut x = self.stem.forward(images).max_pool(POOL);
-        let mut maps = Vec::with_capacity(self.outputs.len());
-        for (stage, blocks) in (1..).zip(&self.stages) {
-            x = blocks.iter().fold(x, |x, block| block.forward(x));
-            if self.outputs.contains(&stage) {
-                maps.push(x.clone());
-            }
-        }
-        Pyramid(maps)
+        let x = self.stem.forward(images).max_pool(POOL);
+        pyramid(x, &self.stages, &self.outputs, Block::forward)
     }
 
     /// The stem, then the four stages: torchvision's count of layers, from the other end.

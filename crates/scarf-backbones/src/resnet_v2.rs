@@ -14,7 +14,7 @@ use crate::feature_map::FeatureMap;
 use crate::layers::{
     Activation, BatchNorm, Conv2d, Conv2dConfig, ConvBlock, ConvBlockConfig, NormConfig, Padding,
 };
-use crate::resnet::{POOL, plan};
+use crate::residual::{POOL, Plan, STEM, Shape, pyramid};
 
 const NAME: &str = "resnet_v2";
 
@@ -45,10 +45,7 @@ impl ResNetV2Config {
     /// # Errors
     /// Names the field.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if plan(self.depth).is_none() {
-            let problem = format!("{} is none of 18, 34, 50 and 101", self.depth);
-            return Err(ConfigError::new(NAME, "depth", problem));
-        }
+        Plan::of(NAME, self.depth)?;
         if self.norm.wants_bias() {
             let problem =
                 "none: a norm before a convolution cannot be folded into one; batch or frozen is needed";
@@ -64,26 +61,13 @@ impl ResNetV2Config {
     /// As [`check`](Self::check).
     pub fn init(&self, device: &Device, rng: &mut ChaCha8Rng) -> Result<ResNetV2, ConfigError> {
         self.check()?;
-        let Some((blocks, bottleneck)) = plan(self.depth) else { unreachable!("checked above") };
+        let plan = Plan::of(NAME, self.depth)?;
         let mut data_norm = self.norm(3, device);
         data_norm.weight = data_norm.weight.set_require_grad(false);
-        let stem = Conv2dConfig::new(3, 64, 7).with_stride(2);
+        let stem = Conv2dConfig::new(3, STEM, 7).with_stride(2);
         let stem = ConvBlockConfig::new(stem, self.norm, Activation::Relu).init(device, rng);
-        let (mut input, mut stages, mut levels) = (64, Vec::new(), Vec::new());
-        for stage in 1..=self.outputs.last().copied().unwrap_or(0) {
-            let width = 64 << (stage - 1);
-            let output = if bottleneck { 4 * width } else { width };
-            let mut layers = Vec::with_capacity(blocks[stage - 1]);
-            for index in 0..blocks[stage - 1] {
-                let stride = if index == 0 && stage > 1 { 2 } else { 1 };
-                layers.push(self.block(Shape { input, width, output, stride }, bottleneck, device, rng));
-                input = output;
-            }
-            stages.push(layers);
-            if self.outputs.contains(&stage) {
-                levels.push(Level { channels: output, stride: 2 << stage });
-            }
-        }
+        let (stages, levels) =
+            plan.stages(&self.outputs, |shape| self.block(shape, plan.bottleneck, device, rng));
         Ok(ResNetV2 { data_norm, stem, stages, outputs: self.outputs.clone(), levels })
     }
 
@@ -136,15 +120,16 @@ impl ResNetV2Config {
             Rename::new(r"^features\.1\.", "stem.conv.")?,
             Rename::new(r"^features\.2\.", "stem.norm.")?,
         ];
+        let Plan { blocks, bottleneck } = Plan::find(self.depth).unwrap_or_default();
         for stage in 0..4 {
             let gluon = format!(r"^features\.{}\.(\d+)\.", stage + 5);
             renames.push(Rename::new(&gluon, &format!("stages.{stage}.$1."))?);
-            for unit in 0..plan(self.depth).map_or(0, |(blocks, _)| blocks[stage]) {
+            for unit in 0..blocks[stage] {
                 let mxnet = format!(r"^stage{}_unit{}\.", stage + 1, unit + 1);
                 renames.push(Rename::new(&mxnet, &format!("stages.{stage}.{unit}."))?);
             }
         }
-        let last = if plan(self.depth).is_some_and(|(_, bottleneck)| bottleneck) { 3 } else { 2 };
+        let last = if bottleneck { 3 } else { 2 };
         for (theirs, ours) in [
             ("bn1", "norm.norm"),
             ("bn2", "conv1.norm"),
@@ -169,15 +154,6 @@ impl ResNetV2Config {
     pub(crate) fn allow(&self) -> Result<Allow, WeightsError> {
         Allow::default().unexpected("")
     }
-}
-
-/// One block's channels and stride.
-#[derive(Clone, Copy)]
-struct Shape {
-    input: usize,
-    width: usize,
-    output: usize,
-    stride: usize,
 }
 
 /// A ResNet v2 without its last norm and classifier; made by [`ResNetV2Config::init`].
@@ -223,15 +199,8 @@ impl Backbone for ResNetV2 {
     }
 
     fn forward<M: FeatureMap>(&self, images: M) -> Pyramid<M> {
-        let mut x = self.stem.forward(images.norm(&self.data_norm, Activation::None)).max_pool(POOL);
-        let mut maps = Vec::with_capacity(self.outputs.len());
-        for (stage, blocks) in (1..).zip(&self.stages) {
-            x = blocks.iter().fold(x, |x, block| block.forward(x));
-            if self.outputs.contains(&stage) {
-                maps.push(x.clone());
-            }
-        }
-        Pyramid(maps)
+        let x = self.stem.forward(images.norm(&self.data_norm, Activation::None)).max_pool(POOL);
+        pyramid(x, &self.stages, &self.outputs, Block::forward)
     }
 
     /// The norm of pixels and the stem, then the four stages.

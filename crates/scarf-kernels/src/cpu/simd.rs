@@ -17,8 +17,8 @@ pub(crate) trait Lanes: Copy {
     const MR: usize;
     /// Vectors in a row of the matrix product's register tile.
     const NV: usize;
-    /// Lanes of the narrowest register tile.
-    const NARROW: usize;
+    /// Lanes of the narrowest register tile: a whole vector, or part of a wide one.
+    const NARROW: usize = Self::N;
     /// Whether there are loads of some lanes that cost no more than one of all: if not, nobody may call them.
     const MASKED: bool;
 
@@ -104,7 +104,6 @@ impl Lanes for Plain {
     const N: usize = 8;
     const MR: usize = 4;
     const NV: usize = 2;
-    const NARROW: usize = 8;
     const MASKED: bool = false;
     type Mask = ();
 

@@ -229,7 +229,6 @@ impl Lanes for Avx2 {
     // keeps a sum in memory.
     const MR: usize = 6;
     const NV: usize = 2;
-    const NARROW: usize = 8;
     const MASKED: bool = true;
     type Mask = __m256i;
 

@@ -54,7 +54,7 @@ pub(crate) struct Axis {
 
 /// Width and height of a chart. Text has one size on paper: a chart that is shown small is drawn small.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Format(f64, f64);
+pub(crate) struct Format(pub(super) f64, pub(super) f64);
 
 /// One of several, side by side.
 pub(crate) const SMALL: Format = Format(350.0, 225.0);

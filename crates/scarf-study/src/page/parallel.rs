@@ -1,6 +1,6 @@
 //! Parallel coordinates: a line for each trial across an axis for each hyperparameter, and the objective's at the end.
 
-use super::chart::{escape, tick};
+use super::chart::{Format, LARGE, escape, tick};
 use scarf_hpo::{Domain, Scale, Space, Trial};
 use std::fmt::Write;
 
@@ -10,8 +10,6 @@ const BOTTOM: f64 = 300.0;
 const MARGIN: f64 = 70.0;
 /// Between two axes, in units of the drawing, at the least.
 const APART: f64 = 165.0;
-/// The drawing's width at the least: it is stretched to the page's, and its letters with it.
-const WIDTH: f64 = 600.0;
 
 /// The drawing; trials come best first, each with its objective and that one's place from 0 (worst) to 1 (best).
 /// Empty where there are not two trials or is nothing searched.
@@ -21,7 +19,9 @@ pub(super) fn parallel(space: &Space, objective: &str, trials: &[(&Trial, f64, f
     if searched.is_empty() || trials.len() < 2 {
         return String::new();
     }
-    let apart = APART.max((WIDTH - 2.0 * MARGIN) / searched.len() as f64);
+    // Never narrower than a chart: it is stretched to the page's width, and its letters with it.
+    let Format(least, _) = LARGE;
+    let apart = APART.max((least - 2.0 * MARGIN) / searched.len() as f64);
     let width = 2.0 * MARGIN + apart * searched.len() as f64;
     let across = |index: usize| MARGIN + apart * index as f64;
     let up = |unit: f64| BOTTOM - unit * (BOTTOM - TOP);
