@@ -29,6 +29,10 @@ conforms! {
         "faster_rcnn = { roi = { hidden = 16, bins = 3, points = 1 }, rpn = { convolutions = 2, anchors.rcnn = \
          { sizes = [[8, 12], [16, 20], [32, 40], [64, 80]], ratios = [1.0] } } }",
         [(16, 4), (16, 8), (16, 16), (16, 32)];
+    cascade: "fpn = { channels = 16, pool = false }",
+        "faster_rcnn = { roi = { hidden = 16 }, cascade = [0.6, 0.7], rpn.anchors.rcnn = { sizes = [[8], [16], [32], [64]], \
+         ratios = [0.5, 1.0, 2.0] } }",
+        [(16, 4), (16, 8), (16, 16), (16, 32)];
     ddn: "mfn = {}",
         "faster_rcnn = { roi = { hidden = 16 }, rpn.anchors.rcnn = { sizes = [[16, 32, 64]], ratios = [0.5, 1.0, 2.0] } }",
         [(512, 16)];

@@ -49,16 +49,39 @@ pub(crate) fn judge(
     let cells: Vec<[usize; 2]> = maps.0.iter().map(|map| [map.dims()[2], map.dims()[3]]).collect();
     let predicted = head.rpn.forward(&maps);
     let anchors = head.anchors(&cells, image);
-    let proposed = propose(&mut trace.graph(), &predicted, &config.rpn, &anchors, image);
-    let (bins, places) = read(trace, &maps, &proposed, &config.roi, levels);
-    let count = proposed.count;
-    let hidden = trace.linear(&bins, &head.roi.fc6, count);
-    let hidden = trace.graph().op("Relu", &[&hidden]);
-    let hidden = trace.linear(&hidden, &head.roi.fc7, count);
-    let hidden = trace.graph().op("Relu", &[&hidden]);
-    let logits = trace.linear(&hidden, &head.roi.cls, count);
-    let deltas = trace.linear(&hidden, &head.roi.boxes, count);
-    Ok(place(&mut trace.graph(), &proposed, [logits, deltas, places], classes, image))
+    let mut proposed = propose(&mut trace.graph(), &predicted, &config.rpn, &anchors, image);
+    let shared = !head.cascade.is_empty();
+    let each = if shared { 1 } else { classes };
+    let mut said: Option<(Value, Value)> = None;
+    for stage in head.stages() {
+        if let Some((_, boxes)) = &said {
+            proposed.boxes = trace.graph().reshape(boxes, &[0, proposed.count as i64, 4]);
+        }
+        let (bins, places) = read(trace, &maps, &proposed, &config.roi, levels);
+        let hidden = trace.linear(&bins, &stage.fc6, proposed.count);
+        let hidden = trace.graph().op("Relu", &[&hidden]);
+        let hidden = trace.linear(&hidden, &stage.fc7, proposed.count);
+        let hidden = trace.graph().op("Relu", &[&hidden]);
+        let logits = trace.linear(&hidden, &stage.cls, proposed.count);
+        let deltas = trace.linear(&hidden, &stage.boxes, proposed.count);
+        let graph = &mut trace.graph();
+        let scores = place_scores(graph, &proposed, (&logits, &places), classes);
+        let scores = match said {
+            Some((sum, _)) => graph.op("Add", &[&sum, &scores]),
+            None => scores,
+        };
+        let boxes = place_boxes(graph, &proposed, (deltas, &places), each, &stage.coder(), image);
+        said = Some((scores, boxes));
+    }
+    let (mut scores, mut boxes) = said.expect("there is a second stage");
+    if shared {
+        let graph = &mut trace.graph();
+        let stages = graph.number(head.stages().count() as f32);
+        scores = graph.op("Div", &[&scores, &stages]);
+        let wide = graph.ints(&[1, 1, classes as i64, 1]);
+        boxes = graph.op("Expand", &[&boxes, &wide]);
+    }
+    Ok(Judged { scores, boxes, proposals: proposed.count })
 }
 
 /// Proposals of every image.
@@ -207,30 +230,48 @@ fn levels_of(graph: &mut Graph, proposed: &Proposed, strides: &[usize]) -> (Valu
     (level, graph.op("GreaterOrEqual", &[&proposed.scores, &zero]))
 }
 
-/// Logits and deltas of proposals back to their `places`, as scores and boxes.
-fn place(
+/// Rows of numbers, `[rows, width]`, back to the `places` of their proposals: `[batch, proposals, width]`.
+fn dense(
     graph: &mut Graph,
     proposed: &Proposed,
-    [logits, deltas, places]: [Value; 3],
-    classes: usize,
-    image: Size,
-) -> Judged {
-    let (count, width) = (proposed.count as i64, classes as i64 + 1);
-    let scores = graph.set("Softmax", &[&logits], &[("axis", Attribute::Int(1))]);
-    let scores = graph.slice(&scores, 1, 1, width);
+    (rows, places): (&Value, &Value),
+    width: usize,
+    empty: f32,
+) -> Value {
     let shape = graph.op("Shape", &[&proposed.scores]);
-    let dense = |graph: &mut Graph, values: &Value, width: i64, empty: f32| {
-        let width = graph.ints(&[width]);
-        let shape = graph.set("Concat", &[&shape, &width], &[("axis", Attribute::Int(0))]);
-        let empty = graph.number(empty);
-        let empty = graph.op("Expand", &[&empty, &shape]);
-        graph.op("ScatterND", &[&empty, &places, values])
-    };
-    let scores = dense(graph, &scores, width - 1, -1.0);
-    let deltas = graph.slice(&deltas, 1, 4, 4 * width);
-    let deltas = dense(graph, &deltas, 4 * (width - 1), 0.0);
+    let width = graph.ints(&[width as i64]);
+    let shape = graph.set("Concat", &[&shape, &width], &[("axis", Attribute::Int(0))]);
+    let empty = graph.number(empty);
+    let empty = graph.op("Expand", &[&empty, &shape]);
+    graph.op("ScatterND", &[&empty, places, rows])
+}
 
-    // Each class moves the proposal in its own way: `[batch, proposals * classes, 4]`.
+/// The scores of each proposal's classes, `[batch, proposals, classes]`; -1 where there is no proposal.
+fn place_scores(
+    graph: &mut Graph,
+    proposed: &Proposed,
+    (logits, places): (&Value, &Value),
+    classes: usize,
+) -> Value {
+    let scores = graph.set("Softmax", &[logits], &[("axis", Attribute::Int(1))]);
+    let scores = graph.slice(&scores, 1, 1, classes as i64 + 1);
+    dense(graph, proposed, (&scores, places), classes, -1.0)
+}
+
+/// Where proposals are by these deltas, clipped: `[batch, proposals, each, 4]`, a box for each class or one for all.
+fn place_boxes(
+    graph: &mut Graph,
+    proposed: &Proposed,
+    (deltas, places): (Value, &Value),
+    each: usize,
+    coder: &BoxCoder,
+    image: Size,
+) -> Value {
+    // Background comes first where classes have their own.
+    let own = if each == 1 { deltas } else { graph.slice(&deltas, 1, 4, 4 * (each as i64 + 1)) };
+    let deltas = dense(graph, proposed, (&own, places), 4 * each, 0.0);
+
+    // Each class moves the proposal in its own way: `[batch, proposals * each, 4]`.
     let deltas = graph.reshape(&deltas, &[0, -1, 4]);
     let (low, high) = (graph.slice(&proposed.boxes, 2, 0, 2), graph.slice(&proposed.boxes, 2, 2, 4));
     let sizes = sides(graph, &proposed.boxes);
@@ -240,14 +281,13 @@ fn place(
     let [centers, sizes] = [centers, sizes].map(|rows| {
         let axis = graph.ints(&[2]);
         let rows = graph.op("Unsqueeze", &[&rows, &axis]);
-        let wide = graph.ints(&[1, 1, width - 1, 1]);
+        let wide = graph.ints(&[1, 1, each as i64, 1]);
         let rows = graph.op("Expand", &[&rows, &wide]);
         graph.reshape(&rows, &[0, -1, 2])
     });
-    let boxes = decode(graph, &BoxCoder::SSD, &deltas, &centers, &sizes);
+    let boxes = decode(graph, coder, &deltas, &centers, &sizes);
     let boxes = clip(graph, &boxes, image);
-    let boxes = graph.reshape(&boxes, &[0, count, width - 1, 4]);
-    Judged { scores, boxes, proposals: proposed.count }
+    graph.reshape(&boxes, &[0, proposed.count as i64, each as i64, 4])
 }
 
 /// Class-wise suppression, as `RoiHead::of_image` does it.

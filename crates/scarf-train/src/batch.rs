@@ -31,6 +31,13 @@ pub struct Samples<'a> {
     pub indices: &'a [usize],
 }
 
+impl Samples<'_> {
+    /// Some of the images, by index of the set, in this size and with nothing done to them.
+    pub(crate) fn as_they_are(self, indices: &[usize], size: Size) -> Batch<'static> {
+        batch(self, Recipe { size, batch: indices.len(), augment: &[], resident: None }, indices, 0, 0)
+    }
+}
+
 /// Some images of one size, and their targets.
 #[derive(Clone, Debug)]
 pub struct Batch<'a> {

@@ -9,14 +9,20 @@ use serde::{Deserialize, Serialize};
 use crate::batch::{Batch, Recipe, Samples, for_each_batch};
 
 /// How a trained model looks at an image (test-time augmentation).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DetectConfig {
     /// Which mirror images are looked at beside the image itself; each takes as long as that.
     pub flips: Flips,
+    /// How large the image and its mirror images are shown, one look after the other: 1 is the size that the detector
+    /// was trained with.
+    pub scales: Vec<f32>,
     /// IoU above which what several looks found is one object ([`weighted_boxes_fusion`]), in `0..=1`.
     pub fusion_iou: f64,
 }
+
+/// How small and how large an image may be shown.
+const SCALES: [f32; 2] = [0.25, 4.0];
 
 /// Mirror images of an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +42,7 @@ pub enum Flips {
 impl Default for DetectConfig {
     /// One look; the fusion's published threshold.
     fn default() -> Self {
-        Self { flips: Flips::None, fusion_iou: 0.55 }
+        Self { flips: Flips::None, scales: vec![1.0], fusion_iou: 0.55 }
     }
 }
 
@@ -58,37 +64,54 @@ impl DetectConfig {
         if !(0.0..=1.0).contains(&self.fusion_iou) {
             return Err(format!("`detect.fusion_iou` is {}; an IoU from 0 to 1 is needed", self.fusion_iou));
         }
+        let [least, most] = SCALES;
+        if self.scales.is_empty() || !self.scales.iter().all(|scale| (least..=most).contains(scale)) {
+            let given = &self.scales;
+            return Err(format!(
+                "`detect.scales` is {given:?}; one scale or more from {least} to {most} are needed"
+            ));
+        }
         Ok(())
     }
 
-    /// What there is on each image, best score first, in pixels of it. `images` `[batch, 3, height, width]`, RGB in
-    /// `0..=255`.
+    /// What there is on each image, best score first, in pixels of `size`, which the detector was trained with. `images`
+    /// shows them all in a size, `[batch, 3, height, width]`, RGB in `0..=255`.
     pub fn detect<B: Backbone, N: Neck, H: Head>(
         &self,
         detector: &Detector<B, N, H>,
-        images: Tensor<4>,
+        size: Size,
+        images: impl Fn(Size) -> Tensor<4>,
     ) -> Vec<Vec<Detection>> {
-        let [batch, _, height, width] = images.dims();
-        let size = Size::new(width as u32, height as u32);
-        let mut found = vec![detector.detect(images.clone())];
-        for &[across, down] in self.flips.mirrors() {
-            let mut mirrored = images.clone();
-            if across {
-                mirrored = mirrored.flip([3]);
+        let mut looks = Vec::new();
+        for scale in &self.scales {
+            let shown = [size.width, size.height].map(|side| (side as f32 * scale).round().max(1.0) as u32);
+            let shown = Size::new(shown[0], shown[1]);
+            let images = images(shown);
+            looks.push(all_scaled(detector.detect(images.clone()), shown, size));
+            for &[across, down] in self.flips.mirrors() {
+                let axes = [(across, 3), (down, 2)].into_iter().filter(|(flipped, _)| *flipped);
+                let mirrored = axes.fold(images.clone(), |images, (_, axis)| images.flip([axis]));
+                let mut found = detector.detect(mirrored);
+                for detection in found.iter_mut().flatten() {
+                    detection.bbox = mirror(&detection.bbox, across, down, shown);
+                }
+                looks.push(all_scaled(found, shown, size));
             }
-            if down {
-                mirrored = mirrored.flip([2]);
-            }
-            let mirrored = detector.detect(mirrored).into_iter();
-            let back = |d: Detection| Detection { bbox: mirror(&d.bbox, across, down, size), ..d };
-            found.push(mirrored.map(|own| own.into_iter().map(back).collect()).collect());
         }
-        if found.len() == 1 {
-            return found.remove(0);
+        if looks.len() == 1 {
+            return looks.remove(0);
         }
-        let looks = |image: usize| found.iter().map(|look| look[image].clone()).collect::<Vec<_>>();
-        (0..batch).map(|image| weighted_boxes_fusion(&looks(image), self.fusion_iou)).collect()
+        let images = looks[0].len();
+        let of = |image: usize| looks.iter().map(|look| look[image].clone()).collect::<Vec<_>>();
+        (0..images).map(|image| weighted_boxes_fusion(&of(image), self.fusion_iou)).collect()
     }
+}
+
+fn all_scaled(found: Vec<Vec<Detection>>, from: Size, to: Size) -> Vec<Vec<Detection>> {
+    if from == to {
+        return found;
+    }
+    found.into_iter().map(|found| scaled(found, from, to)).collect()
 }
 
 /// Where a box of an image lies on its mirror image.
@@ -117,7 +140,11 @@ pub fn detect<B: Backbone, N: Neck, H: Head>(
     let recipe = Recipe { size, batch, augment: &[], resident: None };
     let done: Result<(), std::convert::Infallible> =
         for_each_batch(samples, recipe, samples.indices, 0, 0, |batch| {
-            found.extend(on_disk(how.detect(detector, batch.images(device)), samples, &batch));
+            let shown = |size| match size == batch.size {
+                true => batch.images(device),
+                false => samples.as_they_are(&batch.indices, size).images(device),
+            };
+            found.extend(on_disk(how.detect(detector, size, shown), samples, &batch));
             Ok(())
         });
     let Ok(()) = done;
@@ -162,7 +189,8 @@ mod tests {
             let how = DetectConfig { flips, ..DetectConfig::default() };
             let other = if across { image.clone().flip([3]) } else { image.clone() };
             let other = if down { other.flip([2]) } else { other };
-            let (plain, other) = (how.detect(&detector, image.clone()), how.detect(&detector, other));
+            let [plain, other] =
+                [image.clone(), other].map(|image| how.detect(&detector, size, |_| image.clone()));
             assert!(plain[0].len() > 20);
             plain[0].len() == other[0].len()
                 && plain[0].iter().zip(&other[0]).all(|(a, b)| {
@@ -175,5 +203,31 @@ mod tests {
         assert!(is_alike(Flips::Horizontal, true, false) && !is_alike(Flips::Horizontal, false, true));
         assert!(is_alike(Flips::Vertical, false, true) && !is_alike(Flips::Vertical, true, false));
         assert!(is_alike(Flips::All, true, false) && is_alike(Flips::All, true, true));
+    }
+
+    /// A look at a larger image finds what the detector finds there, in pixels of the smaller one.
+    #[test]
+    fn detections_of_a_larger_image_lie_on_the_smaller_one() {
+        let device = Device::flex();
+        let detector = small::detector(1, &device);
+        let show = |size: Size| {
+            let pixels = (0..3 * size.width * size.height)
+                .map(|at| 127.0 + 127.0 * (0.37 * at as f32).sin())
+                .collect();
+            let shape = [1, 3, size.height as usize, size.width as usize];
+            Tensor::<4>::from_data(TensorData::new::<f32, _>(pixels, shape), &device)
+        };
+        let (small, large) = (Size::new(64, 48), Size::new(96, 72));
+        let found = |scales: &[f32], size: Size| {
+            let how = DetectConfig { scales: scales.to_vec(), ..DetectConfig::default() };
+            how.detect(&detector, size, show).remove(0)
+        };
+        assert_eq!(found(&[1.5], small), scaled(found(&[1.0], large), large, small));
+        let both = found(&[1.0, 1.5], small);
+        assert_eq!(both, weighted_boxes_fusion(&[found(&[1.0], small), found(&[1.5], small)], 0.55));
+        let wrong = |scales: &[f32]| {
+            DetectConfig { scales: scales.to_vec(), ..DetectConfig::default() }.check().is_err()
+        };
+        assert!(wrong(&[]) && wrong(&[0.0]) && wrong(&[1.0, f32::NAN]) && !wrong(&[0.5, 1.0]));
     }
 }

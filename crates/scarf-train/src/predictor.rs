@@ -34,15 +34,17 @@ impl<B: Backbone, N: Neck, H: Head> Predictor<B, N, H> {
         if pictures.is_empty() {
             return Vec::new();
         }
-        let Size { width, height } = self.size;
-        let each = 3 * width as usize * height as usize;
-        let mut pixels = vec![0.0; pictures.len() * each];
-        for (picture, planes) in pictures.iter().zip(pixels.chunks_exact_mut(each)) {
-            planar(&resize(picture, self.size), planes);
-        }
-        let shape = [pictures.len(), 3, height as usize, width as usize];
-        let images = Tensor::from_data(TensorData::new(pixels, shape), &self.device);
-        let found = self.how.detect(&self.detector, images);
+        let show = |size: Size| {
+            let Size { width, height } = size;
+            let each = 3 * width as usize * height as usize;
+            let mut pixels = vec![0.0; pictures.len() * each];
+            for (picture, planes) in pictures.iter().zip(pixels.chunks_exact_mut(each)) {
+                planar(&resize(picture, size), planes);
+            }
+            let shape = [pictures.len(), 3, height as usize, width as usize];
+            Tensor::from_data(TensorData::new(pixels, shape), &self.device)
+        };
+        let found = self.how.detect(&self.detector, self.size, show);
         let own = |picture: &RgbImage| Size::new(picture.width(), picture.height());
         found
             .into_iter()

@@ -87,7 +87,7 @@ pub(crate) fn take_over(settings: &Settings, classes: &Classes, path: &Path, dev
     }
     let recipe = &settings.recipe;
     let detector = filled(&weights, &Allow::default(), &from, &recipe.model, classes.len(), device)?;
-    Ok(save(path, &detector, &Card { model: recipe.model.clone(), detect: recipe.detect, ..card })?)
+    Ok(save(path, &detector, &Card { model: recipe.model.clone(), detect: recipe.detect.clone(), ..card })?)
 }
 
 /// Opens a published file of a whole detector for inference; the file may hold more.

@@ -106,7 +106,7 @@ impl Observer<Detector> for Watch<'_> {
                 classes: self.classes.clone(),
                 epoch: epoch.epoch,
                 val_ap: epoch.val.as_ref().and_then(|val| val.report.ap),
-                detect: self.recipe.detect,
+                detect: self.recipe.detect.clone(),
             };
             model::save(&self.out.join(model::BEST), model, &card)?;
         }

@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use scarf_backbones::{Level, Pyramid};
 use scarf_core::{BBox, Detection, Size};
 
+use super::roi::Stage;
 use super::rpn::{Objectness, RpnConfig};
 use super::{BoxLoss, MultiboxLoss, Normalizer, RoiConfig, Scores};
 use crate::{AnchorConfig, BoxCoder, Matching, Targets, anchors};
@@ -112,15 +113,24 @@ fn proposals() {
 
 #[test]
 fn second_stage() {
-    for box_loss in [BoxLoss::SmoothL1, BoxLoss::Giou { weight: 2.0 }] {
-        second_stage_with(RoiConfig { hidden: 8, bins: 3, samples: 16, box_loss, ..RoiConfig::default() });
+    let own = Stage { foreground: 0.5, coder: BoxCoder::SSD, shared: false };
+    let shared =
+        Stage { foreground: 0.6, coder: BoxCoder { weights: [20.0, 20.0, 10.0, 10.0] }, shared: true };
+    for (stage, box_loss) in [
+        (own, BoxLoss::SmoothL1),
+        (own, BoxLoss::Giou { weight: 2.0 }),
+        (shared, BoxLoss::SmoothL1),
+        (shared, BoxLoss::Giou { weight: 2.0 }),
+    ] {
+        let config = RoiConfig { hidden: 8, bins: 3, samples: 16, box_loss, ..RoiConfig::default() };
+        second_stage_with(config, stage);
     }
 }
 
-fn second_stage_with(config: RoiConfig) {
+fn second_stage_with(config: RoiConfig, stage: Stage) {
     let device = Device::flex().autodiff();
     let levels = [Level { channels: 2, stride: 8 }, Level { channels: 2, stride: 16 }];
-    let head = config.init(&levels, 3, &device, &mut ChaCha8Rng::seed_from_u64(5)).unwrap();
+    let head = config.init(stage, &levels, 3, &device, &mut ChaCha8Rng::seed_from_u64(5)).unwrap();
     let proposal = |x1, y1, x2, y2| Detection { bbox: BBox::new(x1, y1, x2, y2), class: 0, score: 0.5 };
     let proposals = [
         vec![
@@ -134,7 +144,9 @@ fn second_stage_with(config: RoiConfig) {
     check("features", &numbers(256, 7, 1.0), [2, 2, 8, 8], |fine| {
         let features = Pyramid(vec![fine, coarse.clone()]);
         let rng = &mut ChaCha8Rng::seed_from_u64(0);
-        let [classification, localization] = head.losses(&features, &proposals, &targets(), rng);
+        let lessons = head.lessons(&proposals, &targets(), rng);
+        let verdicts = head.judge(&features, &lessons.regions);
+        let [classification, localization] = head.losses(verdicts, &lessons);
         classification + localization
     });
 }

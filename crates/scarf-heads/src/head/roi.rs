@@ -1,8 +1,8 @@
-//! The second stage of Faster R-CNN (Girshick 2015; torchvision's `RoIHeads` with `TwoMLPHead`):
+//! The second stage of Faster R-CNN (Girshick 2015; torchvision's `RoIHeads` with `TwoMLPHead`), or one of a cascade's:
 //! each proposal read from the map of its size, classified and placed anew.
 
 use burn::module::Module;
-use burn::tensor::activation::{log_softmax, relu, softmax};
+use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -72,6 +72,17 @@ impl Default for RoiConfig {
     }
 }
 
+/// What tells the stages of a cascade apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stage {
+    /// IoU from which a region answers for an object.
+    pub(super) foreground: f32,
+    /// How a box is written.
+    pub(super) coder: BoxCoder,
+    /// A region has one box whatever its class, so that the next stage can begin there.
+    pub(super) shared: bool,
+}
+
 impl RoiConfig {
     /// The head for these levels and this many classes, its weights drawn from `rng`.
     ///
@@ -79,6 +90,7 @@ impl RoiConfig {
     /// If a number is out of its range.
     pub(super) fn init(
         &self,
+        stage: Stage,
         levels: &[Level],
         classes: usize,
         device: &Device,
@@ -102,8 +114,9 @@ impl RoiConfig {
             fc6: linear(channels * self.bins * self.bins, self.hidden),
             fc7: linear(self.hidden, self.hidden),
             cls: linear(self.hidden, classes + 1),
-            boxes: linear(self.hidden, 4 * (classes + 1)),
+            boxes: linear(self.hidden, if stage.shared { 4 } else { 4 * (classes + 1) }),
             strides,
+            stage,
             config: self.clone(),
         })
     }
@@ -118,9 +131,11 @@ pub struct RoiHead {
     pub fc7: Linear,
     /// Background, and then each class.
     pub cls: Linear,
-    /// Background and each class: `dx, dy, dw, dh`.
+    /// Background and each class, or all of them together in a cascade: `dx, dy, dw, dh`.
     pub boxes: Linear,
     strides: Vec<usize>,
+    #[module(skip)]
+    stage: Stage,
     #[module(skip)]
     config: RoiConfig,
 }
@@ -138,13 +153,15 @@ fn joined(mut parts: Vec<Tensor<2>>) -> Tensor<2> {
 pub struct Verdicts {
     /// `[proposals, classes + 1]`, background first.
     pub logits: Tensor<2>,
-    /// `[proposals, 4 (classes + 1)]`: of each class `dx, dy, dw, dh`, by [`BoxCoder::SSD`].
+    /// `[proposals, 4 (classes + 1)]`, or `[proposals, 4]` in a cascade: `dx, dy, dw, dh` of each class, by
+    /// [`RoiHead::coder`].
     pub deltas: Tensor<2>,
 }
 
 /// What the proposals of a batch should have said, in the order of the regions.
-struct Lessons {
-    regions: Vec<Region>,
+#[derive(Default)]
+pub(super) struct Lessons {
+    pub(super) regions: Vec<Region>,
     /// 0 for background, the class plus one for an object.
     labels: Vec<usize>,
     /// Of those with an object: which, and the object.
@@ -152,7 +169,34 @@ struct Lessons {
     pairs: Vec<Pair>,
 }
 
+impl Lessons {
+    fn add(&mut self, image: usize, bbox: BBox<f32>, matched: Match, targets: &Targets) {
+        if let Match::Object(object) = matched {
+            self.answering.push(self.labels.len());
+            self.pairs.push(Pair { anchor: bbox, object: targets.boxes[object] });
+            self.labels.push(targets.classes[object] + 1);
+        } else {
+            self.labels.push(0);
+        }
+        self.regions.push(Region { image, bbox: bbox.to_array() });
+    }
+}
+
+fn bbox(region: &Region) -> BBox<f32> {
+    let [x1, y1, x2, y2] = region.bbox;
+    BBox::new(x1, y1, x2, y2)
+}
+
+fn frame(image: Size) -> BBox<f32> {
+    BBox::new(0.0, 0.0, image.width as f32, image.height as f32)
+}
+
 impl RoiHead {
+    /// How the head writes boxes.
+    pub fn coder(&self) -> BoxCoder {
+        self.stage.coder
+    }
+
     /// What there is in each region of the batch, of which there is at least one.
     pub fn judge(&self, features: &Pyramid, regions: &[Region]) -> Verdicts {
         let parts = regions.chunks(AT_ONCE).map(|regions| self.judge_at_once(features, regions));
@@ -198,22 +242,11 @@ impl RoiHead {
         (octave.max(finest) - finest).min((self.strides.len() - 1) as f32) as usize
     }
 
-    /// The cross entropy of the proposals that teach, and the distance of those that answer for an object;
-    /// each divided by the number of the former.
-    pub(super) fn losses(
-        &self,
-        features: &Pyramid,
-        proposals: &[Vec<Detection>],
-        targets: &[Targets],
-        rng: &mut dyn Rng,
-    ) -> [Tensor<1>; 2] {
-        let lessons = self.lessons(proposals, targets, rng);
+    /// The cross entropy of the regions that teach, and the distance of those that answer for an object; each divided by
+    /// the number of the former, of which there is at least one.
+    pub(super) fn losses(&self, verdicts: Verdicts, lessons: &Lessons) -> [Tensor<1>; 2] {
         let count = lessons.regions.len();
-        if count == 0 {
-            let nothing = || single(features.0[0].clone()).sum().mul_scalar(0.0);
-            return [nothing(), nothing()];
-        }
-        let Verdicts { logits, deltas } = self.judge(features, &lessons.regions);
+        let Verdicts { logits, deltas } = verdicts;
         let device = logits.device();
         let [_, width] = logits.dims();
         let labels: Vec<i64> = lessons.labels.iter().map(|&label| label as i64).collect();
@@ -223,88 +256,103 @@ impl RoiHead {
         if lessons.answering.is_empty() {
             return [entropy, deltas.sum().mul_scalar(0.0)];
         }
-        let own: Vec<usize> = lessons.answering.iter().map(|&at| at * width + lessons.labels[at]).collect();
-        let deltas = deltas.reshape([count * width, 4]);
+        let of_class = |&at: &usize| if self.stage.shared { at } else { at * width + lessons.labels[at] };
+        let own: Vec<usize> = lessons.answering.iter().map(of_class).collect();
+        let deltas = deltas.reshape([-1, 4]);
         let own = rows(&own, &deltas);
         let loss = self.config.box_loss;
-        let distances = loss.distances(deltas.select(0, own), &lessons.pairs, &BoxCoder::SSD, BETA);
+        let distances = loss.distances(deltas.select(0, own), &lessons.pairs, &self.stage.coder, BETA);
         [entropy, distances.sum().mul_scalar(normal)]
     }
 
+    fn matcher(&self) -> Matcher {
+        let iou = self.stage.foreground;
+        Matcher { foreground: iou, background: iou, low_quality: false }
+    }
+
     /// The proposals that teach, the objects themselves among them.
-    fn lessons(&self, proposals: &[Vec<Detection>], targets: &[Targets], rng: &mut dyn Rng) -> Lessons {
+    pub(super) fn lessons(
+        &self,
+        proposals: &[Vec<Detection>],
+        targets: &[Targets],
+        rng: &mut dyn Rng,
+    ) -> Lessons {
         let sampler = Sampler { count: self.config.samples, positive: self.config.positive };
-        let iou = self.config.foreground;
-        let matcher = Matcher { foreground: iou, background: iou, low_quality: false };
-        let (regions, labels, answering, pairs) = Default::default();
-        let mut lessons = Lessons { regions, labels, answering, pairs };
+        let mut lessons = Lessons::default();
         for (image, (proposals, targets)) in proposals.iter().zip(targets).enumerate() {
             let boxes: Vec<BBox<f32>> =
                 proposals.iter().map(|proposal| proposal.bbox).chain(targets.boxes.iter().copied()).collect();
-            let matches = matcher.run(&boxes, &targets.boxes);
+            let matches = self.matcher().run(&boxes, &targets.boxes);
             for at in sampler.choose(&matches, rng) {
-                if let Match::Object(object) = matches[at] {
-                    lessons.answering.push(lessons.labels.len());
-                    lessons.pairs.push(Pair { anchor: boxes[at], object: targets.boxes[object] });
-                    lessons.labels.push(targets.classes[object] + 1);
-                } else {
-                    lessons.labels.push(0);
-                }
-                lessons.regions.push(Region { image, bbox: boxes[at].to_array() });
+                lessons.add(image, boxes[at], matches[at], targets);
             }
         }
         lessons
     }
 
-    /// What there is on each image, best first.
-    pub(super) fn detect(
-        &self,
-        features: &Pyramid,
-        proposals: &[Vec<Detection>],
-        image: Size,
-    ) -> Vec<Vec<Detection>> {
-        let regions: Vec<Region> = proposals
-            .iter()
-            .enumerate()
-            .flat_map(|(image, boxes)| {
-                boxes.iter().map(move |own| Region { image, bbox: own.bbox.to_array() })
-            })
-            .collect();
-        if regions.is_empty() {
-            return vec![Vec::new(); proposals.len()];
+    /// What regions teach that another stage has made.
+    pub(super) fn lessons_of(&self, regions: &[Region], targets: &[Targets]) -> Lessons {
+        let mut lessons = Lessons::default();
+        for regions in regions.chunk_by(|a, b| a.image == b.image) {
+            let image = regions[0].image;
+            let boxes: Vec<BBox<f32>> = regions.iter().map(bbox).collect();
+            let matches = self.matcher().run(&boxes, &targets[image].boxes);
+            for (bbox, matched) in boxes.into_iter().zip(matches) {
+                lessons.add(image, bbox, matched, &targets[image]);
+            }
         }
-        let Verdicts { logits, deltas } = self.judge(features, &regions);
-        let width = logits.dims()[1];
-        let (scores, deltas) = (numbers(softmax(logits, 1)), numbers(deltas));
-        let mut start = 0;
-        proposals
-            .iter()
-            .map(|boxes| {
-                let from = start;
-                start += boxes.len();
-                let scores = &scores[from * width..start * width];
-                self.of_image(scores, &deltas[4 * from * width..4 * start * width], boxes, image)
-            })
-            .collect()
+        lessons
     }
 
-    fn of_image(
+    /// Where the regions lie by the head's deltas of them, one for all classes.
+    pub(super) fn moved(&self, deltas: &Tensor<2>, regions: &[Region], image: Size) -> Vec<Region> {
+        let frame = frame(image);
+        let deltas = numbers(deltas.clone());
+        let moved = |(region, delta): (&Region, &[f32])| {
+            let delta = [delta[0], delta[1], delta[2], delta[3]];
+            let moved = self.stage.coder.decode(delta, &bbox(region)).clip(&frame);
+            Region { image: region.image, bbox: moved.to_array() }
+        };
+        regions.iter().zip(deltas.chunks_exact(4)).map(moved).collect()
+    }
+
+    /// What there is on each of so many images, best first. `scores` `[regions, classes + 1]`, and the head's deltas of the
+    /// same regions, which lie image by image.
+    pub(super) fn detections(
         &self,
-        scores: &[f32],
-        deltas: &[f32],
-        proposals: &[Detection],
+        scores: Tensor<2>,
+        deltas: Tensor<2>,
+        regions: &[Region],
+        images: usize,
         image: Size,
-    ) -> Vec<Detection> {
-        let frame = BBox::new(0.0, 0.0, image.width as f32, image.height as f32);
-        let width = scores.len() / proposals.len().max(1);
+    ) -> Vec<Vec<Detection>> {
+        let width = scores.dims()[1];
+        let each = deltas.dims()[1];
+        let (scores, deltas) = (numbers(scores), numbers(deltas));
+        let mut found = vec![Vec::new(); images];
+        let mut start = 0;
+        for regions in regions.chunk_by(|a, b| a.image == b.image) {
+            let own = start..start + regions.len();
+            start = own.end;
+            let scores = &scores[own.start * width..own.end * width];
+            let deltas = &deltas[own.start * each..own.end * each];
+            found[regions[0].image] = self.of_image(scores, deltas, regions, image);
+        }
+        found
+    }
+
+    fn of_image(&self, scores: &[f32], deltas: &[f32], regions: &[Region], image: Size) -> Vec<Detection> {
+        let frame = frame(image);
+        let width = scores.len() / regions.len();
         let mut found = Vec::new();
-        for (at, (&score, delta)) in scores.iter().zip(deltas.chunks_exact(4)).enumerate() {
-            let (proposal, label) = (at / width, at % width);
+        for (at, &score) in scores.iter().enumerate() {
+            let (region, label) = (at / width, at % width);
             if label == 0 || score <= self.config.score {
                 continue;
             }
+            let delta = &deltas[4 * if self.stage.shared { region } else { at }..][..4];
             let delta = [delta[0], delta[1], delta[2], delta[3]];
-            let bbox = BoxCoder::SSD.decode(delta, &proposals[proposal].bbox).clip(&frame);
+            let bbox = self.stage.coder.decode(delta, &bbox(&regions[region])).clip(&frame);
             if bbox.width() >= self.config.min_side && bbox.height() >= self.config.min_side {
                 found.push(Detection { bbox, class: label - 1, score });
             }
