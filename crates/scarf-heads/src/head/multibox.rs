@@ -3,6 +3,7 @@
 
 use burn::tensor::activation::{log_sigmoid, log_softmax};
 use burn::tensor::{Int, Tensor, TensorData};
+use rayon::prelude::*;
 use scarf_core::BBox;
 use scarf_kernels::largest;
 use serde::{Deserialize, Serialize};
@@ -130,8 +131,11 @@ impl MultiboxLoss {
         let mut labels = Vec::with_capacity(targets.len() * anchors.len());
         let mut positives = Vec::with_capacity(targets.len());
         let (mut answering, mut pairs) = (Vec::new(), Vec::new());
-        for image in targets {
-            let matched = self.matching.run(anchors, &image.boxes, self.threshold);
+        let matched: Vec<Vec<Option<usize>>> = targets
+            .par_iter()
+            .map(|image| self.matching.run(anchors, &image.boxes, self.threshold))
+            .collect();
+        for (image, matched) in targets.iter().zip(matched) {
             positives.push(matched.iter().flatten().count());
             for (anchor, object) in anchors.iter().zip(matched) {
                 if let Some(object) = object {

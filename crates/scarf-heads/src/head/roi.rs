@@ -6,6 +6,7 @@ use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use scarf_backbones::layers::Linear;
 use scarf_backbones::{Level, Pyramid};
 use scarf_core::{BBox, Detection, Size, class_wise_nms};
@@ -279,10 +280,14 @@ impl RoiHead {
     ) -> Lessons {
         let sampler = Sampler { count: self.config.samples, positive: self.config.positive };
         let mut lessons = Lessons::default();
-        for (image, (proposals, targets)) in proposals.iter().zip(targets).enumerate() {
-            let boxes: Vec<BBox<f32>> =
-                proposals.iter().map(|proposal| proposal.bbox).chain(targets.boxes.iter().copied()).collect();
+        let matched = |(proposals, targets): (&Vec<Detection>, &Targets)| {
+            let objects = targets.boxes.iter().copied();
+            let boxes: Vec<_> = proposals.iter().map(|proposal| proposal.bbox).chain(objects).collect();
             let matches = self.matcher().run(&boxes, &targets.boxes);
+            (boxes, matches)
+        };
+        let matched: Vec<_> = proposals.par_iter().zip(targets).map(matched).collect();
+        for (image, ((boxes, matches), targets)) in matched.into_iter().zip(targets).enumerate() {
             for at in sampler.choose(&matches, rng) {
                 lessons.add(image, boxes[at], matches[at], targets);
             }
@@ -329,14 +334,21 @@ impl RoiHead {
         let width = scores.dims()[1];
         let each = deltas.dims()[1];
         let (scores, deltas) = (numbers(scores), numbers(deltas));
-        let mut found = vec![Vec::new(); images];
         let mut start = 0;
-        for regions in regions.chunk_by(|a, b| a.image == b.image) {
-            let own = start..start + regions.len();
-            start = own.end;
-            let scores = &scores[own.start * width..own.end * width];
-            let deltas = &deltas[own.start * each..own.end * each];
-            found[regions[0].image] = self.of_image(scores, deltas, regions, image);
+        let own: Vec<_> = regions
+            .chunk_by(|a, b| a.image == b.image)
+            .map(|regions| {
+                let from = start;
+                start += regions.len();
+                (regions, &scores[from * width..start * width], &deltas[from * each..start * each])
+            })
+            .collect();
+        let of_image = |(regions, scores, deltas): (&[Region], &[f32], &[f32])| {
+            (regions[0].image, self.of_image(scores, deltas, regions, image))
+        };
+        let mut found = vec![Vec::new(); images];
+        for (image, own) in own.into_par_iter().map(of_image).collect::<Vec<_>>() {
+            found[image] = own;
         }
         found
     }

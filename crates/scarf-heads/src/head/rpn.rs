@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use scarf_backbones::layers::{Activation, Conv2d, Conv2dConfig, Initializer};
 use scarf_backbones::{FeatureMap, Level, Pyramid};
 use scarf_core::{BBox, Detection, Size, class_wise_nms};
@@ -193,8 +194,8 @@ impl RpnConfig {
         let logits = numbers(objectness.logits.clone());
         let deltas = numbers(objectness.deltas.clone());
         logits
-            .chunks_exact(anchors.len())
-            .zip(deltas.chunks_exact(4 * anchors.len()))
+            .par_chunks_exact(anchors.len())
+            .zip(deltas.par_chunks_exact(4 * anchors.len()))
             .map(|(logits, deltas)| self.of_image(logits, deltas, anchors, &ends, image, keep))
             .collect()
     }
@@ -241,8 +242,9 @@ impl RpnConfig {
         let sampler = Sampler { count: self.samples, positive: self.positive };
         let (mut chosen, mut labels) = (Vec::new(), Vec::new());
         let (mut answering, mut wanted) = (Vec::new(), Vec::new());
-        for (image, targets) in targets.iter().enumerate() {
-            let matches = self.matcher().run(anchors, &targets.boxes);
+        let matches: Vec<Vec<Match>> =
+            targets.par_iter().map(|targets| self.matcher().run(anchors, &targets.boxes)).collect();
+        for (image, (targets, matches)) in targets.iter().zip(matches).enumerate() {
             for at in sampler.choose(&matches, rng) {
                 let row = image * anchors.len() + at;
                 chosen.push(row);
