@@ -121,10 +121,10 @@ impl ResNetV2Config {
             Rename::new(r"^features\.2\.", "stem.norm.")?,
         ];
         let Plan { blocks, bottleneck } = Plan::find(self.depth).unwrap_or_default();
-        for stage in 0..4 {
+        for (stage, count) in blocks.into_iter().enumerate() {
             let gluon = format!(r"^features\.{}\.(\d+)\.", stage + 5);
             renames.push(Rename::new(&gluon, &format!("stages.{stage}.$1."))?);
-            for unit in 0..blocks[stage] {
+            for unit in 0..count {
                 let mxnet = format!(r"^stage{}_unit{}\.", stage + 1, unit + 1);
                 renames.push(Rename::new(&mxnet, &format!("stages.{stage}.{unit}."))?);
             }
