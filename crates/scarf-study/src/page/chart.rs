@@ -2,6 +2,7 @@
 //! drawing serves light, dark and paper.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 /// Something drawn into a chart.
 #[derive(Debug, Clone)]
@@ -61,6 +62,8 @@ pub(crate) const SMALL: Format = Format(350.0, 225.0);
 /// One alone.
 pub(crate) const LARGE: Format = Format(600.0, 330.0);
 
+/// About the width of a label's letters.
+const LETTER: f64 = 6.5;
 const LEFT: f64 = 52.0;
 const RIGHT: f64 = 26.0;
 const TOP: f64 = 22.0;
@@ -174,18 +177,23 @@ fn dot(svg: &mut String, series: &Series, (x, y): (f64, f64), up: &Span) {
 
 /// The labels of points that have one: to the side where there is room, under one another where they would meet.
 fn labels(svg: &mut String, series: &[Series], across: &Span, up: &Span) {
-    let mut placed: Vec<(f64, f64)> = Vec::new();
+    let mut placed: Vec<(Range<f64>, f64)> = Vec::new();
     for each in series.iter().filter(|each| matches!(each.mark, Mark::Named | Mark::NamedRinged)) {
         let Some(&(x, y)) = each.points.first().filter(|(x, y)| across.takes(*x) && up.takes(*y)) else {
             continue;
         };
         let (x, mut y) = (across.at(x), up.at(y) - 8.0);
-        while placed.iter().any(|(other, line)| (other - x).abs() < 150.0 && (line - y).abs() < 15.0) {
-            y += 15.0;
-        }
-        placed.push((x, y));
         let left = x > (across.from + across.to) * 0.55;
         let (at, anchor) = if left { (x - 10.0, "end") } else { (x + 10.0, "start") };
+        let width = LETTER * each.label.chars().count() as f64;
+        let text = if left { at - width..at } else { at..at + width };
+        while placed
+            .iter()
+            .any(|(other, line)| other.start < text.end && text.start < other.end && (line - y).abs() < 15.0)
+        {
+            y += 15.0;
+        }
+        placed.push((text, y));
         let label = escape(&each.label);
         let _ = write!(
             svg,
@@ -239,7 +247,14 @@ impl Span {
             return named.filter(|(place, _)| (self.low..=self.high).contains(place)).collect();
         }
         let values = if self.log { self.log_ticks() } else { self.even_ticks(6.0) };
-        values.into_iter().map(|value| (value, tick(value, axis.dollars))).collect()
+        let mut texts: Vec<String> = values.iter().map(|value| tick(*value, axis.dollars)).collect();
+        // Dollars have two figures, unless those don't tell one line from the next.
+        if axis.dollars && texts.windows(2).any(|pair| pair[0] == pair[1]) {
+            let step = values.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min);
+            let places = (-step.log10().floor()).clamp(2.0, 9.0) as usize;
+            texts = values.iter().map(|value| format!("${value:.places$}")).collect();
+        }
+        values.into_iter().zip(texts).collect()
     }
 
     fn even_ticks(&self, most: f64) -> Vec<f64> {
@@ -316,6 +331,10 @@ mod tests {
         assert_eq!(
             texts(Axis { dollars: true, ..Axis::default() }, [0.005, 0.005]),
             ["$0.0030", "$0.0040", "$0.0050", "$0.0060", "$0.0070"]
+        );
+        assert_eq!(
+            texts(Axis { dollars: true, ..Axis::default() }, [0.1428, 0.1453]),
+            ["$0.1430", "$0.1435", "$0.1440", "$0.1445", "$0.1450"]
         );
     }
 
