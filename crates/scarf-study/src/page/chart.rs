@@ -63,7 +63,7 @@ pub(crate) const SMALL: Format = Format(350.0, 225.0);
 pub(crate) const LARGE: Format = Format(600.0, 330.0);
 
 /// About the width of a label's letters.
-const LETTER: f64 = 6.5;
+const LETTER: f64 = 8.0;
 const LEFT: f64 = 52.0;
 const RIGHT: f64 = 26.0;
 const TOP: f64 = 22.0;
