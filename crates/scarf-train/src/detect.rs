@@ -47,13 +47,13 @@ impl Default for DetectConfig {
 }
 
 impl Flips {
-    /// Of each mirror image, whether left and right and whether above and below change places.
-    fn mirrors(self) -> &'static [[bool; 2]] {
+    /// Of each look, whether left and right and whether above and below change places; the image as it is comes first.
+    fn looks(self) -> &'static [[bool; 2]] {
         match self {
-            Self::None => &[],
-            Self::Horizontal => &[[true, false]],
-            Self::Vertical => &[[false, true]],
-            Self::All => &[[true, false], [false, true], [true, true]],
+            Self::None => &[[false, false]],
+            Self::Horizontal => &[[false, false], [true, false]],
+            Self::Vertical => &[[false, false], [false, true]],
+            Self::All => &[[false, false], [true, false], [false, true], [true, true]],
         }
     }
 }
@@ -87,15 +87,15 @@ impl DetectConfig {
             let shown = [size.width, size.height].map(|side| (side as f32 * scale).round().max(1.0) as u32);
             let shown = Size::new(shown[0], shown[1]);
             let images = images(shown);
-            looks.push(all_scaled(detector.detect(images.clone()), shown, size));
-            for &[across, down] in self.flips.mirrors() {
+            for &[across, down] in self.flips.looks() {
                 let axes = [(across, 3), (down, 2)].into_iter().filter(|(flipped, _)| *flipped);
                 let mirrored = axes.fold(images.clone(), |images, (_, axis)| images.flip([axis]));
                 let mut found = detector.detect(mirrored);
                 for detection in found.iter_mut().flatten() {
                     detection.bbox = mirror(&detection.bbox, across, down, shown);
                 }
-                looks.push(all_scaled(found, shown, size));
+                let found = found.into_iter().map(|found| scaled(found, shown, size));
+                looks.push(found.collect::<Vec<_>>());
             }
         }
         if looks.len() == 1 {
@@ -105,13 +105,6 @@ impl DetectConfig {
         let of = |image: usize| looks.iter().map(|look| look[image].clone()).collect::<Vec<_>>();
         (0..images).map(|image| weighted_boxes_fusion(&of(image), self.fusion_iou)).collect()
     }
-}
-
-fn all_scaled(found: Vec<Vec<Detection>>, from: Size, to: Size) -> Vec<Vec<Detection>> {
-    if from == to {
-        return found;
-    }
-    found.into_iter().map(|found| scaled(found, from, to)).collect()
 }
 
 /// Where a box of an image lies on its mirror image.

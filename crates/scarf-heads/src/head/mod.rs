@@ -70,6 +70,11 @@ fn flatten(map: Tensor<4>, width: usize) -> Tensor<3> {
     single(map).permute([0, 2, 3, 1]).reshape([batch, rows * columns * channels / width, width])
 }
 
+/// All of an image.
+fn frame(image: Size) -> BBox<f32> {
+    BBox::new(0.0, 0.0, image.width as f32, image.height as f32)
+}
+
 /// The numbers of a tensor on the host, row by row.
 fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.detach().into_data().convert::<f32>().try_into_vec().expect("the data was converted to f32")

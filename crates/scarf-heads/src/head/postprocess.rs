@@ -1,6 +1,8 @@
 use scarf_core::{BBox, Detection, Size, class_wise_nms};
 use serde::{Deserialize, Serialize};
 
+use super::frame;
+
 /// From scores on anchors to a list of detections; the defaults are those of torchvision's SSD.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -47,7 +49,7 @@ impl Postprocess {
         bbox: impl Fn(usize) -> BBox<f32>,
         image: Size,
     ) -> Vec<Detection> {
-        let frame = BBox::new(0.0, 0.0, image.width as f32, image.height as f32);
+        let frame = frame(image);
         let mut found = Vec::new();
         for (class, mut best) in above.into_iter().enumerate() {
             best_first(&mut best, self.candidates);

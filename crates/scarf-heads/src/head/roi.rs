@@ -14,9 +14,9 @@ use scarf_kernels::{Region, RoiAlign, roi_align, single};
 use serde::{Deserialize, Serialize};
 
 use super::box_loss::{BoxLoss, Pair};
-use super::numbers;
 use super::rpn::BETA;
 use super::terms::rows;
+use super::{frame, numbers};
 use crate::matcher::{Match, Matcher};
 use crate::sampling::Sampler;
 use crate::{BoxCoder, ConfigError, Targets};
@@ -186,10 +186,6 @@ impl Lessons {
 fn bbox(region: &Region) -> BBox<f32> {
     let [x1, y1, x2, y2] = region.bbox;
     BBox::new(x1, y1, x2, y2)
-}
-
-fn frame(image: Size) -> BBox<f32> {
-    BBox::new(0.0, 0.0, image.width as f32, image.height as f32)
 }
 
 impl RoiHead {

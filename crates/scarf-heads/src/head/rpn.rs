@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::postprocess::best_first;
 use super::terms::{binary_cross_entropy, rows, smooth_l1};
-use super::{flatten, numbers};
+use super::{flatten, frame, numbers};
 use crate::matcher::{Match, Matcher};
 use crate::sampling::Sampler;
 use crate::{AnchorConfig, BoxCoder, ConfigError, Targets, anchors};
@@ -209,7 +209,7 @@ impl RpnConfig {
         image: Size,
         keep: Proposals,
     ) -> Vec<Detection> {
-        let frame = BBox::new(0.0, 0.0, image.width as f32, image.height as f32);
+        let frame = frame(image);
         let mut found = Vec::new();
         let mut start = 0;
         for (level, &end) in ends.iter().enumerate() {
