@@ -3,12 +3,13 @@
 
     cargo build -p scarf
     python benches/peers/detectors.py [--models A,B] [--jobs train-4,detect-1] [--rounds 3] [--steps 8] [--threads 2]
-                                      [--markdown table.md]
+                                      [--precision bfloat16] [--markdown table.md]
 
 Needs torch and torchvision in the Python that runs it. Each measurement is a process of its own, pinned to the
 same cores; the two take turns, and the figures are medians over rounds of the medians over steps. Both get
 images of faint noise with three objects each; weights are random, which costs the same as trained ones but
-for the number of boxes that suppression meets, and as long as no number becomes too small to be normal.
+for the number of boxes that suppression meets, and as long as no number becomes too small to be normal. In bfloat16
+torchvision's run under autocast.
 """
 
 import argparse
@@ -42,10 +43,12 @@ def freeze(module):
             freeze(child)
 
 
-def inside(model, mode, batch, steps):
+def inside(model, mode, batch, steps, precision):
     """Measures torchvision in this process, and prints one line of JSON."""
     import torch
     import torchvision
+
+    precise = torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16")
 
     torch.manual_seed(0)
     side = MODELS[model]
@@ -71,7 +74,9 @@ def inside(model, mode, batch, steps):
 
         def step():
             sgd.zero_grad(set_to_none=True)
-            sum(net(images, targets).values()).backward()
+            with precise:
+                loss = sum(net(images, targets).values())
+            loss.backward()
             sgd.step()
 
     else:
@@ -79,7 +84,8 @@ def inside(model, mode, batch, steps):
 
         @torch.inference_mode()
         def step():
-            net(images)
+            with precise:
+                net(images)
 
     step(), step()
     walls, begun = [], time.process_time()
@@ -100,6 +106,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--program", default="target/debug/scarf")
     parser.add_argument("--markdown", help="also write the table here")
     args = parser.parse_args()
@@ -124,9 +131,9 @@ def main():
                 continue
             sizes = ["--batch", str(batch), "--steps", str(args.steps)]
             train = ["--train"] if mode == "train" else []
-            side = ["--size", str(MODELS[model])]
-            ours = [args.program, "--device", "cpu", "benchmark", model, "--json", *train, *sizes, *side]
-            theirs = [sys.executable, __file__, "--inside", model, mode, str(batch), str(args.steps)]
+            how = ["--size", str(MODELS[model]), "--precision", args.precision]
+            ours = [args.program, "--device", "cpu", "benchmark", model, "--json", *train, *sizes, *how]
+            theirs = [sys.executable, __file__, "--inside", model, mode, str(batch), str(args.steps), args.precision]
             rows = [(run(ours), run(theirs)) for _ in range(args.rounds)]
             middle = lambda which, key: statistics.median(row[which][key] for row in rows)
             a, b = middle(0, "p50"), middle(1, "p50")
@@ -142,6 +149,6 @@ def main():
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--inside"]:
-        inside(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
+        inside(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), sys.argv[6])
     else:
         main()

@@ -26,26 +26,35 @@ pub(crate) struct Arguments {
     more: Vec<String>,
 }
 
-/// One table: what to build, and the script that runs both sides in turn.
+/// One table: what to build, and the script that runs both sides in turn, with its options.
 struct Table {
     name: &'static str,
     build: &'static [&'static str],
     script: &'static str,
+    options: &'static [&'static str],
 }
 
-const TABLES: [Table; 4] = [
+const TABLES: [Table; 5] = [
     Table {
         name: "steps",
         build: &["-p", "scarf-kernels", "--example", "step"],
         script: "benches/peers/steps.py",
+        options: &[],
     },
-    Table { name: "detectors", build: &["-p", "scarf"], script: "benches/peers/detectors.py" },
+    Table { name: "detectors", build: &["-p", "scarf"], script: "benches/peers/detectors.py", options: &[] },
+    Table {
+        name: "bfloat16",
+        build: &["-p", "scarf"],
+        script: "benches/peers/detectors.py",
+        options: &["--precision", "bfloat16"],
+    },
     Table {
         name: "inference",
         build: &["-p", "scarf-onnx", "--example", "inference"],
         script: "benches/peers/inference.py",
+        options: &[],
     },
-    Table { name: "models", build: &["-p", "scarf"], script: "benches/models.py" },
+    Table { name: "models", build: &["-p", "scarf"], script: "benches/models.py", options: &[] },
 ];
 
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
@@ -72,7 +81,7 @@ impl Arguments {
         if let (true, Some(weights)) = (table.name == "inference", &self.weights) {
             command.arg("--weights").arg(weights);
         }
-        let status = command.args(&self.more).arg("--markdown").arg(&markdown).status();
+        let status = command.args(table.options).args(&self.more).arg("--markdown").arg(&markdown).status();
         let status = status.with_context(|| format!("{} cannot be started", self.python.display()))?;
         if !status.success() {
             bail!("{} failed ({status})", table.script);

@@ -1,5 +1,5 @@
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Gradients, Tensor};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use scarf_backbones::{AnyBackbone, Backbone, BackboneConfig, Extent, Normalization};
@@ -128,14 +128,19 @@ impl<B: Backbone, N: Neck, H: Head> Detector<B, N, H> {
     /// What is chosen at random is chosen by `rng`.
     pub fn loss(&self, images: Tensor<4>, targets: &[Targets], rng: &mut dyn Rng) -> Losses {
         let size = size_of(&images);
-        self.head.loss(self.features(images), targets, size, rng)
+        self.precision.run(|| self.head.loss(self.features(images), targets, size, rng))
+    }
+
+    /// The gradients of a sum of what [`loss`](Self::loss) gave, in the same precision.
+    pub fn backward(&self, loss: Tensor<1>) -> Gradients {
+        self.precision.run(|| loss.backward())
     }
 
     /// What there is on each image, best score first, in pixels of it. `images` as for [`loss`](Self::loss); on a CPU they
     /// are looked at one by one, threads sharing them.
     pub fn detect(&self, images: Tensor<4>) -> Vec<Vec<Detection>> {
         let size = size_of(&images);
-        by_image(images, |images| self.head.detect(self.features(images), size))
+        by_image(images, |images| self.precision.run(|| self.head.detect(self.features(images), size)))
     }
 
     /// [`loss`](Self::loss) and [`detect`](Self::detect) of the same images, for one look at them.
@@ -146,8 +151,10 @@ impl<B: Backbone, N: Neck, H: Head> Detector<B, N, H> {
         rng: &mut dyn Rng,
     ) -> (Losses, Vec<Vec<Detection>>) {
         let size = size_of(&images);
-        let features = self.features(images);
-        (self.head.loss(features.clone(), targets, size, rng), self.head.detect(features, size))
+        self.precision.run(|| {
+            let features = self.features(images);
+            (self.head.loss(features.clone(), targets, size, rng), self.head.detect(features, size))
+        })
     }
 
     /// What is done to the pixels first.
@@ -168,7 +175,8 @@ impl<B: Backbone, N: Neck, H: Head> Detector<B, N, H> {
     /// What the head sees of `images`, as for [`loss`](Self::loss).
     pub fn features(&self, images: Tensor<4>) -> scarf_backbones::Pyramid {
         let images = self.normalization.apply(images);
-        self.neck.forward(self.backbone.forward(images.cast(self.precision.dtype())))
+        let dtype = self.precision.of_maps(&images.device());
+        self.precision.run(|| self.neck.forward(self.backbone.forward(images.cast(dtype))))
     }
 }
 

@@ -1,8 +1,12 @@
 use burn::tensor::{DType, Device};
+use scarf_kernels::{on_host, with_rounded_factors};
 use serde::{Deserialize, Serialize};
 
 /// In what numbers the features of a detector are computed. Parameters, what normalisation sums up, logits, boxes and
 /// losses are `f32` with each of them, as with PyTorch's autocast.
+///
+/// On the CPU `Bfloat16` is what convolutions and fully connected layers multiply ([`with_rounded_factors`]); the maps
+/// themselves stay `f32`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
@@ -23,6 +27,16 @@ impl Precision {
             Self::Bfloat16 => DType::BF16,
             Self::Float16 => DType::F16,
         }
+    }
+
+    /// In what numbers maps flow through a network on `device`.
+    pub fn of_maps(self, device: &Device) -> DType {
+        if self == Self::Bfloat16 && on_host(device) { DType::F32 } else { self.dtype() }
+    }
+
+    /// Runs `work`, which computes in this precision what begins with maps in this precision.
+    pub fn run<R>(self, work: impl FnOnce() -> R) -> R {
+        with_rounded_factors(self == Self::Bfloat16, work)
     }
 
     /// Why `device` cannot compute so, and what would be right.

@@ -7,6 +7,24 @@ pub fn like<const D: usize, const E: usize>(parameter: Tensor<D>, x: &Tensor<E>)
     parameter.cast(x.dtype())
 }
 
+/// Runs `work`, in which products on the CPU multiply numbers rounded to `bfloat16`, if `rounded`: dense convolutions, fully
+/// connected layers, and their gradients where `work` asks for those. Sums, and all that flows through a network, stay `f32`,
+/// as with PyTorch's `set_float32_matmul_precision("medium")`.
+///
+/// A processor with AVX-512 BF16 then multiplies twice as many numbers in a second; others round all the same, and give the
+/// same but for the order of sums.
+///
+/// It holds for the operations of `f32` that this thread asks for, and for no other thread, nor other device.
+pub fn with_rounded_factors<R>(rounded: bool, work: impl FnOnce() -> R) -> R {
+    #[cfg(feature = "flex")]
+    return crate::cpu::rounded::with_rounded_factors(rounded, work);
+    #[cfg(not(feature = "flex"))]
+    {
+        let _ = rounded;
+        work()
+    }
+}
+
 /// `x` in `f32` where it is of half precision, `f16` or `bf16`.
 pub fn single<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     match x.dtype() {

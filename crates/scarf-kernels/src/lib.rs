@@ -30,7 +30,7 @@ use burn::tensor::ops::{ConvOptions, MaxPoolOptions, PadMode};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 pub use geometry::{Activation, ConvGeometry};
-pub use half::{like, single};
+pub use half::{like, single, with_rounded_factors};
 pub use largest::largest;
 pub use memory::keep_freed_memory;
 pub use meter::{Operation, meter, metered};

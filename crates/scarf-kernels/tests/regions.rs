@@ -53,20 +53,35 @@ proptest! {
 
     #[test]
     fn the_kernel_is_its_fallback(
-        dims in [1..4usize, 1..4usize, 1..12usize, 1..12usize],
+        (images, channels) in (1..4usize, prop_oneof![1..4usize, 30..70usize]),
+        [height, width] in [1..12usize, 1..12usize],
         boxes in prop::collection::vec((0..4usize, [-30.0..120.0f32, -30.0..120.0f32, 0.0..90.0f32, 0.0..90.0f32]), 1..5),
         size in [1..5usize, 1..5usize],
         samples in 1..4usize,
     ) {
-        let options = RoiAlign { size, scale: 0.125, samples };
+        let (options, dims) = (RoiAlign { size, scale: 0.125, samples }, [images, channels, height, width]);
         let regions: Vec<Region> = boxes
             .iter()
             .map(|&(image, [x, y, w, h])| Region { image: image % dims[0], bbox: [x, y, x + w, y + h] })
             .collect();
         let x = numbers(dims.iter().product(), 5);
         let tensor = Tensor::<4>::from_data(TensorData::new(x.clone(), dims), &Device::flex());
-        let ours = values(roi_align(tensor, &regions, options));
+        let ours = values(roi_align(tensor.clone(), &regions, options));
         assert_close(&format!("{regions:?}"), &ours, &in_f64(&x, dims, &regions, options), 1e-5, 1);
+        // What is read is linear in `x`: whatever the bins are weighed with, its gradient times an `x` is what is read of that.
+        let differentiated = tensor.autodiff().require_grad();
+        let output = roi_align(differentiated.clone(), &regions, options);
+        let weights = numbers(ours.len(), 7);
+        let weighed = Tensor::<4>::from_data(TensorData::new(weights.clone(), output.dims()), &output.device());
+        let gradient = values(differentiated.grad(&(output * weighed).sum().backward()).unwrap());
+        let other = numbers(x.len(), 9);
+        let tensor = Tensor::<4>::from_data(TensorData::new(other.clone(), dims), &Device::flex());
+        let read = values(roi_align(tensor, &regions, options));
+        let product = |a: &[f32], b: &[f32]| -> f64 {
+            a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+        };
+        let (handed_back, read) = (product(&gradient, &other), product(&weights, &read));
+        prop_assert!((handed_back - read).abs() < 1e-3 * (1.0 + read.abs()), "{handed_back}, not {read}");
     }
 }
 

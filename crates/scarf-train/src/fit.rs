@@ -287,7 +287,7 @@ impl<'a> Fit<'a> {
                 Some(scale) => total.mul_scalar(scale.factor),
                 None => total,
             };
-            let mut gradients = GradientsParams::from_grads(total.backward(), &now);
+            let mut gradients = GradientsParams::from_grads(now.backward(total), &now);
             let scale = state.loss_scale.as_mut();
             let trained = if scale.is_none_or(|scale| scale.unscale(&mut gradients, &now)) {
                 if let Some(limit) = self.config.clip_norm {

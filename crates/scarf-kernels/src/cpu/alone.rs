@@ -6,6 +6,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::crew;
+use super::scoped::scoped;
 
 thread_local! {
     static ALONE: Cell<bool> = const { Cell::new(false) };
@@ -33,15 +34,5 @@ pub(crate) fn share_out_parts(count: usize, each: usize, run: impl Fn(Range<usiz
 
 /// Runs `work` on this thread, by itself or with the others.
 pub(crate) fn alone<R>(alone: bool, work: impl FnOnce() -> R) -> R {
-    let _before = Before(ALONE.replace(alone));
-    work()
-}
-
-/// What was so before is so again afterwards, after a panic, too.
-struct Before(bool);
-
-impl Drop for Before {
-    fn drop(&mut self) {
-        ALONE.set(self.0);
-    }
+    scoped(&ALONE, alone, work)
 }

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::rounded::{Factors, pair_rows};
 use super::scratch::Scratch;
 use super::simd::Lanes;
 use crate::cpu::shape::Shape;
@@ -183,7 +184,7 @@ impl<'a> Columns<'a> {
         Some((read.as_ptr(), self.plane))
     }
 
-    /// Packs `[rows, lanes]` of the matrix for a range of pixels; both ends of `rows` must be
+    /// Packs `[rows, lanes]` of the matrix for a range of pixels, as what a product multiplies; both ends of `rows` must be
     /// multiples of the taps.
     ///
     /// # Safety
@@ -195,6 +196,7 @@ impl<'a> Columns<'a> {
         pixels: Range<usize>,
         rows: Range<usize>,
         lanes: usize,
+        factors: Factors,
         scratch: &mut Scratch,
     ) -> *const f32 {
         let taps = self.taps();
@@ -202,6 +204,13 @@ impl<'a> Columns<'a> {
         let next = pixels.end % (self.out_height * self.out_width);
         if taps == 1 && self.stride == [1, 1] && next != 0 {
             self.ask_for(pixels.end / (self.out_height * self.out_width), next, &rows, lanes);
+        }
+        if V::PAIRS
+            && let Some((from, stride)) = self.there(&pixels, &rows, lanes)
+        {
+            // SAFETY: the panel has that many rows, and those of the image lie there.
+            unsafe { pair_rows::<V>(from, stride, rows.len(), lanes, panel) };
+            return panel;
         }
         for tap in 0..taps {
             self.pieces(&pixels, tap, &mut scratch.pieces);
@@ -213,10 +222,12 @@ impl<'a> Columns<'a> {
                 }
             }
         }
+        // SAFETY: the panel has that many rows.
+        unsafe { factors.prepare::<V>(panel, rows.len(), lanes) };
         panel
     }
 
-    /// Packs `[pixels, lanes]` of the transposed matrix for a range of its columns.
+    /// Packs `[pixels, lanes]` of the transposed matrix for a range of its columns, as what a product multiplies.
     ///
     /// # Safety
     ///
@@ -227,10 +238,11 @@ impl<'a> Columns<'a> {
         columns: Range<usize>,
         pixels: Range<usize>,
         lanes: usize,
+        factors: Factors,
         scratch: &mut Scratch,
     ) -> *const f32 {
         let taps = self.taps();
-        let steps = pixels.len().next_multiple_of(8);
+        let steps = pixels.len().next_multiple_of(if V::PAIRS { 16 } else { 8 });
         let panel = scratch.right.take(steps * lanes).as_mut_ptr();
         let rows = scratch.rows.take(8 * steps).as_mut_ptr();
         for group in columns.clone().step_by(8) {
@@ -240,15 +252,29 @@ impl<'a> Columns<'a> {
                 unsafe {
                     let to = rows.add((column - group) * steps);
                     self.fill::<V>(&scratch.pieces, column / taps, to);
+                    if V::PAIRS {
+                        zeros(to.add(pixels.len()), steps - pixels.len());
+                    }
                 }
             }
-            for step in (0..steps).step_by(8) {
-                // SAFETY: both blocks lie inside their buffers, whose lengths are multiples of 8.
-                unsafe {
-                    let to = panel.add(step * lanes + group - columns.start);
-                    V::transpose8(rows.add(step), steps, to, lanes);
+            // SAFETY: the blocks lie inside their buffers, whose lengths are multiples of 8, and of 16 where a row of pairs
+            // is two steps.
+            unsafe {
+                let to = panel.add(group - columns.start);
+                if V::PAIRS {
+                    for step in (0..steps).step_by(16) {
+                        V::transpose_pairs(rows.add(step), steps, to.add(step / 2 * lanes), lanes);
+                    }
+                } else {
+                    for step in (0..steps).step_by(8) {
+                        V::transpose8(rows.add(step), steps, to.add(step * lanes), lanes);
+                    }
                 }
             }
+        }
+        if !V::PAIRS {
+            // SAFETY: the panel has that many rows.
+            unsafe { factors.prepare::<V>(panel, pixels.len(), lanes) };
         }
         panel
     }

@@ -6,6 +6,7 @@ use super::alone::{share_out, share_out_parts, threads};
 use super::columns::Columns;
 use super::gemm::{After, Output, Product, Right, Tile, product};
 use super::left::{Left, Strided, pack_panels};
+use super::rounded::Factors;
 use super::scratch::{with_packed, with_scratch};
 use super::simd::{Level, level};
 use super::vector::Place;
@@ -104,21 +105,23 @@ unsafe fn spread(
     after: After,
 ) {
     let (level, taps, rows) = (level(), shape.taps(), left.rows);
+    let factors = Factors::of_thread(level);
     let (depth, pixels) = (channels * taps, shape.images * output.width);
     // Rows that lie whole pages apart would push each other out of the first-level cache.
-    let there =
-        pixels <= FEW_COLUMNS && left.inner == 1 && left.inner_len == depth && !left.row.is_multiple_of(1024);
+    let lies_well = left.inner == 1 && left.inner_len == depth && !left.row.is_multiple_of(1024);
+    let there = factors == Factors::Single && pixels <= FEW_COLUMNS && lies_well;
     with_packed(|buffer| {
         let left = if there {
             Left::There(left)
         } else {
-            Left::Packed(pack_whole(level, &left, depth, buffer), depth)
+            Left::Packed(pack_whole(level, factors, &left, depth, buffer), depth)
         };
         let product_here = Product {
             left,
             right: Right::Columns(columns),
             output,
-            block: even_block(channels, taps),
+            block: even_block(channels, taps, factors),
+            factors,
             after,
         };
         let tiles = tiles(level, rows, pixels, depth);
@@ -132,6 +135,7 @@ unsafe fn spread(
 /// Packs a whole left matrix, spread over the threads.
 pub(super) fn pack_whole<'a>(
     level: Level,
+    factors: Factors,
     left: &Strided,
     depth: usize,
     buffer: &'a mut super::scratch::Buffer,
@@ -148,16 +152,18 @@ pub(super) fn pack_whole<'a>(
         // SAFETY: each task has its own part of the packed values; the level is this processor's.
         unsafe {
             let part = std::slice::from_raw_parts_mut(place.get().add(part.start), part.len());
-            pack_panels(level, left, first, depth, part);
+            pack_panels(level, factors, left, first, depth, part);
         }
     });
     packed
 }
 
-/// The block length near [`BLOCK`] that cuts the channels evenly, in whole channels.
-pub(super) fn even_block(channels: usize, taps: usize) -> usize {
+/// The block length near [`BLOCK`] that cuts the channels evenly, in whole channels; no pair of factors is cut.
+pub(super) fn even_block(channels: usize, taps: usize, factors: Factors) -> usize {
     let blocks = (channels * taps).div_ceil(BLOCK).min(channels);
-    channels.div_ceil(blocks) * taps
+    let each = channels.div_ceil(blocks);
+    let whole = if factors == Factors::Pairs { each.next_multiple_of(2) } else { each };
+    whole * taps
 }
 
 /// Cuts a result into tasks, about as many for each thread and of about one size.
@@ -241,6 +247,7 @@ pub(crate) fn weight_gradient(x: &[f32], gradient: &[f32], shape: &Shape) -> Vec
 /// The product `gradient * columns^T` of each chunk of the pixels.
 fn summed_pixels(left: Strided, right: &Columns, columns: usize, pixels: usize, chunk: usize) -> Vec<f32> {
     let (level, rows) = (level(), left.rows);
+    let factors = Factors::of_thread(level);
     let (lanes, _, vectors) = level.tile();
     let chunks = pixels.div_ceil(chunk);
     let mut parts: Vec<f32> = Vec::with_capacity(chunks * rows * columns);
@@ -267,6 +274,7 @@ fn summed_pixels(left: Strided, right: &Columns, columns: usize, pixels: usize, 
                 right: Right::Transposed(right),
                 output,
                 block: BLOCK,
+                factors,
                 after: After::default(),
             };
             with_scratch(|scratch| product(level, &product_here, tile, scratch));

@@ -12,8 +12,9 @@ use std::ops::Range;
 use super::columns::Columns;
 use super::finish::by_activation;
 use super::left::{Left, Panels};
+use super::rounded::Factors;
 use super::scratch::Scratch;
-use super::simd::{Lanes, versions};
+use super::simd::{Lanes, Level, versions};
 use crate::geometry::Activation;
 
 /// Panels of rows up to which columns are read where they lie in the image: to pack them pays only if they are then read
@@ -96,7 +97,11 @@ unsafe fn sums<V: Lanes, const MR: usize, const NV: usize, const PACKED: bool>(j
             for i in 0..MR {
                 let left = V::splat(if PACKED { *a.add(i) } else { *rows[i].add(step) });
                 for j in 0..NV {
-                    sums[i][j] = left.fma(right[j], sums[i][j]);
+                    sums[i][j] = if V::PAIRS {
+                        left.dot(right[j], sums[i][j])
+                    } else {
+                        left.fma(right[j], sums[i][j])
+                    };
                 }
             }
             a = a.wrapping_add(MR);
@@ -221,8 +226,9 @@ pub(crate) struct Product<'a> {
     pub(crate) left: Left<'a>,
     pub(crate) right: Right<'a>,
     pub(crate) output: Output,
-    /// Steps of the sum between two visits of `C`.
+    /// Steps of the sum between two visits of `C`; an even number where factors are pairs.
     pub(crate) block: usize,
+    pub(crate) factors: Factors,
     pub(crate) after: After<'a>,
 }
 
@@ -234,13 +240,32 @@ pub(crate) struct Tile {
     pub(crate) sum: Range<usize>,
 }
 
+/// Computes a tile of a product.
+///
+/// # Safety
+///
+/// The output must be valid for the tile, and nobody else may touch it meanwhile; the level and the factors must be this
+/// processor's.
+pub(crate) unsafe fn product(level: Level, product: &Product, tile: &Tile, scratch: &mut Scratch) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        if product.factors == Factors::Pairs {
+            return product_of_pairs(product, tile, scratch);
+        }
+        product_of_values(level, product, tile, scratch);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bf16,avx2,fma")]
+unsafe fn product_of_pairs(product: &Product, tile: &Tile, scratch: &mut Scratch) {
+    // SAFETY: the caller's promise.
+    unsafe { product_in::<super::x86::Avx512<true>>(product, tile, scratch) };
+}
+
 versions! {
-    /// Computes a tile of a product.
-    ///
-    /// # Safety
-    ///
-    /// The output must be valid for the tile, and nobody else may touch it meanwhile.
-    pub(crate) unsafe fn product(product: &Product, tile: &Tile, scratch: &mut Scratch) = product_in
+    unsafe fn product_of_values(product: &Product, tile: &Tile, scratch: &mut Scratch) = product_in
 }
 
 #[inline(always)]
@@ -267,7 +292,8 @@ struct Steps {
 unsafe fn block<V: Lanes>(product: &Product, tile: &Tile, steps: &Steps, scratch: &mut Scratch) {
     // SAFETY: the scratch is as long as it is asked to be; the rest is the caller's promise.
     unsafe {
-        let left = product.left.block::<V>(&tile.rows, steps.from, steps.to, &mut scratch.left);
+        let factors = product.factors;
+        let left = product.left.block::<V>(&tile.rows, steps.from, steps.to, factors, &mut scratch.left);
         // A few columns beyond the whole vectors get a strip of their own, as narrow as there is.
         let beyond = tile.columns.len() % V::N;
         let narrow = V::NARROW < V::N && (1..=V::NARROW).contains(&beyond);
@@ -283,15 +309,21 @@ unsafe fn block<V: Lanes>(product: &Product, tile: &Tile, steps: &Steps, scratch
             let end = (start + lanes).min(tile.columns.end);
             let sum = steps.from..steps.to;
             let few = tile.rows.len() <= FEW_PANELS * V::MR || sum.len() <= SHORT;
-            let (right, right_stride) = match product.right {
-                Right::Columns(columns) => match columns.there(&(start..end), &sum, lanes).filter(|_| few) {
-                    Some(there) => there,
-                    None => (columns.pack::<V>(start..end, sum, lanes, scratch), lanes),
-                },
-                Right::Transposed(columns) => {
-                    (columns.pack_transposed::<V>(start..end, sum, lanes, scratch), lanes)
+            let there = match product.right {
+                Right::Columns(columns) if few && factors == Factors::Single => {
+                    columns.there(&(start..end), &sum, lanes)
                 }
+                _ => None,
             };
+            let (right, right_stride) = there.unwrap_or_else(|| {
+                let panel = match product.right {
+                    Right::Columns(columns) => columns.pack::<V>(start..end, sum, lanes, factors, scratch),
+                    Right::Transposed(columns) => {
+                        columns.pack_transposed::<V>(start..end, sum, lanes, factors, scratch)
+                    }
+                };
+                (panel, lanes)
+            });
             let strip = Strip { columns: start..end, lanes, right, right_stride, left };
             strip_of_tiles::<V>(product, tile, steps, &strip);
             start = end;
@@ -324,7 +356,7 @@ unsafe fn strip_of_tiles<V: Lanes>(product: &Product, tile: &Tile, steps: &Steps
         // SAFETY: panels of `A` lie `panel` values apart; the output is the caller's promise.
         unsafe {
             let mut job = Micro {
-                k: steps.to - steps.from,
+                k: product.factors.steps(steps.to - steps.from),
                 a: strip.left.start.add(index * strip.left.panel),
                 a_row: strip.left.row,
                 b: strip.right,

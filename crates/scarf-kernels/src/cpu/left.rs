@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use super::rounded::{Factors, round};
 use super::scratch::Buffer;
-use super::simd::{Lanes, versions};
+use super::simd::{Lanes, Level, versions};
 
 /// A matrix in memory, its column index split in two: element `(row, outer * inner_len + inner)`
 /// lies at `start + row * row + outer * outer + inner * inner`.
@@ -21,7 +22,7 @@ pub(crate) struct Strided<'a> {
 /// The left-hand matrix.
 #[derive(Clone, Copy)]
 pub(crate) enum Left<'a> {
-    /// Packed as a whole, with its columns: shared by all tasks.
+    /// Packed as a whole by [`pack_panels`], with its columns: shared by all tasks.
     Packed(&'a [f32], usize),
     /// To be packed block by block by each task.
     Strided(Strided<'a>),
@@ -52,12 +53,13 @@ impl Left<'_> {
         rows: &Range<usize>,
         from: usize,
         to: usize,
+        factors: Factors,
         buffer: &mut Buffer,
     ) -> Panels {
         match self {
             Self::Packed(values, columns) => {
                 let panel = columns * V::MR;
-                let start = values[rows.start / V::MR * panel + from * V::MR..].as_ptr();
+                let start = values[rows.start / V::MR * panel + factors.steps(from) * V::MR..].as_ptr();
                 Panels { start, panel, row: 0 }
             }
             Self::Strided(matrix) => {
@@ -65,13 +67,18 @@ impl Left<'_> {
                 let packed = buffer.take(rows.len().div_ceil(V::MR) * panel);
                 for (index, row) in rows.clone().step_by(V::MR).enumerate() {
                     let packed = &mut packed[index * panel..(index + 1) * panel];
-                    // SAFETY: the caller's promise.
-                    unsafe { matrix.pack_panel::<V>(row, from, to, packed) };
+                    // SAFETY: the caller's promise; the panel has so many steps.
+                    unsafe { matrix.pack::<V>(row, from, to, factors, packed) };
                 }
                 Panels { start: packed.as_ptr(), panel, row: 0 }
             }
             Self::There(matrix) => {
-                debug_assert!(matrix.inner == 1 && to <= matrix.inner_len && rows.end <= matrix.rows);
+                debug_assert!(
+                    factors == Factors::Single
+                        && matrix.inner == 1
+                        && to <= matrix.inner_len
+                        && rows.end <= matrix.rows
+                );
                 let start = matrix.start + rows.start * matrix.row + from;
                 let read = &matrix.values[start..start + (rows.len() - 1) * matrix.row + to - from];
                 Panels { start: read.as_ptr(), panel: V::MR * matrix.row, row: matrix.row }
@@ -84,6 +91,31 @@ impl Strided<'_> {
     fn at(&self, row: usize, column: usize) -> usize {
         let (outer, inner) = (column / self.inner_len, column % self.inner_len);
         (self.start + row * self.row + outer * self.outer).wrapping_add_signed(inner as isize * self.inner)
+    }
+
+    /// Packs the panel of the rows from `row` on, as what a product multiplies.
+    ///
+    /// # Safety
+    ///
+    /// The processor must know `V`.
+    #[inline(always)]
+    unsafe fn pack<V: Lanes>(
+        &self,
+        row: usize,
+        from: usize,
+        to: usize,
+        factors: Factors,
+        packed: &mut [f32],
+    ) {
+        // SAFETY: the caller's promise; a panel has so many steps.
+        unsafe {
+            if V::PAIRS {
+                self.pack_pairs::<V>(row, from, to, packed);
+            } else {
+                self.pack_panel::<V>(row, from, to, packed);
+                factors.prepare::<V>(packed.as_mut_ptr(), to - from, V::MR);
+            }
+        }
     }
 
     /// Packs the panel of the rows from `row` on: `[to - from, MR]`, zeros below the last row.
@@ -125,21 +157,94 @@ impl Strided<'_> {
             column += run;
         }
     }
-}
 
-versions! {
-    /// Packs panels of all `columns` from the row on that the first of them starts at.
+    /// The same as pairs: `[(to - from) / 2, MR]`.
     ///
     /// # Safety
     ///
-    /// None beyond the level being this processor's.
-    pub(crate) unsafe fn pack_panels(matrix: &Strided, row: usize, columns: usize, packed: &mut [f32]) = pack_panels_in
+    /// The processor must know `V`, whose panels have 8 rows.
+    #[inline(always)]
+    unsafe fn pack_pairs<V: Lanes>(&self, row: usize, from: usize, to: usize, packed: &mut [f32]) {
+        let rows = V::MR.min(self.rows - row);
+        packed[..(to - from).div_ceil(2) * V::MR].fill(0.0);
+        let mut column = from;
+        while column < to {
+            let run = (self.inner_len - column % self.inner_len).min(to - column);
+            let start = self.at(row, column);
+            let mut done = 0;
+            if self.inner == 1 && rows == V::MR && (column - from).is_multiple_of(2) {
+                while done + 16 <= run {
+                    let at = (column - from + done) / 2 * V::MR;
+                    assert!(start + (rows - 1) * self.row + done + 15 < self.values.len());
+                    let target = packed[at..at + 8 * V::MR].as_mut_ptr();
+                    // SAFETY: the block's last values lie inside both slices.
+                    unsafe {
+                        let source = self.values.as_ptr().add(start + done);
+                        V::transpose_pairs(source, self.row, target, V::MR);
+                    }
+                    done += 16;
+                }
+            }
+            for step in done..run {
+                let source = start.wrapping_add_signed(step as isize * self.inner);
+                let (pair, second) = ((column - from + step) / 2, (column - from + step) % 2 == 1);
+                for (index, lane) in packed[pair * V::MR..][..rows].iter_mut().enumerate() {
+                    let half = round(self.values[source + index * self.row]).to_bits() >> 16;
+                    *lane = f32::from_bits(if second { lane.to_bits() | half << 16 } else { half });
+                }
+            }
+            column += run;
+        }
+    }
+}
+
+/// Packs panels of all `columns` from the row on that the first of them starts at.
+///
+/// # Safety
+///
+/// The level and the factors must be this processor's.
+pub(crate) unsafe fn pack_panels(
+    level: Level,
+    factors: Factors,
+    matrix: &Strided,
+    row: usize,
+    columns: usize,
+    packed: &mut [f32],
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        if factors == Factors::Pairs {
+            return pack_panels_of_pairs(matrix, row, columns, packed);
+        }
+        pack_panels_of_values(level, factors, matrix, row, columns, packed);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bf16,avx2,fma")]
+unsafe fn pack_panels_of_pairs(matrix: &Strided, row: usize, columns: usize, packed: &mut [f32]) {
+    // SAFETY: the caller's promise.
+    unsafe { pack_panels_in::<super::x86::Avx512<true>>(Factors::Pairs, matrix, row, columns, packed) };
+}
+
+versions! {
+    unsafe fn pack_panels_of_values(factors: Factors, matrix: &Strided, row: usize, columns: usize, packed: &mut [f32]) =
+        pack_panels_in
 }
 
 #[inline(always)]
-unsafe fn pack_panels_in<V: Lanes>(matrix: &Strided, row: usize, columns: usize, packed: &mut [f32]) {
+unsafe fn pack_panels_in<V: Lanes>(
+    factors: Factors,
+    matrix: &Strided,
+    row: usize,
+    columns: usize,
+    packed: &mut [f32],
+) {
     for (index, panel) in packed.chunks_exact_mut(columns * V::MR).enumerate() {
         // SAFETY: the caller's promise.
-        unsafe { matrix.pack_panel::<V>(row + index * V::MR, 0, columns, panel) };
+        unsafe {
+            matrix.pack::<V>(row + index * V::MR, 0, columns, factors, panel);
+        }
     }
 }

@@ -9,6 +9,7 @@ use super::dense::{even_block, pack_whole};
 use super::depthwise;
 use super::gemm::{After, Output, Product, Right, Tile, product};
 use super::left::{Left, Strided};
+use super::rounded::Factors;
 use super::scratch::{with_packed, with_scratch};
 use super::simd::level;
 use super::vector::Place;
@@ -58,6 +59,7 @@ pub(crate) unsafe fn forward(x: &[f32], stages: [Stage; 2], out: *mut f32) {
 /// [`forward`] with so many values near.
 unsafe fn forward_within(near: usize, x: &[f32], [first, second]: [Stage; 2], out: *mut f32) {
     let (level, shape, channels) = (level(), first.shape, first.shape.out_channels);
+    let factors = Factors::of_thread(level);
     let depth = shape.channels * shape.taps();
     let (_, height, _) = level.tile();
     let left = Strided {
@@ -77,7 +79,7 @@ unsafe fn forward_within(near: usize, x: &[f32], [first, second]: [Stage; 2], ou
     let parts = channels.div_ceil(part);
     let out = Place::new(out);
     with_packed(|buffer| {
-        let packed = pack_whole(level, &left, depth, buffer);
+        let packed = pack_whole(level, factors, &left, depth, buffer);
         let task = |task: usize| {
             let (image, rest) = (task / (bands.len() * parts), task % (bands.len() * parts));
             let (band, from) = (&bands[rest / parts], rest % parts * part);
@@ -100,7 +102,8 @@ unsafe fn forward_within(near: usize, x: &[f32], [first, second]: [Stage; 2], ou
                             image: 0,
                             width: shape.out_pixels(),
                         },
-                        block: even_block(shape.channels, shape.taps()),
+                        block: even_block(shape.channels, shape.taps(), factors),
+                        factors,
                         after: first.after,
                     };
                     let begin = image * shape.out_pixels() + begin;

@@ -7,6 +7,7 @@ use super::columns::Columns;
 use super::dense::{even_block, pack_whole};
 use super::gemm::{After, Output, Product, Right, Tile, product};
 use super::left::{Left, Strided};
+use super::rounded::Factors;
 use super::scratch::{with_packed, with_scratch};
 use super::simd::{Level, level};
 use crate::cpu::shape::Shape;
@@ -22,6 +23,7 @@ const COLUMNS: usize = 192 * 1024;
 pub(crate) unsafe fn input_gradient(gradient: &[f32], weight: &[f32], shape: &Shape, out: *mut f32) {
     let (channels, depth, taps) = (shape.group_channels(), shape.group_out(), shape.taps());
     let level = level();
+    let factors = Factors::of_thread(level);
     for group in 0..shape.groups {
         let left = Strided {
             values: weight,
@@ -33,11 +35,11 @@ pub(crate) unsafe fn input_gradient(gradient: &[f32], weight: &[f32], shape: &Sh
             rows: channels * taps,
         };
         with_packed(|buffer| {
-            let packed = pack_whole(level, &left, depth, buffer);
+            let packed = pack_whole(level, factors, &left, depth, buffer);
             // Multiples of 8 channels start at a panel of the packed weights.
             let some = (COLUMNS / (taps * shape.out_pixels())).clamp(1, channels).next_multiple_of(8);
             let parts = channels.div_ceil(some);
-            let job = Job { gradient, packed, shape, group, level };
+            let job = Job { gradient, packed, shape, group, level, factors };
             let start = Output { start: out, row: 0, image: 0, width: 0 };
             (0..shape.images * parts).into_par_iter().with_max_len(1).for_each(|task| {
                 let (image, from) = (task / parts, task % parts * some);
@@ -54,6 +56,7 @@ struct Job<'a> {
     shape: &'a Shape,
     group: usize,
     level: Level,
+    factors: Factors,
 }
 
 impl Job<'_> {
@@ -73,7 +76,8 @@ impl Job<'_> {
                 left: Left::Packed(self.packed, depth),
                 right: Right::Columns(&right),
                 output: Output { start, row: pixels, image: 0, width: pixels },
-                block: even_block(depth, 1),
+                block: even_block(depth, 1, self.factors),
+                factors: self.factors,
                 after: After::default(),
             };
             let tile = Tile { rows, columns: 0..pixels, sum: 0..depth };

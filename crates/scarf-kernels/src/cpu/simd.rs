@@ -22,6 +22,10 @@ pub(crate) trait Lanes: Copy {
     /// Whether there are loads of some lanes that cost no more than one of all: if not, nobody may call them.
     const MASKED: bool;
 
+    /// Whether what a product multiplies are pairs of `bfloat16`: nobody else may call [`dot`](Self::dot),
+    /// [`pair`](Self::pair) and [`transpose_pairs`](Self::transpose_pairs).
+    const PAIRS: bool = false;
+
     /// Some of the lanes.
     type Mask: Copy;
 
@@ -41,6 +45,19 @@ pub(crate) trait Lanes: Copy {
     unsafe fn mul(self, other: Self) -> Self;
     /// `self * a + b`.
     unsafe fn fma(self, a: Self, b: Self) -> Self;
+    /// `self[0] * a[0] + self[1] * a[1] + b`, where each lane of `self` and `a` is a pair of `bfloat16`.
+    unsafe fn dot(self, _a: Self, _b: Self) -> Self {
+        unreachable!("for vectors of pairs")
+    }
+    /// Rounds `len` values and as many others (zeros, if there are none) to `bfloat16`, and writes them pair by pair; the
+    /// first ones may lie where the pairs go.
+    unsafe fn pair(_first: *const f32, _second: Option<*const f32>, _len: usize, _to: *mut f32) {
+        unreachable!("for vectors of pairs")
+    }
+    /// 8 rows of 16 values, `from_stride` apart, rounded: as 8 rows of 8 pairs of neighbours, `to_stride` apart.
+    unsafe fn transpose_pairs(_from: *const f32, _from_stride: usize, _to: *mut f32, _to_stride: usize) {
+        unreachable!("for vectors of pairs")
+    }
     /// The larger one; `self` where it is not a number.
     unsafe fn max(self, other: Self) -> Self;
     /// The smaller one; `self` where it is not a number.
@@ -285,6 +302,15 @@ macro_rules! versions {
 pub(crate) use versions;
 
 impl Level {
+    /// Whether it has instructions for pairs of `bfloat16`.
+    #[inline]
+    pub(crate) fn has_pairs(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self == Self::Avx512 && is_x86_feature_detected!("avx512bf16");
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
     /// Lanes, rows and vectors of the register tile.
     pub(crate) fn tile(self) -> (usize, usize, usize) {
         match self {

@@ -2,6 +2,7 @@
 
 use super::gemm::After;
 use super::norm::{Affine, Batch};
+use super::rounded::{round, with_rounded_factors};
 use super::simd::{HIGHEST, Level};
 use super::{dense, depthwise, depthwise_gradients, norm, pool};
 use crate::cpu::shape::{PoolShape, Shape};
@@ -55,13 +56,22 @@ fn filled(len: usize, write: impl FnOnce(*mut f32)) -> Vec<f32> {
     values
 }
 
+/// The way forward and both gradients, of factors as they are and of rounded ones.
 fn check(level: Level, shape: &Shape) {
+    check_factors(level, shape, false);
+    if !shape.is_depthwise() {
+        with_rounded_factors(true, || check_factors(level, shape, true));
+    }
+}
+
+fn check_factors(level: Level, shape: &Shape, rounded: bool) {
+    let factor = |value: f32| f64::from(if rounded { round(value) } else { value });
     let x = numbers(shape.images * shape.channels * shape.in_pixels(), 1);
     let weight = numbers(shape.out_channels * shape.group_channels() * shape.taps(), 2);
     let gradient = numbers(shape.images * shape.out_channels * shape.out_pixels(), 3);
     let mut exact = [vec![0.0f64; gradient.len()], vec![0.0f64; x.len()], vec![0.0f64; weight.len()]];
     products(shape, |input, tap, output| {
-        let (x, w, g) = (f64::from(x[input]), f64::from(weight[tap]), f64::from(gradient[output]));
+        let (x, w, g) = (factor(x[input]), factor(weight[tap]), factor(gradient[output]));
         exact[0][output] += x * w;
         exact[1][input] += g * w;
         exact[2][tap] += g * x;
@@ -82,9 +92,9 @@ fn check(level: Level, shape: &Shape) {
             )
         }
     };
-    assert_close(&format!("{level:?} output {shape:?}"), &output, &exact[0]);
-    assert_close(&format!("{level:?} input gradient {shape:?}"), &of_x, &exact[1]);
-    assert_close(&format!("{level:?} weight gradient {shape:?}"), &of_weight, &exact[2]);
+    assert_close(&format!("{level:?} {rounded} output {shape:?}"), &output, &exact[0]);
+    assert_close(&format!("{level:?} {rounded} input gradient {shape:?}"), &of_x, &exact[1]);
+    assert_close(&format!("{level:?} {rounded} weight gradient {shape:?}"), &of_weight, &exact[2]);
 }
 
 fn shape(x: [usize; 4], out: usize, kernel: usize, stride: usize, padding: usize, groups: usize) -> Shape {
@@ -192,5 +202,37 @@ fn every_instruction_set() {
         convolutions(level);
         normalisation(level);
         pooling(level);
+    }
+}
+
+/// Products of many tasks and long sums: of rounded factors what factors that were rounded before give.
+#[test]
+fn large_products_of_rounded_factors() {
+    for shape in [
+        shape([2, 3, 90, 90], 32, 3, 2, 1, 1),
+        shape([4, 96, 20, 20], 96, 3, 1, 1, 1),
+        shape([3, 96, 5, 5], 20, 1, 1, 0, 1),
+        shape([2, 515, 10, 10], 300, 1, 1, 0, 1),
+        shape([1, 256, 1, 1100], 333, 1, 1, 0, 1),
+    ] {
+        let x = numbers(shape.images * shape.channels * shape.in_pixels(), 1);
+        let weight = numbers(shape.out_channels * shape.group_channels() * shape.taps(), 2);
+        let gradient = numbers(shape.images * shape.out_channels * shape.out_pixels(), 3);
+        // SAFETY: the buffers are as long as the results.
+        let products = |x: &[f32], weight: &[f32], gradient: &[f32]| unsafe {
+            [
+                filled(gradient.len(), |out| dense::forward(x, weight, After::default(), &shape, out)),
+                filled(x.len(), |out| dense::input_gradient(gradient, weight, &shape, out)),
+                dense::weight_gradient(x, gradient, &shape),
+            ]
+        };
+        let [rx, rw, rg] =
+            [&x, &weight, &gradient].map(|values| values.iter().map(|v| round(*v)).collect::<Vec<_>>());
+        let before = products(&rx, &rw, &rg);
+        let ours = with_rounded_factors(true, || products(&x, &weight, &gradient));
+        for (ours, before) in ours.iter().zip(&before) {
+            let exact: Vec<f64> = before.iter().map(|value| f64::from(*value)).collect();
+            assert_close(&format!("{shape:?}"), ours, &exact);
+        }
     }
 }

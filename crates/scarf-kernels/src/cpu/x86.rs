@@ -5,9 +5,9 @@ use std::arch::x86_64::*;
 use super::gemm::{Micro, micro};
 use super::simd::Lanes;
 
-/// AVX-512: 16 lanes, 32 registers.
+/// AVX-512: 16 lanes, 32 registers. With `PAIRS` products are of pairs of `bfloat16`, by AVX-512 BF16.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512(__m512);
+pub(crate) struct Avx512<const PAIRS: bool = false>(__m512);
 
 /// AVX2 with FMA: 8 lanes, 16 registers.
 #[derive(Clone, Copy)]
@@ -100,12 +100,13 @@ unsafe fn transpose8_avx(from: *const f32, from_stride: usize, to: *mut f32, to_
 
 // SAFETY (all of it): the caller vouches for the instructions and for the pointers.
 #[allow(clippy::undocumented_unsafe_blocks)]
-impl Lanes for Avx512 {
+impl<const PAIRS: bool> Lanes for Avx512<PAIRS> {
     const N: usize = 16;
     const MR: usize = 8;
     const NV: usize = 3;
-    const NARROW: usize = 8;
+    const NARROW: usize = if PAIRS { 16 } else { 8 };
     const MASKED: bool = true;
+    const PAIRS: bool = PAIRS;
     type Mask = __mmask16;
 
     #[inline(always)]
@@ -151,6 +152,40 @@ impl Lanes for Avx512 {
     #[inline(always)]
     unsafe fn fma(self, a: Self, b: Self) -> Self {
         Self(unsafe { _mm512_fmadd_ps(self.0, a.0, b.0) })
+    }
+    #[inline(always)]
+    unsafe fn dot(self, a: Self, b: Self) -> Self {
+        let pairs = |x: __m512| unsafe { std::mem::transmute::<__m512, __m512bh>(x) };
+        Self(unsafe { _mm512_dpbf16_ps(b.0, pairs(self.0), pairs(a.0)) })
+    }
+    #[inline(always)]
+    unsafe fn pair(first: *const f32, second: Option<*const f32>, len: usize, to: *mut f32) {
+        unsafe {
+            let rounded = |from: *const f32, mask: __mmask16| {
+                let half = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, from));
+                _mm512_cvtepu16_epi32(std::mem::transmute::<__m256bh, __m256i>(half))
+            };
+            for at in (0..len).step_by(16) {
+                let mask = mask16((len - at).min(16));
+                let mut pair = rounded(first.add(at), mask);
+                if let Some(second) = second {
+                    pair = _mm512_or_si512(pair, _mm512_slli_epi32::<16>(rounded(second.add(at), mask)));
+                }
+                _mm512_mask_storeu_epi32(to.add(at).cast(), mask, pair);
+            }
+        }
+    }
+    #[inline(always)]
+    unsafe fn transpose_pairs(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+        unsafe {
+            let mut rows = [0.0f32; 64];
+            for row in 0..8 {
+                let half = _mm512_cvtneps_pbh(_mm512_loadu_ps(from.add(row * from_stride)));
+                let half = std::mem::transmute::<__m256bh, __m256i>(half);
+                _mm256_storeu_si256(rows.as_mut_ptr().add(row * 8).cast(), half);
+            }
+            transpose8_avx(rows.as_ptr(), 8, to, to_stride);
+        }
     }
     #[inline(always)]
     unsafe fn max(self, other: Self) -> Self {

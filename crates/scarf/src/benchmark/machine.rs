@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use burn::tensor::{Device, Distribution, Tensor};
 use scarf_heads::Precision;
+use scarf_kernels::linear;
 
 /// How long a product takes that is large enough to fill a device, in seconds.
 const LONG: f64 = 0.02;
@@ -14,11 +15,16 @@ pub(super) fn peak_gflops(device: &Device, precision: Precision) -> f64 {
     let mut side = 256;
     loop {
         let uniform = Distribution::Uniform(-1.0, 1.0);
-        let matrix = || Tensor::<2>::random([side, side], uniform, device).cast(precision.dtype());
+        let matrix = || Tensor::<2>::random([side, side], uniform, device).cast(precision.of_maps(device));
         let (a, b) = (matrix(), matrix());
+        let product = || match precision.of_maps(device) == precision.dtype() {
+            true => a.clone().matmul(b.clone()),
+            // Where this precision is that of products alone, burn's own has none.
+            false => precision.run(|| linear(a.clone(), b.clone(), Tensor::zeros([side], device))),
+        };
         let once = || {
             let begun = Instant::now();
-            drop(a.clone().matmul(b.clone()));
+            drop(product());
             device.sync().expect("a device that computes");
             begun.elapsed().as_secs_f64()
         };

@@ -221,7 +221,7 @@ fn step(
 ) -> Detector {
     let loss = detector.loss(load.images.clone(), &load.targets, rng).total();
     clock.mark("loss");
-    let gradients = GradientsParams::from_grads(loss.backward(), &detector);
+    let gradients = GradientsParams::from_grads(detector.backward(loss), &detector);
     clock.mark("gradients");
     // The weights stay as they are, so that each step has the same to do.
     let detector = optimizer.step(0.0, detector, gradients);

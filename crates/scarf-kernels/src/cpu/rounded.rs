@@ -1,0 +1,119 @@
+//! Products of rounded factors: what is multiplied is rounded to `bfloat16`, what is summed up stays `f32`.
+//!
+//! AVX-512 with BF16 multiplies two pairs of such factors a lane where it multiplies one pair of `f32`, in the same time.
+//! Elsewhere factors are rounded all the same, so that a result differs in the order of its sums alone.
+
+use std::cell::Cell;
+
+use super::scoped::scoped;
+use super::simd::{Lanes, Level};
+
+thread_local! {
+    static ROUNDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work`, whose products, where this thread asks for them, are of rounded factors or not.
+pub(crate) fn with_rounded_factors<R>(rounded: bool, work: impl FnOnce() -> R) -> R {
+    scoped(&ROUNDED, rounded, work)
+}
+
+/// What a product multiplies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Factors {
+    /// `f32`.
+    Single,
+    /// `f32` that are `bfloat16`.
+    Rounded,
+    /// Pairs of `bfloat16`, those of two steps of the sum, in the place of an `f32`.
+    Pairs,
+}
+
+impl Factors {
+    /// What products of this thread multiply.
+    pub(crate) fn of_thread(level: Level) -> Self {
+        match (ROUNDED.get(), level.has_pairs()) {
+            (false, _) => Self::Single,
+            (true, false) => Self::Rounded,
+            (true, true) => Self::Pairs,
+        }
+    }
+
+    /// How many steps of a tile `steps` of the sum are.
+    pub(crate) fn steps(self, steps: usize) -> usize {
+        if self == Self::Pairs { steps.div_ceil(2) } else { steps }
+    }
+
+    /// Makes a packed panel `[steps, lanes]` what a product multiplies, where it lies.
+    ///
+    /// # Safety
+    ///
+    /// The panel must be there, and the processor must know `V`.
+    #[inline(always)]
+    pub(crate) unsafe fn prepare<V: Lanes>(self, panel: *mut f32, steps: usize, lanes: usize) {
+        match self {
+            Self::Single => {}
+            Self::Rounded => {
+                for at in 0..steps * lanes {
+                    // SAFETY: inside the panel.
+                    unsafe { *panel.add(at) = round(*panel.add(at)) };
+                }
+            }
+            Self::Pairs => {
+                // SAFETY: inside the panel; a row of pairs lies before the rows that it is made of, or on the first.
+                unsafe { pair_rows::<V>(panel, lanes, steps, lanes, panel) };
+            }
+        }
+    }
+}
+
+/// Makes rows of pairs of `steps` rows of `lanes` values, `stride` apart.
+///
+/// # Safety
+///
+/// As [`Lanes::pair`].
+#[inline(always)]
+pub(super) unsafe fn pair_rows<V: Lanes>(
+    from: *const f32,
+    stride: usize,
+    steps: usize,
+    lanes: usize,
+    to: *mut f32,
+) {
+    for pair in 0..steps.div_ceil(2) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let first = from.add(2 * pair * stride);
+            let second = (2 * pair + 1 < steps).then(|| first.add(stride));
+            V::pair(first, second, lanes, to.add(pair * lanes));
+        }
+    }
+}
+
+/// The nearest `bfloat16`, of two the even one.
+#[inline(always)]
+pub(super) fn round(value: f32) -> f32 {
+    let bits = value.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) & 0xffff_0000;
+    // No number stays none where its lower half is left out.
+    f32::from_bits(if value.is_nan() { bits | 1 << 22 } else { rounded })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_rounded_to_the_nearest_bfloat16() {
+        for (value, rounded) in [
+            (1.0, 1.0),
+            (1.0 + 1.0 / 256.0, 1.0),
+            (1.0 + 3.0 / 256.0, 1.0 + 4.0 / 256.0),
+            (-1.0 - 1.1 / 256.0, -1.0 - 2.0 / 256.0),
+            (f32::MAX, f32::INFINITY),
+            (f32::NEG_INFINITY, f32::NEG_INFINITY),
+        ] {
+            assert_eq!(round(value), rounded, "{value}");
+        }
+        assert!(round(f32::from_bits(0x7fff_ffff)).is_nan());
+    }
+}
