@@ -59,12 +59,15 @@ impl Ablation {
         }
     }
 
-    /// What the comparison says, in a word.
-    pub fn verdict(&self) -> &'static str {
-        self.compared.as_ref().map_or("not judged", |compared| match compared.outcome() {
+    /// What the comparison says, in a word, and whether one seed alone says it: images are drawn anew for the interval,
+    /// trainings are not.
+    pub fn verdict(&self) -> String {
+        let Some(compared) = &self.compared else { return "not judged".into() };
+        let word = match compared.outcome() {
             Outcome::Supported => "better",
             Outcome::Contradicted => "worse",
-            Outcome::NotSettled => "not settled",
-        })
+            Outcome::NotSettled => return "not settled".into(),
+        };
+        if compared.by_seed.len() == 1 { format!("{word} (one seed)") } else { word.into() }
     }
 }

@@ -161,7 +161,7 @@ pub(crate) fn ablations(summary: &Summary) -> Option<Cells> {
             number(each.val, 0),
             number(each.val, 1),
             by,
-            each.verdict().into(),
+            each.verdict(),
             took,
         ]
     };
@@ -178,7 +178,7 @@ fn failed_ablations(summary: &Summary) -> impl Iterator<Item = (&str, &str)> {
 pub(crate) const ABLATIONS: &str = "One thing done otherwise than in the approach named beside it (whose val AP is in \
 brackets), scored on the validation images alone: what is chosen here has not seen the test images. AP by it: how much \
 more, over the seeds that both have, with a 95 % interval (paired, bias-corrected bootstrap over the validation images); \
-with one seed the spread from run to run is unknown";
+with one seed the spread from run to run is unknown, and may be as large as what it seems to say";
 
 /// AP (and AP50) of each class by approach; means over the seeds.
 fn classes(summary: &Summary) -> Option<Cells> {

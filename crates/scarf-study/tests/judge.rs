@@ -106,7 +106,7 @@ fn ablations_are_judged_on_the_validation_images_alone() {
     let by = |each: &Ablation| each.val.unwrap()[0].mean - each.base.unwrap()[0].mean;
     assert!((by(best) - 0.08 * 0.477_12).abs() < 1e-5 && (by(low) + 0.16).abs() < 1e-5, "{best:?} {low:?}");
     assert_eq!((best.of.as_str(), low.of.as_str()), ("From scratch", "A rate of .01"));
-    assert_eq!((best.verdict(), low.verdict()), ("better", "worse"));
+    assert_eq!((best.verdict().as_str(), low.verdict().as_str()), ("better", "worse (one seed)"));
     let compared = best.compared.as_ref().unwrap();
     assert_eq!((compared.images, compared.by_seed.len()), (40, 2));
     let text = markdown(&summary);
