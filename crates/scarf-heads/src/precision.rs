@@ -1,3 +1,5 @@
+use std::str::FromStr;
+
 use burn::tensor::{DType, Device};
 use scarf_kernels::{on_host, with_rounded_factors};
 use serde::{Deserialize, Serialize};
@@ -50,6 +52,16 @@ impl Precision {
         let others =
             [Self::Float16, Self::Bfloat16].into_iter().find(|other| device.supports_dtype(other.dtype()));
         Err(format!("{self} is not computed by {device:?}; say {}", others.unwrap_or_default()))
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = [Self::Float32, Self::Bfloat16, Self::Float16];
+        let found = known.into_iter().find(|precision| precision.to_string() == name);
+        found.ok_or_else(|| format!("`{name}` is no precision; say float32, bfloat16 or float16"))
     }
 }
 

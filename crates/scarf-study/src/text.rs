@@ -155,15 +155,7 @@ pub(crate) fn ablations(summary: &Summary) -> Option<Cells> {
         let took = or_none(each.seconds.zip(each.cost), |(seconds, dollars)| {
             format!("{}, {}", duration(seconds), money(dollars))
         });
-        vec![
-            each.title.clone(),
-            of,
-            number(each.val, 0),
-            number(each.val, 1),
-            by,
-            each.verdict(),
-            took,
-        ]
+        vec![each.title.clone(), of, number(each.val, 0), number(each.val, 1), by, each.verdict(), took]
     };
     let rows: Vec<Vec<String>> = summary.ablations.iter().map(row).collect();
     (!rows.is_empty()).then(|| Cells { head: head.map(String::from).to_vec(), rows })

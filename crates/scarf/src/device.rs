@@ -4,6 +4,18 @@ use std::str::FromStr;
 
 use anyhow::{Result, bail};
 use burn::tensor::Device;
+use scarf_heads::{Detector, Precision};
+
+/// The same detector, its features computed in `precision`.
+///
+/// # Errors
+/// Where the device cannot.
+pub(crate) fn in_precision(detector: Detector, precision: Precision, device: &Device) -> Result<Detector> {
+    if let Err(problem) = precision.check(device) {
+        bail!("--precision: {problem}");
+    }
+    Ok(detector.with_precision(precision))
+}
 
 /// A device by name: `auto`, `cpu`, `wgpu[:n]` or `cuda[:n]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use clap::Args;
+use scarf_heads::Precision;
 use scarf_train::Predictor;
 use serde_json::json;
 
+use crate::device::in_precision;
 use crate::draw;
 use crate::model;
 
@@ -28,12 +30,16 @@ pub(crate) struct Predict {
     /// Write each picture with its boxes into this folder.
     #[arg(long)]
     draw: Option<PathBuf>,
+    /// Compute features in float32, bfloat16 or float16.
+    #[arg(long, default_value_t)]
+    precision: Precision,
 }
 
 impl Predict {
     /// One JSON line a picture on standard output.
     pub(crate) fn run(&self, device: &Device) -> Result<()> {
         let (detector, card) = model::open(&self.model, device)?;
+        let detector = in_precision(detector, self.precision, device)?;
         let predictor = Predictor::new(detector, card.model.image(), card.detect, device.clone());
         if let Some(folder) = &self.draw {
             fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;

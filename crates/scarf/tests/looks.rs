@@ -68,15 +68,18 @@ fn a_model_is_shown_again_without_training() {
     image::RgbImage::from_fn(96, 64, |x, y| image::Rgb([(x * 2) as u8, (y * 3) as u8, 90]))
         .save(&picture)
         .unwrap();
-    let predicted = |out: &Path| {
+    let predicted = |out: &Path, precision: &str| {
         let model = out.join("best.safetensors");
         let paths = [model.to_str().unwrap(), picture.to_str().unwrap()];
-        let done = scarf(&["predict", "--score", "0", "--model", paths[0], paths[1]]);
+        let how = ["--score", "0", "--precision", precision];
+        let done = scarf(&[&["predict", "--model", paths[0], paths[1]], &how[..]].concat());
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         done.stdout
     };
-    assert!(predicted(&trained) == predicted(&same));
-    assert!(predicted(&trained) != predicted(&flipped));
+    let plain = predicted(&trained, "float32");
+    assert!(plain == predicted(&same, "float32"));
+    assert!(plain != predicted(&flipped, "float32"));
+    assert!(plain != predicted(&trained, "bfloat16"), "other products, the same model");
 }
 
 #[test]

@@ -68,6 +68,8 @@ const LEFT: f64 = 52.0;
 const RIGHT: f64 = 26.0;
 const TOP: f64 = 22.0;
 const BOTTOM: f64 = 44.0;
+/// Between a label and the edge.
+const MARGIN: f64 = 4.0;
 
 /// A chart of these series; an empty text where there is nothing to draw.
 pub(crate) fn chart(title: &str, format: Format, x: &Axis, y: &Axis, series: &[Series]) -> String {
@@ -175,7 +177,8 @@ fn dot(svg: &mut String, series: &Series, (x, y): (f64, f64), up: &Span) {
     let _ = write!(svg, r#"<circle class="dot" cx="{x:.1}" cy="{y:.1}" r="4.5"/>"#);
 }
 
-/// The labels of points that have one: to the side where there is room, under one another where they would meet.
+/// The labels of points that have one: to the side where there is room, or over the point, and under one another where they
+/// would meet.
 fn labels(svg: &mut String, series: &[Series], across: &Span, up: &Span) {
     let mut placed: Vec<(Range<f64>, f64)> = Vec::new();
     for each in series.iter().filter(|each| matches!(each.mark, Mark::Named | Mark::NamedRinged)) {
@@ -183,16 +186,22 @@ fn labels(svg: &mut String, series: &[Series], across: &Span, up: &Span) {
             continue;
         };
         let (x, mut y) = (across.at(x), up.at(y) - 8.0);
-        let left = x > (across.from + across.to) * 0.55;
-        let (at, anchor) = if left { (x - 10.0, "end") } else { (x + 10.0, "start") };
         let width = LETTER * each.label.chars().count() as f64;
-        let text = if left { at - width..at } else { at..at + width };
+        let text = beside(x, width, across);
         while placed
             .iter()
             .any(|(other, line)| other.start < text.end && text.start < other.end && (line - y).abs() < 15.0)
         {
             y += 15.0;
         }
+        // Letters are not that wide: a text ends, begins or lies where its point is.
+        let (at, anchor) = if text.end < x {
+            (text.end, "end")
+        } else if text.start > x {
+            (text.start, "start")
+        } else {
+            ((text.start + text.end) / 2.0, "middle")
+        };
         placed.push((text, y));
         let label = escape(&each.label);
         let _ = write!(
@@ -200,6 +209,17 @@ fn labels(svg: &mut String, series: &[Series], across: &Span, up: &Span) {
             r#"<text class="label" x="{at:.1}" y="{y:.1}" text-anchor="{anchor}">{label}</text>"#
         );
     }
+}
+
+/// Where a label of that width goes that belongs to `x`.
+fn beside(x: f64, width: f64, across: &Span) -> Range<f64> {
+    let (first, last) = (MARGIN, across.to + RIGHT - MARGIN);
+    let [left, right] = [x - 10.0 - width, x + 10.0];
+    let fits = |start: &f64| *start >= first && start + width <= last;
+    let sides = if x > (across.from + across.to) * 0.55 { [left, right] } else { [right, left] };
+    let over = (x - width / 2.0).min(last - width).max(first);
+    let start = sides.into_iter().find(fits).unwrap_or(over);
+    start..start + width
 }
 
 /// A range of values and where it lies on the drawing.
@@ -336,6 +356,20 @@ mod tests {
             texts(Axis { dollars: true, ..Axis::default() }, [0.1428, 0.1453]),
             ["$0.1430", "$0.1435", "$0.1440", "$0.1445", "$0.1450"]
         );
+    }
+
+    #[test]
+    fn labels_stay_inside() {
+        let across = Span { low: 0.0, high: 1.0, log: false, from: 50.0, to: 570.0 };
+        assert_eq!(beside(100.0, 200.0, &across), 110.0..310.0, "to the right");
+        assert_eq!(beside(500.0, 200.0, &across), 290.0..490.0, "to the left");
+        assert_eq!(
+            beside(300.0, 285.0, &across),
+            5.0..290.0,
+            "to the left, for there is no room to the right"
+        );
+        assert_eq!(beside(300.0, 320.0, &across), 140.0..460.0, "over it");
+        assert_eq!(beside(200.0, 500.0, &across), 4.0..504.0, "over it, from the edge");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use serde::Serialize;
 use self::flame::{Clock, Flame};
 use self::load::{Load, loader};
 use self::machine::{forget_peak_memory, peak_gflops, processor_time};
+use crate::device::in_precision;
 use crate::recipe;
 use crate::result::peak_memory;
 
@@ -45,7 +46,7 @@ pub(crate) struct Benchmark {
     #[arg(long)]
     size: Option<u32>,
     /// Compute features in float32, bfloat16 or float16.
-    #[arg(long, default_value = "float32", value_parser = precision)]
+    #[arg(long, default_value_t)]
     precision: Precision,
     /// How many classes a recipe's detector tells apart.
     #[arg(long, default_value_t = 6)]
@@ -56,12 +57,6 @@ pub(crate) struct Benchmark {
     /// One JSON object in place of the table.
     #[arg(long)]
     json: bool,
-}
-
-fn precision(name: &str) -> Result<Precision, String> {
-    let known = [Precision::Float32, Precision::Bfloat16, Precision::Float16];
-    let found = known.into_iter().find(|precision| precision.to_string() == name);
-    found.ok_or_else(|| "float32, bfloat16 or float16 is needed".into())
 }
 
 /// What came of it.
@@ -107,11 +102,8 @@ impl Benchmark {
         let (mut config, classes) = recipe::find(&self.model, self.classes)?;
         config.size = self.size.unwrap_or(config.size);
         let used = if self.train { device.clone().autodiff() } else { device.clone() };
-        if let Err(problem) = self.precision.check(device) {
-            bail!("--precision: {problem}");
-        }
         let detector = config.init(classes, &used, &mut ChaCha8Rng::seed_from_u64(0))?;
-        let detector = detector.with_precision(self.precision);
+        let detector = in_precision(detector, self.precision, device)?;
         let parameters = detector.num_params();
         let multiply_adds = recipe::graph(&detector, &config, classes)?.cost().multiply_adds;
         let peak_gflops = peak_gflops(device, self.precision);
