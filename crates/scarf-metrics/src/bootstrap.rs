@@ -22,8 +22,9 @@ pub struct Interval {
 pub struct Comparison {
     /// AP of the second less AP of the first, with its 95 % interval.
     pub difference: Interval,
-    /// Two-sided: how often chance alone would put the difference this far from 0, by the resamples moved to where
-    /// there is none (Noreen, 1989; Efron & Tibshirani, 1993). Never below `1 / (resamples + 1)`.
+    /// Two-sided: under .05 where the 95 % interval leaves 0 out, and so on for every other share: the share for which an
+    /// end of the interval is 0 (Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, section 15.4). Never below
+    /// `1 / (resamples + 1)`.
     pub p_value: f64,
 }
 
@@ -150,13 +151,14 @@ fn comparison(
 ) -> Option<Comparison> {
     let value = difference(&[])?;
     let differences = resampled(images, resamples, seed, difference);
-    let mean = differences.iter().sum::<f64>() / differences.len().max(1) as f64;
-    // The resamples are higher than the images as they are, on the whole, by as much as these are than all there could
-    // be: the difference less that, among the resamples moved to where there is none.
-    let unbiased = (2.0 * value - mean).abs();
-    let beyond = differences.iter().filter(|&&d| (d - mean).abs() >= unbiased).count();
-    let p_value = (beyond + 1) as f64 / (differences.len() + 1) as f64;
+    let p_value = p_value(value, &differences);
     Some(Comparison { difference: interval(value, differences), p_value })
+}
+
+/// The share outside that interval of [`interval`]'s kind which ends at 0.
+fn p_value(value: f64, values: &[f64]) -> f64 {
+    let end = 2.0 * bias(value, values) - bias(0.0, values);
+    (2.0 * normal::share(-end.abs())).max(1.0 / (values.len() + 1) as f64)
 }
 
 impl Comparison {
@@ -242,6 +244,23 @@ impl Draw {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn p_is_a_twentieth_where_the_interval_ends_at_0() {
+        for value in [0.45, 0.5, 0.55] {
+            let values = |from: f64| (0..=1000).map(|v| f64::from(v) / 1000.0 - from).collect::<Vec<_>>();
+            let Interval { low, high, .. } = interval(value, values(0.0));
+            for end in [low, high] {
+                let p = p_value(value - end, &values(end));
+                assert!((p - 0.05).abs() < 0.01, "{p} for {value}, {end}");
+                let [inside, outside] = [0.01, -0.01].map(|by| end + if end == low { by } else { -by });
+                let [inside, outside] = [inside, outside].map(|at| p_value(value - at, &values(at)));
+                assert!(inside > 0.05 && outside < 0.05, "{outside} to {inside} about {end}");
+            }
+        }
+        assert!((p_value(0.0, &[0.0; 9]) - 1.0).abs() < 1e-12);
+        assert!((p_value(5.0, &[5.0; 9]) - 0.1).abs() < 1e-9, "of so few no less can be said");
+    }
 
     #[test]
     fn the_interval_moves_with_the_bias_of_the_resamples() {

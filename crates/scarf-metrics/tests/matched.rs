@@ -131,7 +131,7 @@ fn intervals_hold_their_number_and_repeat() {
     assert_eq!(first.bootstrap(200, 1).unwrap(), interval);
     assert_ne!(first.bootstrap(200, 2).unwrap(), interval);
     let same = first.compare(&first, 100, 0).unwrap().unwrap();
-    assert!(!same.significant() && same.p_value == 1.0);
+    assert!(!same.significant() && same.p_value > 1.0 - 1e-12, "{same:?}");
     assert!(same.to_string().contains("cannot tell"), "{same}");
     let mut worse = workload.clone();
     worse.images.iter_mut().for_each(|image| image.found.retain(|f| f.score < 0.5));
