@@ -23,8 +23,8 @@ pub struct Comparison {
     /// AP of the second less AP of the first, with its 95 % interval.
     pub difference: Interval,
     /// Two-sided: under .05 where the 95 % interval leaves 0 out, and so on for every other share: the share for which an
-    /// end of the interval is 0 (Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, section 15.4). Never below
-    /// `1 / (resamples + 1)`.
+    /// end of the interval is 0 (Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, section 15.4). Where no
+    /// resample lies beyond 0, the most that it may be; never below `1 / (resamples + 1)`.
     pub p_value: f64,
 }
 
