@@ -51,7 +51,7 @@ pub(crate) fn tell(study: &Study, records: &Records, how: &How, out: &Path) -> R
 }
 
 /// Keeps what documents are made of: records, how they came about, and what lies in the folders of runs, but for the
-/// weights and the detections.
+/// weights and the detections. With that in a study's folder more seeds and rows can be run, and compared with these.
 fn publish(study: &Study, records: &Records, how: &How, out: &Path) -> Result<()> {
     if how.shrink {
         bail!("a study that was shrunk to a check is not published: its numbers mean nothing");
@@ -65,7 +65,7 @@ fn publish(study: &Study, records: &Records, how: &How, out: &Path) -> Result<()
     Comparisons::read(out)?.write(&folder)?;
     for record in planned.iter().filter(|record| record.kind != Kind::Trial) {
         let (from, to) = (out.join("runs").join(&record.id), folder.join("runs").join(&record.id));
-        for name in ["metrics.jsonl", "result.json", "analysis.json", "predictions/test.json"] {
+        for name in KEPT {
             keep(&from.join(name), &to.join(name), study.private_images)?;
         }
     }
@@ -73,10 +73,19 @@ fn publish(study: &Study, records: &Records, how: &How, out: &Path) -> Result<()
     crate::docs::update(&study.name, false)
 }
 
+const KEPT: [&str; 6] = [
+    "metrics.jsonl",
+    "result.json",
+    "analysis.json",
+    "resamples/val.json",
+    "resamples/test.json",
+    "predictions/test.json",
+];
+
 /// Copies a file if it is there, without photographs where they may not be handed on.
 fn keep(from: &Path, to: &Path, private: bool) -> Result<()> {
     let Ok(text) = std::fs::read_to_string(from) else { return Ok(()) };
-    let pictures = to.file_name().is_some_and(|name| name == "test.json");
+    let pictures = to.ends_with("predictions/test.json");
     if !(pictures && private) {
         return Ok(write_atomic(to, text.as_bytes())?);
     }

@@ -28,29 +28,45 @@ pub struct Comparison {
     pub p_value: f64,
 }
 
-/// Two evaluations that do not belong together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a paired comparison needs the same images in both; one has {first}, the other {second}")]
+/// AP of one model on its images, and on as many drawn from them with replacement, again and again: what intervals and
+/// comparisons are made of, in a few kilobytes, when its detections are long gone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resampled {
+    /// On the images as they are.
+    pub value: f64,
+    /// How many there are.
+    pub images: usize,
+    /// Which draws: the same seed draws the same images of as many.
+    pub seed: u64,
+    /// On each draw; `None` where it has no object to score.
+    pub resamples: Vec<Option<f64>>,
+}
+
+/// Two models that were not scored on the same draws of the same images.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a paired comparison needs the same draws of the same images in both; one has {first}, the other {second}"
+)]
 pub struct NotPaired {
-    /// Images of the first.
-    pub first: usize,
-    /// Images of the second.
-    pub second: usize,
+    first: String,
+    second: String,
 }
 
 impl Matched {
-    /// AP with its 95 % interval by the bias-corrected bootstrap: images drawn with replacement, as many as
-    /// there are. The same seed draws the same images. `None` where there is nothing to score.
-    pub fn bootstrap(&self, resamples: usize, seed: u64) -> Option<Interval> {
-        self.bootstrap_at(0..self.iou_thresholds.len(), resamples, seed)
+    /// AP over the IoU thresholds of this range of indices on `resamples` draws of as many images as there are, with
+    /// replacement. `None` where there is nothing to score.
+    pub fn resampled(&self, thresholds: Range<usize>, resamples: usize, seed: u64) -> Option<Resampled> {
+        let scratch = &mut Scratch::default();
+        let value = self.ap_at(thresholds.clone(), &[], scratch)?;
+        let mut draw = Draw::new(self.images, seed);
+        let resamples =
+            (0..resamples).map(|_| self.ap_at(thresholds.clone(), draw.next(), scratch)).collect();
+        Some(Resampled { value, images: self.images, seed, resamples })
     }
 
-    /// The same of AP over the IoU thresholds of this range of indices.
-    pub fn bootstrap_at(&self, thresholds: Range<usize>, resamples: usize, seed: u64) -> Option<Interval> {
-        let models = std::slice::from_ref(self);
-        let scratch = &mut Scratch::default();
-        let mut value = |weights: &[u32]| mean_ap(models, &thresholds, weights, scratch);
-        Some(interval(value(&[])?, resampled(self.images, resamples, seed, value)))
+    /// AP with its 95 % interval: [`Resampled::interval`] over all IoU thresholds.
+    pub fn bootstrap(&self, resamples: usize, seed: u64) -> Option<Interval> {
+        Some(self.resampled(0..self.iou_thresholds.len(), resamples, seed)?.interval())
     }
 
     /// AP of `other` less our own, with an interval from resamples in which both see the same images.
@@ -63,14 +79,26 @@ impl Matched {
         resamples: usize,
         seed: u64,
     ) -> Result<Option<Comparison>, NotPaired> {
-        let all = 0..self.iou_thresholds.len();
-        let (ours, theirs) = (std::slice::from_ref(self), std::slice::from_ref(other));
-        compare_means(ours, theirs, all, resamples, seed)
+        let of = |model: &Matched| model.resampled(0..model.iou_thresholds.len(), resamples, seed);
+        match (of(self), of(other)) {
+            (Some(ours), Some(theirs)) => compare_means(&[ours], &[theirs]),
+            _ => Ok(None),
+        }
     }
 }
 
-/// The mean AP of the `second` models less that of the `first`, over the IoU thresholds of this range of indices:
-/// two ways of training, each tried with some seeds.
+impl Resampled {
+    /// AP with its 95 % interval by the bias-corrected bootstrap.
+    pub fn interval(&self) -> Interval {
+        interval(self.value, self.resamples.iter().copied().flatten().collect())
+    }
+
+    fn draws(&self) -> String {
+        format!("{} draws of {} images by seed {}", self.resamples.len(), self.images, self.seed)
+    }
+}
+
+/// The mean AP of the `second` models less that of the `first`: two ways of training, each tried with some seeds.
 ///
 /// Paired bootstrap of a number that is no mean over images (Koehn, "Statistical significance tests for machine
 /// translation evaluation", 2004): images are drawn with replacement, the same ones for every model; AP is computed
@@ -78,24 +106,11 @@ impl Matched {
 /// these trained models on other images: how far other seeds would differ is not in it.
 ///
 /// # Errors
-/// Different numbers of images. `Ok(None)` where either side has nothing to score.
-pub fn compare_means(
-    first: &[Matched],
-    second: &[Matched],
-    thresholds: Range<usize>,
-    resamples: usize,
-    seed: u64,
-) -> Result<Option<Comparison>, NotPaired> {
-    let mut all = first.iter().chain(second);
-    let Some(images) = all.next().map(|model| model.images) else { return Ok(None) };
-    if let Some(odd) = all.find(|model| model.images != images) {
-        return Err(NotPaired { first: images, second: odd.images });
-    }
-    let scratch = &mut Scratch::default();
-    Ok(comparison(images, resamples, seed, |weights| {
-        let ours = mean_ap(first, &thresholds, weights, scratch)?;
-        Some(mean_ap(second, &thresholds, weights, scratch)? - ours)
-    }))
+/// Different draws, or of different numbers of images. `Ok(None)` where a side has no model, or no draw with an object.
+pub fn compare_means(first: &[Resampled], second: &[Resampled]) -> Result<Option<Comparison>, NotPaired> {
+    let (Some(ours), Some(theirs)) = (Mean::of(first)?, Mean::of(second)?) else { return Ok(None) };
+    paired(&first[0], &second[0])?;
+    Ok(Some(Comparison::of(theirs.less(&ours))))
 }
 
 /// The mean AP of these models less a number that is taken as exact, such as somebody's published AP on the same
@@ -103,69 +118,63 @@ pub fn compare_means(
 ///
 /// # Errors
 /// As [`compare_means`].
-pub fn compare_to(
-    number: f64,
-    models: &[Matched],
-    thresholds: Range<usize>,
-    resamples: usize,
-    seed: u64,
-) -> Result<Option<Comparison>, NotPaired> {
-    let Some(images) = models.first().map(|model| model.images) else { return Ok(None) };
-    if let Some(odd) = models.iter().find(|model| model.images != images) {
-        return Err(NotPaired { first: images, second: odd.images });
-    }
-    let scratch = &mut Scratch::default();
-    Ok(comparison(images, resamples, seed, |weights| {
-        Some(mean_ap(models, &thresholds, weights, scratch)? - number)
+pub fn compare_to(number: f64, models: &[Resampled]) -> Result<Option<Comparison>, NotPaired> {
+    Ok(Mean::of(models)?.map(|mean| {
+        let number = Mean { value: number, resamples: vec![Some(number); mean.resamples.len()] };
+        Comparison::of(mean.less(&number))
     }))
 }
 
-/// The mean over models of their AP on images that come as often as `weights` say.
-fn mean_ap(
-    models: &[Matched],
-    thresholds: &Range<usize>,
-    weights: &[u32],
-    scratch: &mut Scratch,
-) -> Option<f64> {
-    let sum = models
-        .iter()
-        .try_fold(0.0, |sum, model| Some(sum + model.ap_at(thresholds.clone(), weights, scratch)?))?;
-    (!models.is_empty()).then(|| sum / models.len() as f64)
+fn paired(first: &Resampled, second: &Resampled) -> Result<(), NotPaired> {
+    let [first, second] = [first, second].map(Resampled::draws);
+    if first == second { Ok(()) } else { Err(NotPaired { first, second }) }
 }
 
-fn resampled(
-    images: usize,
-    resamples: usize,
-    seed: u64,
-    mut value: impl FnMut(&[u32]) -> Option<f64>,
-) -> Vec<f64> {
-    let mut draw = Draw::new(images, seed);
-    (0..resamples).filter_map(|_| value(draw.next())).collect()
+/// A number on the images as they are, and on each draw of them.
+struct Mean {
+    value: f64,
+    resamples: Vec<Option<f64>>,
 }
 
-fn comparison(
-    images: usize,
-    resamples: usize,
-    seed: u64,
-    mut difference: impl FnMut(&[u32]) -> Option<f64>,
-) -> Option<Comparison> {
-    let value = difference(&[])?;
-    let differences = resampled(images, resamples, seed, difference);
-    let p_value = p_value(value, &differences);
-    Some(Comparison { difference: interval(value, differences), p_value })
+impl Mean {
+    /// The mean over models of their AP; `None` where there is no model.
+    fn of(models: &[Resampled]) -> Result<Option<Self>, NotPaired> {
+        let Some(first) = models.first() else { return Ok(None) };
+        models.iter().try_for_each(|model| paired(first, model))?;
+        let mean = |ap: &dyn Fn(&Resampled) -> Option<f64>| {
+            let sum = models.iter().try_fold(0.0, |sum, model| Some(sum + ap(model)?))?;
+            Some(sum / models.len() as f64)
+        };
+        let resamples = (0..first.resamples.len()).map(|draw| mean(&|model| model.resamples[draw])).collect();
+        Ok(mean(&|model| Some(model.value)).map(|value| Self { value, resamples }))
+    }
+
+    fn less(self, other: &Self) -> Self {
+        let pairs = self.resamples.iter().zip(&other.resamples);
+        Self {
+            value: self.value - other.value,
+            resamples: pairs.map(|(ours, other)| Some((*ours)? - (*other)?)).collect(),
+        }
+    }
+}
+
+impl Comparison {
+    fn of(difference: Mean) -> Self {
+        let values: Vec<f64> = difference.resamples.into_iter().flatten().collect();
+        let p_value = p_value(difference.value, &values);
+        Self { difference: interval(difference.value, values), p_value }
+    }
+
+    /// Whether the interval of the difference leaves 0 out.
+    pub fn significant(&self) -> bool {
+        self.difference.low > 0.0 || self.difference.high < 0.0
+    }
 }
 
 /// The share outside that interval of [`interval`]'s kind which ends at 0.
 fn p_value(value: f64, values: &[f64]) -> f64 {
     let end = 2.0 * bias(value, values) - bias(0.0, values);
     (2.0 * normal::share(-end.abs())).max(1.0 / (values.len() + 1) as f64)
-}
-
-impl Comparison {
-    /// Whether the interval of the difference leaves 0 out.
-    pub fn significant(&self) -> bool {
-        self.difference.low > 0.0 || self.difference.high < 0.0
-    }
 }
 
 impl fmt::Display for Comparison {

@@ -37,7 +37,7 @@ mod threads;
 mod tide;
 mod voc;
 
-pub use bootstrap::{Comparison, Interval, NotPaired, compare_means, compare_to};
+pub use bootstrap::{Comparison, Interval, NotPaired, Resampled, compare_means, compare_to};
 pub use confusion::{Confusion, ConfusionParams, PairingRule};
 pub use curves::{BestThreshold, Calibration, CalibrationBin, Curve, Lrp};
 pub use error::EvalError;

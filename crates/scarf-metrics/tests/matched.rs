@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 use scarf_benches::{Scale, Workload};
 use scarf_core::BBox;
-use scarf_metrics::{AreaRange, CocoParams, Evaluator, GroundTruth, Prediction};
+use scarf_metrics::{
+    AreaRange, CocoParams, Evaluator, GroundTruth, Matched, Prediction, compare_means, compare_to,
+};
 
 fn evaluator(workload: &Workload, pick: impl Fn(usize) -> u32) -> Evaluator {
     let mut evaluator = Evaluator::new(workload.classes, CocoParams::default());
@@ -141,4 +143,23 @@ fn intervals_hold_their_number_and_repeat() {
     assert!(clear.to_string().contains(": worse, "), "{clear}");
     let other = evaluator(&small(1), |_| 1).matched(&area);
     assert!(first.compare(&other, 10, 0).is_err());
+
+    // What was drawn is enough to compare by, and must have been drawn alike.
+    let drawn = |model: &Matched, seed| model.resampled(0..10, 200, seed).unwrap();
+    let [ours, theirs] = [&first, &worse].map(|model| drawn(model, 0));
+    let pair = [ours.clone(), theirs.clone()];
+    assert_eq!(compare_means(&pair[..1], &pair[1..]).unwrap().unwrap(), clear);
+    let half = compare_means(&pair[..1], &pair).unwrap().unwrap().difference;
+    assert!((half.value - clear.difference.value / 2.0).abs() < 1e-12, "{half:?}");
+    assert!((half.low - clear.difference.low / 2.0).abs() < 1e-12, "{half:?}");
+    let to = compare_to(theirs.value, &pair[1..]).unwrap().unwrap().difference;
+    assert!(to.value == 0.0 && to.low < 0.0 && 0.0 < to.high, "{to:?}");
+    let error = compare_means(&[ours], &[drawn(&worse, 1)]).unwrap_err().to_string();
+    assert!(
+        error.ends_with(
+            "one has 200 draws of 60 images by seed 0, the other 200 draws of 60 images by seed 1"
+        ),
+        "{error}"
+    );
+    assert_eq!((compare_means(&pair, &[]).unwrap(), compare_to(0.0, &[]).unwrap()), (None, None));
 }

@@ -2,15 +2,12 @@
 
 use crate::Error;
 use crate::files::{read_if_there, write_atomic};
+use crate::resamples::{DRAWS, RESAMPLES};
 use scarf_metrics::json::CocoSet;
 use scarf_metrics::{CocoParams, ErrorKind, Evaluator, Matched};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// How often images are drawn anew for an interval.
-pub(crate) const RESAMPLES: usize = 1000;
-/// The seed of those draws: the same numbers each time.
-pub(crate) const DRAWS: u64 = 0;
 /// Counts up when the numbers come to mean something else: older files are made again.
 const VERSION: u32 = 2;
 /// Bins of scores for calibration.
@@ -88,7 +85,8 @@ impl Analysis {
         let matched = matched(evaluator, 0);
         let report = evaluator.evaluate();
         let interval = |metric: usize| {
-            let interval = matched.bootstrap_at(thresholds(&matched, metric)?, RESAMPLES, DRAWS)?;
+            let drawn = matched.resampled(thresholds(&matched, metric)?, RESAMPLES, DRAWS)?;
+            let interval = drawn.interval();
             Some((interval.low, interval.high))
         };
         let classes = set.categories.iter().zip(&report.per_class).enumerate();
@@ -144,7 +142,7 @@ impl Part {
         *self == Part::Test
     }
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Part::Val => "val",
             Part::Test => "test",

@@ -29,6 +29,7 @@ mod page;
 mod plan;
 mod program;
 mod record;
+mod resamples;
 mod result;
 mod settings;
 mod splice;

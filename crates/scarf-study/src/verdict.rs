@@ -1,13 +1,14 @@
 //! What the test images say of a study's claims, and the validation images of its ablations.
 
 use crate::Error;
-use crate::analysis::{DRAWS, Part, RESAMPLES, detections, matched, thresholds};
+use crate::analysis::Part;
 use crate::files::{read_if_there, write_atomic};
 use crate::plan::{Kind, Plan, Run, State};
+use crate::resamples::resampled;
 use crate::result::NUMBERS;
 use crate::settings::run_folder;
 use crate::study::{Approach, Claim, Study, Than};
-use scarf_metrics::{Comparison, Matched, compare_means, compare_to};
+use scarf_metrics::{Comparison, Resampled, compare_means, compare_to};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -90,7 +91,7 @@ pub struct Verdict {
     /// The claim in words.
     pub text: String,
     /// Supported if every comparison supports it, contradicted if any contradicts it; `None` where a comparison is
-    /// missing, because runs have not been done or left no detections.
+    /// missing, because runs have not been done or left nothing to compare.
     pub outcome: Option<Outcome>,
     /// What was compared, as "Fine-tuned against From scratch", and how it came out, in words.
     pub reasons: Vec<String>,
@@ -122,8 +123,8 @@ impl Comparisons {
         write_atomic(&out.join(FILE), text.as_bytes())
     }
 
-    /// Makes the comparisons that are missing from the detections under `out`, drops those that no claim and no ablation
-    /// asks for any more, and leaves the file there. What has no detections is passed over.
+    /// Makes the comparisons that are missing from what runs left under `out`, drops those that no claim and no ablation
+    /// asks for any more, and leaves the file there. What has neither detections nor what stood for them is passed over.
     ///
     /// # Errors
     /// Where detections cannot be read or do not belong together, or the file cannot be written.
@@ -290,20 +291,18 @@ impl Question {
             },
             Err(number) => Err(*number),
         };
-        let at = || thresholds(&better[0], self.metric).unwrap_or(0..0);
         let compared = match &than {
-            Ok(than) => compare_means(than, &better, at(), RESAMPLES, DRAWS),
-            Err(number) => compare_to(*number, &better, at(), RESAMPLES, DRAWS),
+            Ok(than) => compare_means(than, &better),
+            Err(number) => compare_to(*number, &better),
         };
         let compared = compared.map_err(|error| Error::Detections(error.to_string()))?;
         let Some(Comparison { difference, p_value }) = compared else { return Ok(None) };
-        let ap = |model: &Matched| model.ap_over(at());
         let by_seed = self.better.iter().zip(&better).filter_map(|((_, seed), model)| {
             let other = match (&than, &self.than) {
-                (Ok(models), Ok(runs)) => ap(&models[runs.iter().position(|(_, each)| each == seed)?])?,
+                (Ok(models), Ok(runs)) => models[runs.iter().position(|(_, each)| each == seed)?].value,
                 (Err(number), _) | (_, Err(number)) => *number,
             };
-            Some((*seed, ap(model)? - other))
+            Some((*seed, model.value - other))
         });
         Ok(Some(Compared {
             better: ids(&self.better),
@@ -314,19 +313,14 @@ impl Question {
             interval: (difference.low, difference.high),
             p_value,
             by_seed: by_seed.collect(),
-            images: better[0].images(),
+            images: better[0].images,
             resamples: difference.resamples,
         }))
     }
 
-    /// The detections of these runs, matched; `None` where a run left none.
-    fn open(&self, runs: &[(String, u64)], out: &Path) -> Result<Option<Vec<Matched>>, Error> {
-        runs.iter()
-            .map(|(id, _)| {
-                let set = detections(&run_folder(out, id), self.part)?;
-                Ok(set.map(|set| matched(&set.evaluator, self.metric)))
-            })
-            .collect()
+    /// These runs on draws of the images; `None` where one left nothing to draw from.
+    fn open(&self, runs: &[(String, u64)], out: &Path) -> Result<Option<Vec<Resampled>>, Error> {
+        runs.iter().map(|(id, _)| resampled(&run_folder(out, id), self.part, self.metric)).collect()
     }
 }
 

@@ -60,6 +60,26 @@ fn verdicts_outlive_the_detections_but_not_the_runs() {
 }
 
 #[test]
+fn seeds_that_are_added_later_are_compared_with_runs_whose_detections_are_gone() {
+    let begun = study(&STUDY.replace("seeds = [0, 1]", "seeds = [0]"), &Given::default()).unwrap();
+    let whole = study(STUDY, &Given::default()).unwrap();
+    let in_one_go = tempfile::tempdir().unwrap();
+    let (_, at_once) = judged(in_one_go.path());
+
+    let out = tempfile::tempdir().unwrap();
+    let records = run(&begun, out.path(), &mut Log::default()).unwrap();
+    judge(&begun, &begun.plan(&records), out.path()).unwrap();
+    for record in records.iter() {
+        let _ = std::fs::remove_dir_all(folder(out.path(), &record.id).join("predictions"));
+    }
+    let records = run(&whole, out.path(), &mut Log::default()).unwrap();
+    judge(&whole, &whole.plan(&records), out.path()).unwrap();
+    assert_eq!(outcomes(&whole, out.path()), at_once);
+    let comparisons = |out: &Path| std::fs::read_to_string(out.join("comparisons.json")).unwrap();
+    assert_eq!(comparisons(out.path()), comparisons(in_one_go.path()), "to the last digit");
+}
+
+#[test]
 fn one_seed_says_that_spread_is_unknown() {
     let out = tempfile::tempdir().unwrap();
     let study = study(&STUDY.replace("seeds = [0, 1]", "seeds = [0]"), &Given::default()).unwrap();
