@@ -47,6 +47,16 @@ proptest! {
     }
 }
 
+/// Parts of a map, of which nobody holds the whole any more.
+#[test]
+fn a_part_of_a_map_is_added_to() {
+    let parts = || [1, 2].map(|seed| tensor([1, 8, 10, 10], seed).inner().narrow(1, 4, 4));
+    let [x, y] = parts();
+    let expected = values(stock(x, y, Activation::Relu));
+    let [x, y] = parts();
+    assert_eq!(values(add(x, y, Activation::Relu)), expected);
+}
+
 /// A sum is written over what nobody else holds, and over nothing else.
 #[test]
 fn what_others_hold_stays() {

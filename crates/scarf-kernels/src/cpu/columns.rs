@@ -175,6 +175,7 @@ impl<'a> Columns<'a> {
         let (image, pixel) = (pixels.start / self.plane, pixels.start % self.plane);
         let as_they_are = [self.height, self.out_height, self.kernel[0], self.kernel[1]] == [1; 4]
             && [self.width, self.out_width] == [self.plane; 2]
+            && self.stride[1] == 1
             && [self.top, self.left] == [0; 2];
         if !as_they_are || pixel + lanes > self.plane {
             return None;
@@ -245,13 +246,17 @@ impl<'a> Columns<'a> {
         let steps = pixels.len().next_multiple_of(if V::PAIRS { 16 } else { 8 });
         let panel = scratch.right.take(steps * lanes).as_mut_ptr();
         let rows = scratch.rows.take(8 * steps).as_mut_ptr();
+        scratch.of_taps.resize_with(scratch.of_taps.len().max(taps), Vec::new);
         for group in columns.clone().step_by(8) {
             for column in group..(group + 8).min(columns.end) {
-                self.pieces(&pixels, column % taps, &mut scratch.pieces);
+                let pieces = &mut scratch.of_taps[column % taps];
+                if column < columns.start + taps {
+                    self.pieces(&pixels, column % taps, pieces);
+                }
                 // SAFETY: there are 8 rows of `steps` values.
                 unsafe {
                     let to = rows.add((column - group) * steps);
-                    self.fill::<V>(&scratch.pieces, column / taps, to);
+                    self.fill::<V>(pieces, column / taps, to);
                     if V::PAIRS {
                         zeros(to.add(pixels.len()), steps - pixels.len());
                     }

@@ -181,6 +181,7 @@ unsafe fn store<V: Lanes, const MR: usize, const NV: usize, const A: usize, cons
 /// images.
 #[derive(Clone, Copy)]
 pub(crate) struct Output {
+    /// Where the first row of the first column is, or would be where the memory begins with later ones.
     pub(crate) start: *mut f32,
     /// Values from row to row.
     pub(crate) row: usize,
@@ -361,7 +362,7 @@ unsafe fn strip_of_tiles<V: Lanes>(product: &Product, tile: &Tile, steps: &Steps
                 a_row: strip.left.row,
                 b: strip.right,
                 b_stride: strip.right_stride,
-                c: output.start.add(image * output.image + row * output.row + column),
+                c: output.start.wrapping_add(image * output.image + row * output.row + column),
                 c_stride: output.row,
                 rows,
                 part: strip.columns.len() % V::N.min(strip.lanes),
@@ -422,8 +423,7 @@ unsafe fn for_pieces(
         let len = (output.width - column).min(columns.end - from);
         for row in rows.clone() {
             let offset = image * output.image + row * output.row + column;
-            // SAFETY: inside the output by the caller's promise.
-            visit(row - rows.start, from - columns.start, unsafe { output.start.add(offset) }, len);
+            visit(row - rows.start, from - columns.start, output.start.wrapping_add(offset), len);
         }
         from += len;
     }

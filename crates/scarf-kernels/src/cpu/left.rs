@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::rounded::{Factors, round};
+use super::rounded::{Factors, pair_rows};
 use super::scratch::Buffer;
 use super::simd::{Lanes, Level, versions};
 
@@ -107,12 +107,17 @@ impl Strided<'_> {
         factors: Factors,
         packed: &mut [f32],
     ) {
+        // Columns that are split into ones are one run of them.
+        let matrix = match self.inner_len {
+            1 => Self { inner: self.outer as isize, inner_len: usize::MAX, ..*self },
+            _ => *self,
+        };
         // SAFETY: the caller's promise; a panel has so many steps.
         unsafe {
             if V::PAIRS {
-                self.pack_pairs::<V>(row, from, to, packed);
+                matrix.pack_pairs::<V>(row, from, to, packed);
             } else {
-                self.pack_panel::<V>(row, from, to, packed);
+                matrix.pack_panel::<V>(row, from, to, packed);
                 factors.prepare::<V>(packed.as_mut_ptr(), to - from, V::MR);
             }
         }
@@ -150,6 +155,10 @@ impl Strided<'_> {
             for step in done..run {
                 let source = start.wrapping_add_signed(step as isize * self.inner);
                 let target = &mut packed[(column - from + step) * V::MR..][..rows];
+                if self.row == 1 && rows == V::MR {
+                    target.copy_from_slice(&self.values[source..][..V::MR]);
+                    continue;
+                }
                 for (index, value) in target.iter_mut().enumerate() {
                     *value = self.values[source + index * self.row];
                 }
@@ -165,35 +174,24 @@ impl Strided<'_> {
     /// The processor must know `V`, whose panels have 8 rows.
     #[inline(always)]
     unsafe fn pack_pairs<V: Lanes>(&self, row: usize, from: usize, to: usize, packed: &mut [f32]) {
-        let rows = V::MR.min(self.rows - row);
-        packed[..(to - from).div_ceil(2) * V::MR].fill(0.0);
-        let mut column = from;
-        while column < to {
-            let run = (self.inner_len - column % self.inner_len).min(to - column);
-            let start = self.at(row, column);
-            let mut done = 0;
-            if self.inner == 1 && rows == V::MR && (column - from).is_multiple_of(2) {
-                while done + 16 <= run {
-                    let at = (column - from + done) / 2 * V::MR;
-                    assert!(start + (rows - 1) * self.row + done + 15 < self.values.len());
-                    let target = packed[at..at + 8 * V::MR].as_mut_ptr();
-                    // SAFETY: the block's last values lie inside both slices.
-                    unsafe {
-                        let source = self.values.as_ptr().add(start + done);
-                        V::transpose_pairs(source, self.row, target, V::MR);
-                    }
-                    done += 16;
-                }
-            }
-            for step in done..run {
-                let source = start.wrapping_add_signed(step as isize * self.inner);
-                let (pair, second) = ((column - from + step) / 2, (column - from + step) % 2 == 1);
-                for (index, lane) in packed[pair * V::MR..][..rows].iter_mut().enumerate() {
-                    let half = round(self.values[source + index * self.row]).to_bits() >> 16;
-                    *lane = f32::from_bits(if second { lane.to_bits() | half << 16 } else { half });
-                }
-            }
-            column += run;
+        let one_run = self.inner == 1 && from % self.inner_len + to - from <= self.inner_len;
+        let blocks = if one_run && self.rows - row >= V::MR { (to - from) / 16 } else { 0 };
+        for block in 0..blocks {
+            let start = self.at(row, from) + block * 16;
+            assert!(start + (V::MR - 1) * self.row + 15 < self.values.len());
+            let target = packed[block * 8 * V::MR..][..8 * V::MR].as_mut_ptr();
+            // SAFETY: the block's last values lie inside both slices.
+            unsafe { V::transpose_pairs(self.values.as_ptr().add(start), self.row, target, V::MR) };
+        }
+        let rest = &mut packed[blocks * 8 * V::MR..];
+        // SAFETY: a panel has as many steps as it has pairs, and as many again; a row of pairs lies before those that it is
+        // made of, or on the first.
+        unsafe {
+            let from = from + blocks * 16;
+            self.pack_panel::<V>(row, from, to, rest);
+            assert!((to - from) * V::MR <= rest.len());
+            let rest = rest.as_mut_ptr();
+            pair_rows::<V>(rest, V::MR, to - from, V::MR, rest);
         }
     }
 }

@@ -39,16 +39,52 @@ pub(crate) struct Affine {
     pub(crate) activation: Activation,
 }
 
-/// The mean and the biased variance of each channel.
-pub(crate) fn statistics(x: &[f32], batch: &Batch) -> (Vec<f32>, Vec<f32>) {
-    let level = level();
+impl Affine {
+    /// `activation((x - mean) / deviation * gamma + beta)`.
+    pub(crate) fn normalizing(
+        gamma: f32,
+        beta: f32,
+        mean: f32,
+        variance: f32,
+        epsilon: f64,
+        activation: Activation,
+    ) -> Self {
+        let scale = gamma * inverse(variance, epsilon);
+        Self { scale, shift: beta - mean * scale, activation }
+    }
+}
+
+/// One over the standard deviation.
+fn inverse(variance: f32, epsilon: f64) -> f32 {
+    (1.0 / (f64::from(variance) + epsilon).sqrt()) as f32
+}
+
+/// Applies to each channel the map that its own mean and biased variance make, and gives these; writes `[images, channels,
+/// pixels]` to `out`, a channel while it is in the cache.
+///
+/// # Safety
+///
+/// `out` must be valid for as many values as `x`.
+pub(crate) unsafe fn normalize(
+    x: &[f32],
+    batch: &Batch,
+    map: &(impl Fn(usize, f32, f32) -> Affine + Sync),
+    out: *mut f32,
+) -> (Vec<f32>, Vec<f32>) {
+    let (level, out) = (level(), Place::new(out));
     (0..batch.channels)
         .into_par_iter()
         .with_min_len(batch.tasks())
         .map(|channel| {
             let mut moments = (0.0, 0.0);
-            // SAFETY: the level is this processor's.
-            unsafe { channel_moments(level, x, batch, channel, &mut moments) };
+            // SAFETY: the level is this processor's; each task has its own channel of the output.
+            unsafe {
+                channel_moments(level, x, batch, channel, &mut moments);
+                let affine = map(channel, moments.0, moments.1);
+                for at in batch.planes(channel) {
+                    plane_affine(level, &x[at..at + batch.pixels], &affine, out.get().add(at));
+                }
+            }
             moments
         })
         .unzip()
@@ -133,15 +169,15 @@ pub(crate) struct Normalized<'a> {
 }
 
 impl Normalized<'_> {
-    /// One over the standard deviation.
-    pub(crate) fn inverse(&self, channel: usize) -> f32 {
-        (1.0 / (f64::from(self.variance[channel]) + self.epsilon).sqrt()) as f32
+    fn inverse(&self, channel: usize) -> f32 {
+        inverse(self.variance[channel], self.epsilon)
     }
 
     /// What the channel went through.
-    pub(crate) fn affine(&self, channel: usize) -> Affine {
-        let scale = self.gamma[channel] * self.inverse(channel);
-        Affine { scale, shift: self.beta[channel] - self.mean[channel] * scale, activation: self.activation }
+    fn affine(&self, channel: usize) -> Affine {
+        let (gamma, beta) = (self.gamma[channel], self.beta[channel]);
+        let (mean, variance) = (self.mean[channel], self.variance[channel]);
+        Affine::normalizing(gamma, beta, mean, variance, self.epsilon, self.activation)
     }
 }
 

@@ -36,8 +36,9 @@ pub(crate) unsafe fn input_gradient(gradient: &[f32], weight: &[f32], shape: &Sh
         };
         with_packed(|buffer| {
             let packed = pack_whole(level, factors, &left, depth, buffer);
-            // Multiples of 8 channels start at a panel of the packed weights.
-            let some = (COLUMNS / (taps * shape.out_pixels())).clamp(1, channels).next_multiple_of(8);
+            // So many channels start at a panel of the packed weights, whatever the taps.
+            let (_, height, _) = level.tile();
+            let some = (COLUMNS / (taps * shape.out_pixels())).clamp(1, channels).next_multiple_of(height);
             let parts = channels.div_ceil(some);
             let job = Job { gradient, packed, shape, group, level, factors };
             let start = Output { start: out, row: 0, image: 0, width: 0 };

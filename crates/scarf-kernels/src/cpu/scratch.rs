@@ -40,6 +40,8 @@ pub(crate) struct Scratch {
     pub(crate) between: Buffer,
     /// Pieces of rows.
     pub(crate) pieces: Vec<Piece>,
+    /// Those of each tap's rows.
+    pub(crate) of_taps: Vec<Vec<Piece>>,
 }
 
 thread_local! {

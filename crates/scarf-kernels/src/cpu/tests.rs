@@ -114,6 +114,12 @@ fn convolutions(level: Level) {
         check(level, &shape([2, 3, side, side], 3, 5, 2, 2, 3));
     }
     check(level, &shape([1, 60, 9, 9], 21, 3, 1, 1, 1));
+    // The input's gradient in several parts, of channels that are no multiple of every tile's height.
+    check(level, &shape([1, 40, 160, 160], 2, 1, 2, 0, 1));
+    check(level, &shape([1, 70, 60, 60], 3, 5, 2, 2, 1));
+    // One tap, and columns of which every other one is wanted.
+    let geometry = ConvGeometry { stride: [1, 2], padding: [[0, 0], [0, 31]], dilation: [1; 2], groups: 1 };
+    check(level, &Shape::new([1, 3, 1, 32], [5, 3, 1, 1], &geometry).expect("a shape"));
     // Sums in several blocks: across two images, and with a few columns beyond whole vectors.
     check(level, &shape([2, 40, 3, 3], 21, 3, 1, 1, 1));
     check(level, &shape([1, 300, 10, 10], 21, 1, 1, 0, 1));
@@ -132,7 +138,12 @@ fn convolutions(level: Level) {
 fn normalisation(level: Level) {
     let batch = Batch { images: 3, channels: 2, pixels: 71 };
     let (x, gradient) = (numbers(426, 1), numbers(426, 2));
-    let (mean, variance) = norm::statistics(&x, &batch);
+    let map = |_: usize| Affine { scale: 2.0, shift: 0.5, activation: Activation::Relu6 };
+    let (mut mean, mut variance) = (Vec::new(), Vec::new());
+    // SAFETY: the buffer is as long as the result.
+    let normalized = unsafe {
+        filled(426, |out| (mean, variance) = norm::normalize(&x, &batch, &|channel, _, _| map(channel), out))
+    };
     let of_channel = |channel: usize| {
         (0..426).filter(move |index| index / 71 % 2 == channel).map(|index| f64::from(numbers(426, 1)[index]))
     };
@@ -142,7 +153,6 @@ fn normalisation(level: Level) {
         assert_close(&format!("{level:?} mean"), &mean[channel..=channel], &[exact]);
         assert_close(&format!("{level:?} variance"), &variance[channel..=channel], &[squares]);
     }
-    let map = |_: usize| Affine { scale: 2.0, shift: 0.5, activation: Activation::Relu6 };
     // SAFETY: the buffers are as long as the results.
     let (output, of_x) = unsafe {
         (
@@ -155,6 +165,7 @@ fn normalisation(level: Level) {
     let inside = |y: f64| if y > 0.0 && y < 6.0 { 2.0 } else { 0.0 };
     let back: Vec<f64> = plain.iter().zip(&gradient).map(|(y, g)| inside(*y) * f64::from(*g)).collect();
     assert_close(&format!("{level:?} map"), &output, &clamped);
+    assert_eq!(output, normalized, "{level:?}");
     assert_close(&format!("{level:?} map's gradient"), &of_x, &back);
 }
 

@@ -28,6 +28,12 @@ fn tensor<const D: usize>(values: Vec<f32>, dims: [usize; D]) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, dims))
 }
 
+/// The values of a tensor that nobody else holds, to be written over; they may be a part of more.
+fn values_mut(tensor: &mut FlexTensor, len: usize) -> &mut [f32] {
+    let start = tensor.layout().start_offset();
+    &mut tensor.storage_mut()[start..start + len]
+}
+
 /// A vector that `write` fills: zeroing it first would cost as much as a pass over it.
 ///
 /// # Safety
@@ -142,7 +148,7 @@ pub(super) fn before_activation(
     let (Some(bounds), Some(output)) = (activation.clamp(), output) else { return gradient };
     let _timer = timed_on("activation, gradient", &gradient);
     let output = values(&output);
-    norm::mask(&mut gradient.storage_mut()[..output.len()], output, bounds);
+    norm::mask(values_mut(&mut gradient, output.len()), output, bounds);
     gradient
 }
 
@@ -283,21 +289,14 @@ pub(super) fn batch_norm_train(
     let _timer = timed_on("batch norm", &x);
     let (x, gamma, beta) = (contiguous(x), contiguous(gamma), contiguous(beta));
     let batch = batch(&x);
-    let (mean, variance) = norm::statistics(values(&x), &batch);
-    let forward = Normalized {
-        x: values(&x),
-        gamma: values(&gamma),
-        beta: values(&beta),
-        mean: &mean,
-        variance: &variance,
-        epsilon,
-        activation,
+    let (gamma, beta) = (values(&gamma), values(&beta));
+    let map = |channel: usize, mean: f32, variance: f32| {
+        Affine::normalizing(gamma[channel], beta[channel], mean, variance, epsilon, activation)
     };
+    let (mut mean, mut variance) = (Vec::new(), Vec::new());
     // SAFETY: all values are written.
     let output = unsafe {
-        filled(forward.x.len(), |out| {
-            norm::affine(forward.x, &batch, &|channel| forward.affine(channel), out);
-        })
+        filled(values(&x).len(), |out| (mean, variance) = norm::normalize(values(&x), &batch, &map, out))
     };
     (tensor(output, dims4(&x)), tensor(mean, [batch.channels]), tensor(variance, [batch.channels]))
 }
@@ -398,7 +397,7 @@ pub(super) fn add(x: FlexTensor, y: FlexTensor, activation: Activation) -> FlexT
     let (mut x, y) = if x.is_unique() { (x, y) } else { (y, x) };
     let other = values(&y);
     if x.is_unique() {
-        let place = x.storage_mut::<f32>()[..other.len()].as_mut_ptr();
+        let place = values_mut(&mut x, other.len()).as_mut_ptr();
         // SAFETY: as many values as the other has.
         unsafe { sum::add(place, other, activation, place) };
         return x;
