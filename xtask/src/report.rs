@@ -4,7 +4,8 @@ use crate::workspace;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use scarf_study::{
-    Comparisons, Given, How, Kind, Photographs, Records, Study, Summary, judge, page, terminal, write_atomic,
+    Comparisons, Given, How, Kind, Photographs, Record, Records, Study, Summary, judge, page, terminal,
+    without_places, write_atomic,
 };
 use std::path::{Path, PathBuf};
 
@@ -57,8 +58,10 @@ fn publish(study: &Study, records: &Records, how: &How, out: &Path) -> Result<()
         bail!("a study that was shrunk to a check is not published: its numbers mean nothing");
     }
     let plan = study.plan(records);
-    let mut planned = records.clone();
-    planned.retain(|record| plan.get(&record.id).is_some());
+    let mut planned = Records::default();
+    for record in records.iter().filter(|record| plan.get(&record.id).is_some()) {
+        planned.put(Record { err: without_places(&record.err), ..record.clone() });
+    }
     let folder = workspace::root().join("studies/records").join(&study.name);
     planned.write(&folder.join("records.csv"))?;
     how.published().write(&folder)?;
@@ -67,6 +70,12 @@ fn publish(study: &Study, records: &Records, how: &How, out: &Path) -> Result<()
         let (from, to) = (out.join("runs").join(&record.id), folder.join("runs").join(&record.id));
         for name in KEPT {
             keep(&from.join(name), &to.join(name), study.private_images)?;
+        }
+    }
+    // What was kept of runs that are no longer planned.
+    for entry in std::fs::read_dir(folder.join("runs")).into_iter().flatten().flatten() {
+        if planned.get(&entry.file_name().to_string_lossy()).is_none() {
+            std::fs::remove_dir_all(entry.path()).with_context(|| entry.path().display().to_string())?;
         }
     }
     println!("kept:    {}", folder.display());

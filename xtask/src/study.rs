@@ -4,7 +4,7 @@ use crate::watch::Progress;
 use crate::{report, workspace};
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use scarf_study::{Engine, Given, How, Program, Records, Study, Weights, list, write_atomic};
+use scarf_study::{Engine, Given, How, Program, Records, Study, Weights, list};
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -61,11 +61,9 @@ pub(crate) fn study(arguments: &Arguments) -> Result<()> {
         println!("expected: {}", study.expected);
     }
     let how = How::new(command(), workspace::revision(), &study, &given);
-    how.write(&out)?;
-    write_atomic(&out.join("study.toml"), study.text.as_bytes())?;
     let program = Program { path, device: arguments.device.clone(), threads: None };
     let mut progress = Progress::new();
-    let engine = Engine::new(&study, program, &out, &given)?.with_jobs(arguments.jobs);
+    let engine = Engine::new(&study, program, &out, &given)?.with_jobs(arguments.jobs).with_note(how.clone());
     let records = engine.run(arguments.retry, &mut progress)?;
     report::tell(&study, &records, &how, &out)
 }

@@ -6,7 +6,7 @@ use crate::resamples::{DRAWS, RESAMPLES};
 use scarf_metrics::json::CocoSet;
 use scarf_metrics::{CocoParams, ErrorKind, Evaluator, Matched};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Counts up when the numbers come to mean something else: older files are made again.
 const VERSION: u32 = 2;
@@ -127,7 +127,7 @@ fn name(kind: ErrorKind) -> &'static str {
 }
 
 /// Images that runs are scored on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Part {
     /// By which things are chosen.
@@ -152,14 +152,19 @@ impl Part {
 
 /// What a run detected on a part of the images, and what is there; `None` where it left no such files.
 pub(crate) fn detections(folder: &Path, part: Part) -> Result<Option<CocoSet>, Error> {
-    let file = |what: &str| folder.join("predictions").join(format!("{}.{what}.json", part.name()));
-    let (truth, found) = (file("truth"), file("coco"));
+    let found = folder.join("predictions").join(format!("{}.coco.json", part.name()));
+    let truth = truth(folder, part);
     if !truth.is_file() || !found.is_file() {
         return Ok(None);
     }
     CocoSet::load(&truth, &found, CocoParams::default(), 1)
         .map(Some)
         .map_err(|error| Error::Detections(error.to_string()))
+}
+
+/// The file of what is on a part's images.
+pub(crate) fn truth(folder: &Path, part: Part) -> PathBuf {
+    folder.join("predictions").join(format!("{}.truth.json", part.name()))
 }
 
 /// The outcome of matching, ready to be asked for one of COCO's average precisions by its place among the 12.

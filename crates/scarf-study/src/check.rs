@@ -102,8 +102,10 @@ impl<'a> Check<'a> {
         let line = self.ancestry(name, written)?;
         let (data, recipe) = self.merged(&line);
         let init = line.iter().rev().find_map(|(_, each)| each.init.as_ref());
-        let taken_over = line.iter().rev().find_map(|(_, each)| each.seeds.as_ref());
-        let mut seeds = taken_over.unwrap_or(&self.file.seeds).clone();
+        let taken_over = |line: &[(String, &'a ApproachFile)]| {
+            line.iter().rev().find_map(|(_, each)| each.seeds.as_ref()).unwrap_or(&self.file.seeds).clone()
+        };
+        let (mut seeds, base_seeds) = (taken_over(&line), taken_over(&line[..line.len() - 1]));
         if written.role == Role::Pretraining && written.seeds.is_none() {
             seeds.truncate(1);
         }
@@ -116,6 +118,12 @@ impl<'a> Check<'a> {
         }
         if written.role == Role::Ablation {
             self.ablation(&key, written);
+            if written.seeds.is_some() && !seeds.iter().any(|seed| base_seeds.contains(seed)) {
+                let reason = format!(
+                    "none of these is a seed of what it differs from, {base_seeds:?}: there would be no pair"
+                );
+                self.refuse(&format!("{key}.seeds"), reason);
+            }
         }
         Some(Approach {
             name: name.into(),
@@ -136,6 +144,11 @@ impl<'a> Check<'a> {
         let base = written.of.as_ref().and_then(|name| self.file.approach.get(name));
         if base.is_none_or(|base| base.role == Role::Pretraining) {
             let reason = "an ablation is a variation: name the approach with a row, or the ablation, that it differs from";
+            self.refuse(&format!("{key}.of"), reason);
+        }
+        if base.is_some_and(|base| base.tune.is_some()) {
+            let reason = "that is searched, and what a search finds is not taken over: the two would differ in more than \
+                          what is written here. Write the hyperparameters into an approach without a search";
             self.refuse(&format!("{key}.of"), reason);
         }
         if written.tune.is_some() {

@@ -11,7 +11,7 @@ use crate::result::{Epoch, RunResult};
 use crate::settings::{InitSetting, Places, Settings, run_folder};
 use crate::study::{Objective, Tune};
 use crate::when::rfc3339;
-use crate::{Approach, Error, Given, Study, Weights};
+use crate::{Approach, Error, Given, How, Study, Weights};
 use scarf_hpo::Trial;
 use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
@@ -43,12 +43,15 @@ pub struct Engine<'a> {
     pub(crate) out: PathBuf,
     given: Given,
     jobs: usize,
+    how: Option<How>,
 }
 
 /// How long one waits for a line before one looks at anything else.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
 /// Of what a failed program printed last, this many lines tell why.
 const LAST_LINES: usize = 4;
+/// The file in a run's folder that tells when it began.
+const STARTED: &str = "started";
 
 impl<'a> Engine<'a> {
     /// An engine for `study` in the folder `out`.
@@ -65,7 +68,7 @@ impl<'a> Engine<'a> {
                 other => other.clone(),
             },
         };
-        Ok(Self { study, program, out: absolute(out)?, given, jobs: 1 })
+        Ok(Self { study, program, out: absolute(out)?, given, jobs: 1, how: None })
     }
 
     /// The same, with so many runs at once. What comes of them is the same; they share the machine's threads, and its
@@ -76,6 +79,12 @@ impl<'a> Engine<'a> {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             self.program.threads.get_or_insert((cores / self.jobs).max(1));
         }
+        self
+    }
+
+    /// The same, leaving a note of how it is run in the folder, beside the text of the study, as soon as it may run there.
+    pub fn with_note(mut self, how: How) -> Self {
+        self.how = Some(how);
         self
     }
 
@@ -116,6 +125,10 @@ impl<'a> Engine<'a> {
             records.retain(Record::is_ok);
         }
         self.door(&self.study.plan(&records), &wanted)?;
+        if let Some(how) = &self.how {
+            how.write(&self.out)?;
+            write_atomic(&self.out.join("study.toml"), self.study.text.as_bytes())?;
+        }
         let mut going: Vec<Going> = Vec::new();
         loop {
             while going.len() < self.jobs {
@@ -154,10 +167,21 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Every planned run whose settings are known has settings that the program takes.
+    /// Every planned run whose settings are known has settings that the program takes, and what it begins from is there
+    /// if it was trained.
     fn door(&self, plan: &Plan, wanted: impl Fn(&Run) -> bool) -> Result<(), Error> {
         let to_do = |run: &&Run| matches!(run.state, State::Ready | State::Waiting(_)) && wanted(run);
-        plan.runs.iter().filter(to_do).try_for_each(|run| self.check(run))
+        for run in plan.runs.iter().filter(to_do) {
+            if let Some(InitSetting::Run(id)) = run.settings.as_ref().map(|settings| &settings.init)
+                && let Some(base) = plan.get(id).filter(|base| base.state == State::Done)
+                && !was_here(&run_folder(&self.out, id))
+            {
+                let (run, base) = (run.to_string(), base.to_string());
+                return Err(Error::NoNetwork { run, base, id: id.clone(), records: records_path(&self.out) });
+            }
+            self.check(run)?;
+        }
+        Ok(())
     }
 
     /// Asks the program whether it takes the settings of a run, where they are known.
@@ -200,6 +224,10 @@ impl<'a> Engine<'a> {
         let settings = run.settings.clone().expect("a run that is ready has settings");
         let folder = run_folder(&self.out, &settings.id);
         let file = self.write_settings(&settings)?;
+        if !was_here(&folder) {
+            // A published record of it, of which scores are left and no network.
+            let _ = std::fs::remove_file(folder.join("result.json"));
+        }
         let started = started(&folder)?;
         let start = Start::new(self.program.clone(), file);
         Ok(Going::new(run.clone(), settings, folder, started, start, self.contest(run, plan, records)))
@@ -325,9 +353,14 @@ pub(crate) fn remember(last: &mut VecDeque<String>, line: &str) {
     last.push_back(line.trim().chars().take(300).collect());
 }
 
+/// Whether a run was done, or begun, in this folder; what is published of one lies in a folder where it was not.
+fn was_here(folder: &Path) -> bool {
+    folder.join(STARTED).is_file()
+}
+
 /// When the run began for the first time.
 fn started(folder: &Path) -> Result<String, Error> {
-    let path = folder.join("started");
+    let path = folder.join(STARTED);
     if let Some(text) = read_if_there(&path)? {
         return Ok(text.trim().into());
     }

@@ -64,6 +64,21 @@ pub enum Error {
         /// The file that was looked for, where a folder was given.
         looked: Option<PathBuf>,
     },
+    /// What a run begins from was published without its network.
+    #[error(
+        "{run} begins from {base}, of which there are scores but no network here: delete the line that begins with {id} in {},          and it is trained again",
+        records.display()
+    )]
+    NoNetwork {
+        /// The run.
+        run: String,
+        /// What it begins from.
+        base: String,
+        /// The id of that.
+        id: String,
+        /// Where the study's records are.
+        records: PathBuf,
+    },
     /// Somebody else runs a study in the same folder.
     #[error("{}: another study is running in this folder; wait for it, or choose another with --out", .0.display())]
     Busy(PathBuf),

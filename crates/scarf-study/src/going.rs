@@ -3,6 +3,7 @@
 use crate::Error;
 use crate::contest::{Contest, Stopped};
 use crate::engine::{PATIENCE, Watch, lock, remember};
+use crate::judge::forget;
 use crate::plan::Run;
 use crate::program::{Program, Running, Step, told};
 use crate::result::{Epoch, RunResult};
@@ -109,6 +110,7 @@ impl Going {
                 Some(lock) => match RunResult::read(&self.folder) {
                     Ok(result) => Some(Ok(result)),
                     Err(_) => {
+                        forget(&self.folder)?;
                         self.phase = Phase::Runs(start.program.start(&start.file, &self.folder, lock)?);
                         None
                     }

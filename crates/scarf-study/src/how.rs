@@ -37,16 +37,14 @@ impl How {
         }
     }
 
-    /// The same for others: of absolute paths in the command the last part alone is left, behind `DIR`.
+    /// The same for others: without places of this machine, and with what was given by variables.
     pub fn published(&self) -> Self {
-        let part = |word: &str| {
-            let path = Path::new(word.trim_matches('\''));
-            match path.file_name() {
-                Some(name) if path.is_absolute() => format!("DIR/{}", name.to_string_lossy()),
-                _ => word.to_owned(),
+        let mut command = without_places(&self.command);
+        for (option, given) in [("--data", self.data), ("--weights", self.weights.is_some())] {
+            if given && !command.contains(option) {
+                command += &format!(" {option} DIR");
             }
-        };
-        let command = self.command.split(' ').map(part).collect::<Vec<_>>().join(" ");
+        }
         Self { command, ..self.clone() }
     }
 
@@ -67,5 +65,54 @@ impl How {
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
         let text = serde_json::to_string_pretty(self).expect("text and booleans") + "\n";
         write_atomic(&folder.join("how.json"), text.as_bytes())
+    }
+}
+
+/// A text in which of absolute paths the last part alone is left, behind `DIR`. One that is quoted goes to the end of the
+/// quotation, any other to the next blank, colon or comma.
+pub fn without_places(text: &str) -> String {
+    let mut published = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('/') {
+        let before = rest[..at].chars().next_back();
+        let quote = before.filter(|c| "'\"`".contains(*c));
+        if before.is_some_and(|c| c.is_alphanumeric() || "./_-".contains(c)) {
+            let inside = rest[at..].find(char::is_whitespace).map_or(rest.len(), |len| at + len);
+            published += &rest[..inside];
+            rest = &rest[inside..];
+            continue;
+        }
+        let ends = |c: char| quote.map_or(c.is_whitespace() || ":,;)".contains(c), |quote| c == quote);
+        let end = rest[at..].find(ends).map_or(rest.len(), |len| at + len);
+        let name = rest[at..end].trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        published += &rest[..at];
+        published += &format!("DIR/{name}");
+        rest = &rest[end..];
+    }
+    published + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_places;
+
+    #[test]
+    fn of_places_the_last_part_is_left() {
+        for (text, published) in [
+            (
+                "cargo xtask study cpu --data /home/me/NEU-DET --weights DIR",
+                "cargo xtask study cpu --data DIR/NEU-DET --weights DIR",
+            ),
+            ("--data=/home/me/NEU-DET/ --out runs/cpu", "--data=DIR/NEU-DET --out runs/cpu"),
+            ("--data '/home/my data/NEU DET' --jobs 2", "--data 'DIR/NEU DET' --jobs 2"),
+            (
+                "Error: /srv/x/steel.jpg: is no image, says https://docs.rs/image",
+                "Error: DIR/steel.jpg: is no image, says https://docs.rs/image",
+            ),
+            ("it failed | `/a/b.toml`, 3 / 4 images", "it failed | `DIR/b.toml`, 3 / 4 images"),
+            ("", ""),
+        ] {
+            assert_eq!(without_places(text), published);
+        }
     }
 }

@@ -52,7 +52,7 @@ pub use file::{
     Weights, WithFile,
 };
 pub use files::write_atomic;
-pub use how::How;
+pub use how::{How, without_places};
 pub use judge::judge;
 pub use list::list;
 pub use page::{Photographs, page, tune_page};

@@ -60,6 +60,11 @@ pub(crate) fn run_folder(out: &Path, id: &str) -> PathBuf {
     out.join("runs").join(id)
 }
 
+/// The first 12 hexadecimal digits of a text's SHA-256.
+pub(crate) fn hash(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
 impl Settings {
     /// Settings with their id.
     pub fn new(
@@ -79,8 +84,7 @@ impl Settings {
         let whole = json!({
             "approach": approach, "seed": seed, "data": data, "recipe": recipe, "init": begun, "score": score,
         });
-        let hash = Sha256::digest(canonical(&whole).as_bytes());
-        let id = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let id = hash(&canonical(&whole));
         Self { id, approach: approach.into(), seed, data, recipe, init, score }
     }
 

@@ -98,13 +98,14 @@ impl Summary {
     pub fn new(study: &Study, plan: &Plan, records: &Records, out: &Path) -> Result<Self, Error> {
         let mut planned = records.clone();
         planned.retain(|record| plan.get(&record.id).is_some());
-        let finals = |approach: &Approach| -> Vec<Vec<(f64, f64)>> {
+        let finals = |approach: &Approach| -> Vec<Curve> {
             let runs =
                 planned.iter().filter(|each| each.approach == approach.name && each.kind == Kind::Final);
-            runs.map(|record| curve(&run_folder(out, &record.id))).filter(|curve| !curve.is_empty()).collect()
+            runs.map(|record| Curve::of(record, out)).filter(|curve| !curve.points.is_empty()).collect()
         };
         let curves: Vec<Vec<Curve>> = study.rows().map(finals).collect();
-        let best = curves.iter().flatten().flatten().map(|point| point.1).fold(0.0, f64::max);
+        let points = curves.iter().flatten().flat_map(|curve| &curve.points);
+        let best = points.map(|point| point.1).fold(0.0, f64::max);
         let reach = study.reach.or_else(|| (best > 0.0).then(|| (best * 50.0).round() / 100.0));
         let rows = study.rows().zip(&curves);
         let mut rows: Vec<Row> = rows
@@ -146,12 +147,6 @@ impl Row {
     }
 }
 
-/// Seconds of training and AP on the validation images, where that was measured, in order.
-fn curve(folder: &Path) -> Vec<(f64, f64)> {
-    let point = |epoch: Epoch| Some((*epoch.values.get("seconds")?, *epoch.values.get("val/ap")?));
-    Epoch::read_all(folder).into_iter().filter_map(point).filter(|point| point.1 >= 0.0).collect()
-}
-
 /// Marks the rows that none other beats at their cost or less.
 fn front(rows: &mut [Row]) {
     let points: Vec<Option<(f64, f64)>> =
@@ -162,8 +157,30 @@ fn front(rows: &mut [Row]) {
     }
 }
 
-/// Seconds and AP on the validation images, epoch after epoch, of one run.
-type Curve = Vec<(f64, f64)>;
+/// How one run went.
+struct Curve {
+    /// Seconds of training and AP on the validation images, epoch after epoch, where that was measured.
+    points: Vec<(f64, f64)>,
+    /// US dollars a second: less than the machine's where that was shared.
+    price: f64,
+}
+
+impl Curve {
+    fn of(record: &Record, out: &Path) -> Self {
+        let point = |epoch: Epoch| Some((*epoch.values.get("seconds")?, *epoch.values.get("val/ap")?));
+        let points = Epoch::read_all(&run_folder(out, &record.id)).into_iter().filter_map(point);
+        Self {
+            points: points.filter(|point| point.1 >= 0.0).collect(),
+            price: if record.seconds > 0.0 { record.dollars / record.seconds } else { 0.0 },
+        }
+    }
+
+    /// Seconds and US dollars until AP was so much.
+    fn until(&self, reach: f64) -> Option<(f64, f64)> {
+        let (seconds, _) = self.points.iter().find(|point| point.1 >= reach)?;
+        Some((*seconds, seconds * self.price))
+    }
+}
 
 fn row(
     study: &Study,
@@ -190,7 +207,7 @@ fn row(
     let total_seconds = seconds.map(|seconds| seconds + extra.0);
     let test = stats(finals.iter().filter_map(|record| record.test));
     let analyses: Vec<Analysis> = folders().filter_map(|folder| Analysis::read(&folder)).collect();
-    let at = |seconds: f64, price: f64| seconds / 3600.0 * price;
+    let total = cost.map(|cost| cost + extra.1);
     Row {
         approach: approach.name.clone(),
         title: approach.title.clone(),
@@ -200,11 +217,10 @@ fn row(
         test,
         inference: folders().filter_map(|folder| RunResult::read(&folder).ok()?.inference).collect(),
         reached: reach.and_then(|(reach, curves)| {
-            let seconds = |curve: &Curve| curve.iter().find(|point| point.1 >= reach).map(|point| point.0);
-            let times: Vec<f64> = curves.iter().filter_map(seconds).collect();
-            let training = mean(times.iter().copied())?;
-            let dollars = at(training, study.price.dollars_per_hour) + extra.1;
-            Some(Reached { seconds: training + extra.0, dollars, runs: times.len(), of: curves.len() })
+            let spent: Vec<(f64, f64)> = curves.iter().filter_map(|curve| curve.until(reach)).collect();
+            let seconds = mean(spent.iter().map(|each| each.0))? + extra.0;
+            let dollars = mean(spent.iter().map(|each| each.1))? + extra.1;
+            Some(Reached { seconds, dollars, runs: spent.len(), of: curves.len() })
         }),
         front: false,
         analyses,
@@ -213,12 +229,15 @@ fn row(
         search: search.map(|spent| spent.1),
         pretraining: before.map(|spent| spent.1),
         total_seconds,
-        total: cost.map(|cost| cost + extra.1),
-        total_original: study
-            .price
-            .original
-            .as_ref()
-            .and_then(|machine| Some(at(total_seconds?, machine.dollars_per_hour))),
+        total,
+        total_original: study.price.original.as_ref().and_then(|machine| {
+            // By dollars, for of an hour that two runs shared each had half.
+            let hours = match study.price.dollars_per_hour {
+                price if price > 0.0 => total? / price,
+                _ => total_seconds? / 3600.0,
+            };
+            Some(hours * machine.dollars_per_hour)
+        }),
         err: trouble(approach, Kind::Final, plan, records),
     }
 }

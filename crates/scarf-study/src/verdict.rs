@@ -4,12 +4,13 @@ use crate::Error;
 use crate::analysis::Part;
 use crate::files::{read_if_there, write_atomic};
 use crate::plan::{Kind, Plan, Run, State};
-use crate::resamples::resampled;
+use crate::resamples::{Drawn, drawn};
 use crate::result::NUMBERS;
 use crate::settings::run_folder;
 use crate::study::{Approach, Claim, Study, Than};
 use scarf_metrics::{Comparison, Resampled, compare_means, compare_to};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// One approach compared with another, or with a number: `comparisons.json` in a study's folder holds those there are.
@@ -48,6 +49,15 @@ enum Other {
     Runs(Vec<String>),
     /// A published number.
     Number(f64),
+}
+
+impl Other {
+    fn runs(&self) -> &[String] {
+        match self {
+            Other::Runs(ids) => ids,
+            Other::Number(_) => &[],
+        }
+    }
 }
 
 /// What became of a claim.
@@ -114,6 +124,17 @@ impl Comparisons {
             .map_err(|error| Error::Parse { path, message: error.to_string() })
     }
 
+    /// Forgets those that a run is part of, for it is made anew.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or written.
+    pub(crate) fn forget(out: &Path, id: &str) -> Result<(), Error> {
+        let mut known = Self::read(out)?;
+        let before = known.0.len();
+        known.0.retain(|each| !each.better.iter().chain(each.than.runs()).any(|run| run == id));
+        if known.0.len() < before { known.write(out) } else { Ok(()) }
+    }
+
     /// Writes them into a study's folder.
     ///
     /// # Errors
@@ -124,10 +145,11 @@ impl Comparisons {
     }
 
     /// Makes the comparisons that are missing from what runs left under `out`, drops those that no claim and no ablation
-    /// asks for any more, and leaves the file there. What has neither detections nor what stood for them is passed over.
+    /// asks for any more, and leaves the file there. Passed over is what has neither detections nor what stood for them,
+    /// and what was scored on other images.
     ///
     /// # Errors
-    /// Where detections cannot be read or do not belong together, or the file cannot be written.
+    /// Where detections cannot be read, or the file cannot be written.
     pub fn complete(&mut self, study: &Study, plan: &Plan, out: &Path) -> Result<(), Error> {
         let mut all = Vec::new();
         let claims = study.claims.iter().flat_map(|claim| questions(claim, plan)).flatten();
@@ -138,8 +160,9 @@ impl Comparisons {
             };
             all.extend(answer.filter(|answer| !all.contains(answer)));
         }
+        let (before, now) = (self.0.len(), all.len());
         self.0 = all;
-        if self.0.is_empty() { Ok(()) } else { self.write(out) }
+        if before + now == 0 { Ok(()) } else { self.write(out) }
     }
 
     /// What they say of each claim of `study`, in its order.
@@ -167,7 +190,9 @@ impl Comparisons {
             outcomes.push(known.map(Compared::outcome));
             reasons.push(match known {
                 Some(known) => reason(known, claim, &better, &than),
-                None => format!("{better} against {than}: not judged, for want of runs or their detections"),
+                None => format!(
+                    "{better} against {than}: not judged, for want of runs, of their detections or of the same images"
+                ),
             });
         }
         let outcome = outcomes.iter().copied().collect::<Option<Vec<_>>>().map(|all| {
@@ -291,12 +316,18 @@ impl Question {
             },
             Err(number) => Err(*number),
         };
+        let truths = |runs: &[Drawn]| runs.iter().map(|run| run.truth.clone()).collect::<BTreeSet<_>>();
+        if than.as_ref().is_ok_and(|than| truths(than) != truths(&better)) {
+            return Ok(None);
+        }
+        let aps = |runs: Vec<Drawn>| runs.into_iter().map(|run| run.ap).collect::<Vec<Resampled>>();
+        let (better, than) = (aps(better), than.map(aps));
         let compared = match &than {
             Ok(than) => compare_means(than, &better),
             Err(number) => compare_to(*number, &better),
         };
-        let compared = compared.map_err(|error| Error::Detections(error.to_string()))?;
-        let Some(Comparison { difference, p_value }) = compared else { return Ok(None) };
+        // Folds of unequal size have no draws in common.
+        let Ok(Some(Comparison { difference, p_value })) = compared else { return Ok(None) };
         let by_seed = self.better.iter().zip(&better).filter_map(|((_, seed), model)| {
             let other = match (&than, &self.than) {
                 (Ok(models), Ok(runs)) => models[runs.iter().position(|(_, each)| each == seed)?].value,
@@ -319,8 +350,8 @@ impl Question {
     }
 
     /// These runs on draws of the images; `None` where one left nothing to draw from.
-    fn open(&self, runs: &[(String, u64)], out: &Path) -> Result<Option<Vec<Resampled>>, Error> {
-        runs.iter().map(|(id, _)| resampled(&run_folder(out, id), self.part, self.metric)).collect()
+    fn open(&self, runs: &[(String, u64)], out: &Path) -> Result<Option<Vec<Drawn>>, Error> {
+        runs.iter().map(|(id, _)| drawn(&run_folder(out, id), self.part, self.metric)).collect()
     }
 }
 

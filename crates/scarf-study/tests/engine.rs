@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Log, STUDY, folder, program, run, study};
-use scarf_study::{Engine, Given, Kind, Record, Records, RunResult, State, Weights, list};
+use scarf_study::{Engine, Given, Kind, Record, Records, RunResult, State, Weights, judge, list};
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
@@ -283,6 +283,58 @@ fn a_run_that_was_killed_goes_on_where_it_was_and_ends_the_same() {
     assert!(start(killed.path()).wait().unwrap().success());
     assert_eq!(RunResult::read(&only(killed.path())), RunResult::read(&only(whole.path())));
     assert_eq!(fs::read(&metrics).unwrap(), fs::read(only(whole.path()).join("metrics.jsonl")).unwrap());
+}
+
+#[test]
+fn what_was_published_grows_once_the_networks_that_it_lacks_are_there_again() {
+    let out = tempfile::tempdir().unwrap();
+    let begun = study(&STUDY.replace("seeds = [0, 1]", "seeds = [0]"), &Given::default()).unwrap();
+    let mut records = run(&begun, out.path(), &mut Log::default()).unwrap();
+    let kept = ["result.json", "metrics.jsonl", "analysis.json", "resamples"];
+    for record in records.iter() {
+        for entry in fs::read_dir(folder(out.path(), &record.id)).unwrap().map(Result::unwrap) {
+            if !kept.iter().any(|name| entry.file_name() == *name) {
+                let _ = fs::remove_file(entry.path());
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+    }
+    let whole = study(STUDY, &Given::default()).unwrap();
+    let error = run(&whole, out.path(), &mut Log::default()).unwrap_err().to_string();
+    let pretrained = records.iter().find(|record| record.kind == Kind::Pretraining).unwrap().id.clone();
+    let told = "finetune seed 1 begins from pretrain seed 0, of which there are scores but no network here: delete the line";
+    assert!(error.starts_with(told) && error.contains(&pretrained), "{error}");
+
+    records.retain(|record| record.id != pretrained);
+    records.write(&out.path().join("records.csv")).unwrap();
+    let mut log = Log::default();
+    run(&whole, out.path(), &mut log).unwrap();
+    let approaches: Vec<&str> = log.begun.iter().map(|line| line.split_once(' ').unwrap().1).collect();
+    let new = ["scratch seed 1", "pretrain seed 0", "finetune seed 1", "tuned seed 1", "broken seed 1"];
+    assert_eq!(approaches, new, "and nothing else");
+    assert_eq!(log.epochs.iter().filter(|epoch| **epoch == 5).count(), 1, "it was trained: {:?}", log.epochs);
+}
+
+#[test]
+fn what_was_said_of_a_run_goes_when_it_is_made_anew() {
+    let out = tempfile::tempdir().unwrap();
+    let study = study(STUDY, &Given::default()).unwrap();
+    let mut records = run(&study, out.path(), &mut Log::default()).unwrap();
+    judge(&study, &study.plan(&records), out.path()).unwrap();
+    let comparisons = out.path().join("comparisons.json");
+    let before = fs::read_to_string(&comparisons).unwrap();
+    let scratch = records.iter().find(|record| record.approach == "scratch").unwrap().id.clone();
+    let there = |name: &str| folder(out.path(), &scratch).join(name).exists();
+    assert!(there("analysis.json") && there("resamples/test.json") && before.contains(&scratch));
+
+    fs::remove_file(folder(out.path(), &scratch).join("result.json")).unwrap();
+    records.retain(|record| record.id != scratch);
+    records.write(&out.path().join("records.csv")).unwrap();
+    let records = run(&study, out.path(), &mut Log::default()).unwrap();
+    assert!(!there("analysis.json") && !there("resamples"));
+    assert!(!fs::read_to_string(&comparisons).unwrap().contains(&scratch));
+    judge(&study, &study.plan(&records), out.path()).unwrap();
+    assert_eq!(fs::read_to_string(&comparisons).unwrap(), before, "it does the same again");
 }
 
 #[test]

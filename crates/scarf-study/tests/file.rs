@@ -74,6 +74,8 @@ fn every_error_names_file_key_and_line() {
         ("role = \"pretraining\"", "role = \"pretrained\""),
         ("role = \"pretraining\"", "role = \"ablation\""),
         ("of = \"finetune\"\ntune", "of = \"finetune\"\nrole = \"ablation\"\ntune"),
+        ("of = \"scratch\"\n", "of = \"scratch\"\nrole = \"ablation\"\nseeds = [7, 8]\n"),
+        ("of = \"scratch\"\n", "of = \"tuned\"\nrole = \"ablation\"\n"),
         ("better = \"tuned\"", "better = \"tuend\""),
         ("better = \"tuned\"", "better = \"pretrain\""),
         ("better = \"tuned\"", "better = []"),

@@ -80,6 +80,24 @@ fn seeds_that_are_added_later_are_compared_with_runs_whose_detections_are_gone()
 }
 
 #[test]
+fn runs_on_other_images_are_not_compared() {
+    let out = tempfile::tempdir().unwrap();
+    let study = study(STUDY, &Given::default()).unwrap();
+    let records = run(&study, out.path(), &mut Log::default()).unwrap();
+    for record in records.iter().filter(|record| record.approach == "scratch") {
+        let truth = folder(out.path(), &record.id).join("predictions/test.truth.json");
+        let text = std::fs::read_to_string(&truth).unwrap();
+        // As many images, one of them another.
+        std::fs::write(&truth, text.replacen("60", "61", 1)).unwrap();
+    }
+    judge(&study, &study.plan(&records), out.path()).unwrap();
+    let verdicts = Comparisons::read(out.path()).unwrap().verdicts(&study, &study.plan(&records));
+    assert_eq!(verdicts[0].outcome, None);
+    assert!(verdicts[0].reasons[0].ends_with("of their detections or of the same images"), "{verdicts:?}");
+    assert_eq!(verdicts[2].outcome, Some(Outcome::Contradicted), "against a number they are judged");
+}
+
+#[test]
 fn one_seed_says_that_spread_is_unknown() {
     let out = tempfile::tempdir().unwrap();
     let study = study(&STUDY.replace("seeds = [0, 1]", "seeds = [0]"), &Given::default()).unwrap();

@@ -64,7 +64,7 @@ fn a_page_to_hand_on_has_the_boxes_without_photographs_and_no_place_of_this_mach
     let (study, records) = done(out.path());
     let command = "cargo xtask study demo --data /home/me/NEU-DET --weights '/mnt/w'".into();
     let how = How { command, ..How::default() }.published();
-    assert_eq!(how.command, "cargo xtask study demo --data DIR/NEU-DET --weights DIR/w");
+    assert_eq!(how.command, "cargo xtask study demo --data DIR/NEU-DET --weights 'DIR/w'");
     let html = drawn(&study, &records, &how, out.path(), Photographs::LeftOut);
     assert!(html.contains("<section id=\"pictures\"") && html.contains("class=\"k"), "the boxes");
     assert!(!html.contains("data:image"), "a photograph");

@@ -87,6 +87,7 @@ pub(crate) fn run(settings: &Settings, out: &Path, device: &Device) -> Result<()
     }
     record.insert("status".into(), json!("ok"));
     record.insert("device".into(), json!(device::describe(device)));
+    record.insert("version".into(), json!(concat!("scarf ", env!("CARGO_PKG_VERSION"))));
     record.insert("epochs".into(), json!(fitted.epochs));
     record.insert("best_epoch".into(), json!(card.epoch));
     record.insert("images".into(), json!(train.indices.len()));

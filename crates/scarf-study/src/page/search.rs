@@ -21,8 +21,8 @@ pub(super) struct Told<'a> {
     pub(super) trials: &'a [Trial],
     /// Why trials failed, by their numbers.
     pub(super) errors: &'a BTreeMap<u64, String>,
-    /// The price of an hour of a trial.
-    pub(super) dollars_per_hour: f64,
+    /// What each trial cost, by its number; empty where that is of no interest.
+    pub(super) dollars: &'a BTreeMap<u64, f64>,
     /// Which of the page's colours.
     pub(super) colour: usize,
 }
@@ -71,11 +71,13 @@ pub(super) fn searches(sources: &Sources<'_>) -> Vec<Search> {
 
 /// The search of an approach, from its runs' records.
 fn of_study(sources: &Sources<'_>, approach: &Approach, tune: &Tune) -> Option<Search> {
-    let (mut trials, mut errors) = (Vec::new(), BTreeMap::new());
+    let (mut trials, mut errors, mut dollars) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+    let priced = sources.study.price.dollars_per_hour > 0.0;
     for run in sources.plan.of(&approach.name).filter(|run| run.kind == Kind::Trial) {
         let Some(record) = run.id().and_then(|id| sources.records.get(id)) else { continue };
         let number = run.trial.unwrap_or(0);
         errors.extend((!record.is_ok()).then(|| (number, record.err.clone())));
+        dollars.extend(priced.then_some((number, record.dollars)));
         trials.push(tune.ended(number, run.params.clone(), record));
     }
     search(&Told {
@@ -85,7 +87,7 @@ fn of_study(sources: &Sources<'_>, approach: &Approach, tune: &Tune) -> Option<S
         direction: tune.direction,
         trials: &trials,
         errors: &errors,
-        dollars_per_hour: sources.study.price.dollars_per_hour,
+        dollars: &dollars,
         colour: sources.colour(&approach.name),
     })
 }
@@ -147,8 +149,8 @@ impl<'a> Told<'a> {
         let ended = self.trials.iter().filter(|trial| trial.state.is_finished()).count();
         let seconds: f64 = self.trials.iter().filter_map(|trial| trial.seconds).sum();
         let mut text = format!("{ended} trials in {}", duration(seconds));
-        if self.dollars_per_hour > 0.0 {
-            text += &format!(" for {}", money(seconds / 3600.0 * self.dollars_per_hour));
+        if !self.dollars.is_empty() {
+            text += &format!(" for {}", money(self.dollars.values().sum()));
         }
         let count = |state| self.trials.iter().filter(|trial| trial.state == state).count();
         let kinds = [(TrialState::Pruned, "stopped early"), (TrialState::Failed, "failed")];
@@ -251,13 +253,13 @@ impl<'a> Told<'a> {
 
     /// The best objective over what all trials until then had cost.
     fn cost(&self) -> String {
-        let spent = |trial: &Trial| -> f64 {
+        let priced = !self.dollars.is_empty();
+        let x = |trial: &Trial| -> f64 {
+            if priced {
+                return self.dollars.range(..=trial.number).map(|(_, dollars)| dollars).sum();
+            }
             let before = self.trials.iter().filter(|each| each.number <= trial.number);
-            before.filter_map(|each| each.seconds).sum()
-        };
-        let priced = self.dollars_per_hour > 0.0;
-        let x = |trial: &Trial| {
-            if priced { spent(trial) / 3600.0 * self.dollars_per_hour } else { spent(trial) / 60.0 }
+            before.filter_map(|each| each.seconds).sum::<f64>() / 60.0
         };
         let mut series = self.dots(|trial| Some(x(trial)));
         series.push(self.front(x));

@@ -226,11 +226,26 @@ pub(super) struct PlainCell {
     sort: Option<f64>,
 }
 
-/// The number that a cell begins with: dollars are told apart from minutes by what is on the page alone.
+/// What a cell is sorted by: the number that it begins with, times and memory in one unit. -1 where it begins with none.
 fn leading(text: &str) -> f64 {
-    let text = text.trim_start_matches('$');
-    let end = text.find(|c: char| !(c.is_ascii_digit() || ".+-".contains(c))).unwrap_or(text.len());
-    text[..end].parse().unwrap_or(-1.0)
+    let unit = |word: &str| match word.trim_end_matches(',') {
+        "s" | "MB" => Some(1.0),
+        "min" => Some(60.0),
+        "h" => Some(3600.0),
+        "GB" => Some(1e3),
+        _ => None,
+    };
+    let number = |word: &str| {
+        let word = word.trim_start_matches('$');
+        let end = word.find(|c: char| !(c.is_ascii_digit() || ".+-".contains(c))).unwrap_or(word.len());
+        word[..end].parse::<f64>().ok()
+    };
+    let words: Vec<&str> = text.split(' ').collect();
+    let parts = words.chunks(2).map_while(|pair| Some(number(pair[0])? * unit(pair.get(1)?)?));
+    match parts.fold(None, |sum, part| Some(sum.unwrap_or(0.0) + part)) {
+        Some(whole) => whole,
+        None => words.first().and_then(|word| number(word)).unwrap_or(-1.0),
+    }
 }
 
 pub(super) fn plain(sources: &Sources<'_>, cells: Option<Cells>) -> Option<Plain> {
@@ -365,4 +380,28 @@ fn class_cell(scores: Option<(f64, f64)>) -> ClassCell {
     let text = |value: f64| if value < 0.0 { "–".into() } else { format!("{value:.3}") };
     let (ap, ap50) = scores.unwrap_or((-1.0, -1.0));
     ClassCell { ap: text(ap), ap50: text(ap50), shade: (ap.max(0.0) * 100.0).round() as u32 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::leading;
+
+    #[test]
+    fn cells_sort_by_what_they_mean() {
+        for (text, value) in [
+            ("0.443 (0.414 to 0.465)", 0.443),
+            ("-0.036 (-0.050 to -0.020)", -0.036),
+            ("$0.14", 0.14),
+            ("33 s, $0.00093", 33.0),
+            ("27 min 50 s, $0.047", 1670.0),
+            ("1 h 25 min", 5100.0),
+            ("5 min 46 s, $0.0097 (2 of 3 seeds)", 346.0),
+            ("1.2 GB", 1200.0),
+            ("544 MB", 544.0),
+            ("–", -1.0),
+            ("", -1.0),
+        ] {
+            assert!((leading(text) - value).abs() < 1e-9, "{text}: {}", leading(text));
+        }
+    }
 }

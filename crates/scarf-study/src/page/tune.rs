@@ -36,6 +36,9 @@ pub fn tune_page(search: &Search, tuner: &Tuner<'_>, over: Over, command: &str) 
     let failed = trials.iter().filter(|trial| trial.state == TrialState::Failed);
     let errors: BTreeMap<u64, String> =
         failed.filter_map(|trial| Some((trial.number, tuner.why(trial)?.replace(" | ", "\n")))).collect();
+    let cost = |trial: &Trial| Some((trial.number, trial.seconds? / 3600.0 * search.dollars_per_hour));
+    let priced = trials.iter().filter(|_| search.dollars_per_hour > 0.0);
+    let dollars: BTreeMap<u64, f64> = priced.filter_map(cost).collect();
     let best = search.history(&trials).best();
     let told = Told {
         title: &search.name,
@@ -44,7 +47,7 @@ pub fn tune_page(search: &Search, tuner: &Tuner<'_>, over: Over, command: &str) 
         direction: search.direction,
         trials: &trials,
         errors: &errors,
-        dollars_per_hour: search.dollars_per_hour,
+        dollars: &dollars,
         colour: 0,
     };
     let contents = Contents {
