@@ -37,7 +37,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "scarf-weights",
         ],
     ),
-    ("xtask", &["scarf-hpo", "scarf-study"]),
+    ("xtask", &["scarf-study"]),
     ("scarf-benches", &["scarf-core", "scarf-metrics"]),
 ];
 

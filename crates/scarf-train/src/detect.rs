@@ -15,7 +15,8 @@ pub struct DetectConfig {
     /// Which mirror images are looked at beside the image itself; each takes as long as that.
     pub flips: Flips,
     /// How large the image and its mirror images are shown, one look after the other: 1 is the size that the detector
-    /// was trained with.
+    /// was trained with. A side is made a multiple of the largest power of two up to 64 that divides that one, if what was
+    /// asked for is within a twentieth of it: maps are halved as they were in training, and anchors keep their places.
     pub scales: Vec<f32>,
     /// IoU above which what several looks found is one object ([`weighted_boxes_fusion`]), in `0..=1`.
     pub fusion_iou: f64,
@@ -84,8 +85,7 @@ impl DetectConfig {
     ) -> Vec<Vec<Detection>> {
         let mut looks = Vec::new();
         for scale in &self.scales {
-            let shown = [size.width, size.height].map(|side| (side as f32 * scale).round().max(1.0) as u32);
-            let shown = Size::new(shown[0], shown[1]);
+            let shown = Size::new(shown(size.width, *scale), shown(size.height, *scale));
             let images = images(shown);
             for &[across, down] in self.flips.looks() {
                 let axes = [(across, 3), (down, 2)].into_iter().filter(|(flipped, _)| *flipped);
@@ -105,6 +105,15 @@ impl DetectConfig {
         let of = |image: usize| looks.iter().map(|look| look[image].clone()).collect::<Vec<_>>();
         (0..images).map(|image| weighted_boxes_fusion(&of(image), self.fusion_iou)).collect()
     }
+}
+
+/// The side of an image that is shown `scale` times as large.
+fn shown(side: u32, scale: f32) -> u32 {
+    let wanted = (side as f32 * scale).max(1.0);
+    let steps = [64, 32, 16, 8, 4, 2].into_iter().filter(|step| side.is_multiple_of(*step));
+    let mut rounded = steps.map(|step| (wanted / step as f32).round() * step as f32);
+    let near = |side: &f32| (side - wanted).abs() <= wanted / 20.0;
+    rounded.find(near).unwrap_or(wanted.round()) as u32
 }
 
 /// Where a box of an image lies on its mirror image.
@@ -196,6 +205,21 @@ mod tests {
         assert!(is_alike(Flips::Horizontal, true, false) && !is_alike(Flips::Horizontal, false, true));
         assert!(is_alike(Flips::Vertical, false, true) && !is_alike(Flips::Vertical, true, false));
         assert!(is_alike(Flips::All, true, false) && is_alike(Flips::All, true, true));
+    }
+
+    #[test]
+    fn maps_are_halved_as_in_training() {
+        for (side, scale, pixels) in [
+            (320, 1.0, 320),
+            (320, 1.25, 384),
+            (320, 0.8, 256),
+            (224, 1.25, 288),
+            (128, 1.25, 160),
+            (300, 1.5, 452),
+            (7, 1.3, 9),
+        ] {
+            assert_eq!(shown(side, scale), pixels, "{side} times {scale}");
+        }
     }
 
     /// A look at a larger image finds what the detector finds there, in pixels of the smaller one.

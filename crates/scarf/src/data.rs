@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::faults::Faults;
+use crate::folder::Folder;
 use crate::result::write_json;
 
 /// Which images, and how they are split.
@@ -155,16 +156,19 @@ impl DataSettings {
             if self.synthetic.is_some() && entry.synthetic.is_none() {
                 bail!("`synthetic` is for sets that scarf draws; {} is not drawn", self.set);
             }
-            if self.voc.is_some() {
-                bail!("`voc` is for the set `voc`, a folder of one's own; the set is {}", self.set);
-            }
         }
         Ok(())
     }
 
+    /// How a folder of one's own lies on disk, where the set is one: what pretrains on another set may have taken it over
+    /// from the study.
+    fn own(&self) -> Option<&VocFolder> {
+        self.voc.as_ref().filter(|_| self.set == "voc")
+    }
+
     /// The classes, and an early error where the folder of the set is not there.
     pub(crate) fn classes(&self, data_dir: Option<&Path>) -> Result<Classes> {
-        if let Some(voc) = &self.voc {
+        if let Some(voc) = self.own() {
             self.folder(data_dir)?;
             return Ok(voc.classes.clone());
         }
@@ -184,7 +188,7 @@ impl DataSettings {
     /// Loads, decodes and splits, for a run with this seed. A set that is drawn is drawn beside the folder of the run.
     pub(crate) fn open(&self, run_seed: u64, data_dir: Option<&Path>, out: &Path) -> Result<Opened> {
         let on_bad = if self.skip_bad { OnBad::Skip } else { OnBad::Fail };
-        let (set, mut skipped) = if let Some(voc) = &self.voc {
+        let (set, mut skipped) = if let Some(voc) = self.own() {
             let root = self.folder(data_dir)?;
             let layout =
                 VocLayout { images: root.join(&voc.images), annotations: root.join(&voc.annotations) };
@@ -261,9 +265,9 @@ pub(crate) fn write_detections(path: &Path, samples: Samples<'_>, found: &[Vec<D
 /// What `scarf data` is told.
 #[derive(Debug, Args)]
 pub(crate) struct DataCommand {
-    /// A set of the catalog; all are listed where it is left out.
+    /// A set of the catalog, or voc for a folder of your own; all are listed where it is left out.
     set: Option<String>,
-    /// The folder of the set, or the one that holds it.
+    /// The folder of the set, or the one that holds it; of your own, the one that holds images and Pascal VOC files.
     #[arg(long, env = "SCARF_DATA")]
     data: Option<PathBuf>,
     /// Leave out what is wrong, and list it.
@@ -281,23 +285,38 @@ impl DataCommand {
             for entry in catalog::all() {
                 println!("{:<16} {}", entry.name, entry.title);
             }
+            println!("{:<16} A folder of your own, of images and Pascal VOC files", "voc");
             return Ok(());
         };
-        let entry = catalog::get(name)?;
         let folder =
             self.data.as_deref().context("say where the set lies by --data DIR, or by SCARF_DATA")?;
         let on_bad = if self.skip_bad { OnBad::Skip } else { OnBad::Fail };
-        let (set, skipped) = entry.load(folder, on_bad)?;
-        print!("{}", describe(&set.stats()?));
-        for skipped in skipped {
-            println!("left out {}: {}", skipped.path.display(), skipped.reason);
+        if name == "voc" {
+            if self.verify {
+                bail!("--verify is for sets of the catalog: of a folder of your own it has no checksums");
+            }
+            let own = Folder::find(folder, on_bad)?;
+            tell(&own.set, &own.skipped)?;
+            println!("\nIn a study file (studies/own.toml is one to copy):\n\n{}", own.settings());
+            return Ok(());
         }
+        let entry = catalog::get(name)?;
+        let (set, skipped) = entry.load(folder, on_bad)?;
+        tell(&set, &skipped)?;
         if self.verify {
             entry.verify(folder)?;
             println!("every file is the one that the catalog describes");
         }
         Ok(())
     }
+}
+
+fn tell(set: &DataSet, skipped: &[Skipped]) -> Result<()> {
+    print!("{}", describe(&set.stats()?));
+    for skipped in skipped {
+        println!("left out {}: {}", skipped.path.display(), skipped.reason);
+    }
+    Ok(())
 }
 
 /// A data set in a screenful.

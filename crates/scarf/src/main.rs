@@ -8,6 +8,7 @@ mod draw;
 mod eval;
 mod export;
 mod faults;
+mod folder;
 mod model;
 mod models;
 mod predict;

@@ -1,0 +1,61 @@
+//! A folder of one's own, as `scarf data voc` finds it: where its images and annotations lie, and what a study file says of
+//! it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use scarf_core::Classes;
+use scarf_data::voc::{self, VocLayout};
+use scarf_data::{DataSet, OnBad, Skipped};
+use serde_json::json;
+
+/// What folders of images and of annotations are called: by Pascal VOC, by NEU-DET, by others.
+const IMAGES: [&str; 5] = ["JPEGImages", "IMAGES", "images", "Images", "."];
+const ANNOTATIONS: [&str; 6] = ["Annotations", "ANNOTATIONS", "annotations", "xml", "labels", "."];
+
+/// A folder of one's own.
+pub(crate) struct Folder {
+    images: PathBuf,
+    annotations: PathBuf,
+    /// The names of objects in the annotations, in alphabetical order.
+    classes: Classes,
+    pub(crate) set: DataSet,
+    pub(crate) skipped: Vec<Skipped>,
+}
+
+impl Folder {
+    /// Looks for annotations and images in a folder, and reads them.
+    pub(crate) fn find(root: &Path, on_bad: OnBad) -> Result<Self> {
+        let there = |names: &[&str]| names.iter().map(PathBuf::from).find(|name| root.join(name).is_dir());
+        let Some((annotations, (classes, _))) = ANNOTATIONS
+            .iter()
+            .map(PathBuf::from)
+            .filter(|name| root.join(name).is_dir())
+            .find_map(|name| Some((name.clone(), voc::annotations(&root.join(&name)).ok()?)))
+        else {
+            // Why there are none, of the first place that they could be in.
+            let first = there(&ANNOTATIONS).unwrap_or_default();
+            if let Err(error) = voc::annotations(&root.join(first)) {
+                return Err(error.into());
+            }
+            bail!("{}: no annotations of Pascal VOC (.xml)", root.display());
+        };
+        let images = there(&IMAGES).unwrap_or_default();
+        let layout = VocLayout { images: root.join(&images), annotations: root.join(&annotations) };
+        let (set, skipped) = voc::load(&layout, &classes, on_bad)?;
+        Ok(Self { images, annotations, classes, set, skipped })
+    }
+
+    /// What a study file says of it.
+    pub(crate) fn settings(&self) -> String {
+        // A list of strings is the same in TOML.
+        let (names, text) =
+            (json!(self.classes.names()), |path: &Path| json!(path.to_string_lossy()).to_string());
+        format!(
+            "[data]\nset = \"voc\"\nvoc = {{ classes = {names}, images = {}, annotations = {} }}\n\
+             split.stratified = {{ train = 0.7, val = 0.1, test = 0.2 }}\n",
+            text(&self.images),
+            text(&self.annotations)
+        )
+    }
+}

@@ -1,0 +1,81 @@
+//! A folder of one's own, from its first look to a detector that is used: what `README.md` tells of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use scarf_data::synth::SyntheticSteel;
+use scarf_study::{Engine, Epoch, Given, Kind, Program, Record, Run, Study, Watch};
+
+/// Defects of a rolling mill, in folders with Pascal VOC's names.
+fn draw(folder: &Path) {
+    let drawn = folder.join("drawn");
+    SyntheticSteel { seed: 5, images_per_class: 4, ..SyntheticSteel::default() }.ensure(&drawn).unwrap();
+    fs::rename(drawn.join("IMAGES"), folder.join("JPEGImages")).unwrap();
+    fs::rename(drawn.join("ANNOTATIONS"), folder.join("Annotations")).unwrap();
+}
+
+fn scarf(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_scarf")).args(arguments).output().unwrap();
+    let [told, wrong] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    assert!(output.status.success(), "scarf {arguments:?}: {wrong}");
+    told
+}
+
+struct Quiet;
+
+impl Watch for Quiet {
+    fn begins(&mut self, _: &Run, _: usize, _: usize, _: Option<f64>) {}
+    fn line(&mut self, _: &Run, _: &str) {}
+    fn epoch(&mut self, _: &Run, _: &Epoch) {}
+    fn tick(&mut self, _: &Run, _: std::time::Duration) {}
+    fn ends(&mut self, _: &Run, record: &Record) {
+        assert!(record.is_ok(), "{record:?}");
+    }
+    fn note(&mut self, _: &str) {}
+}
+
+/// The study that is there to be copied, with the folder's own data.
+fn study(folder: &Path, data: &str) -> Study {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = fs::read_to_string(root.join("studies/own.toml")).unwrap();
+    let (before, after) = text.split_once("\n[data]\n").unwrap();
+    let (_, after) = after.split_once("\n\n").unwrap();
+    let file = folder.join("ours.toml");
+    fs::write(&file, format!("{before}\n{data}\n{after}")).unwrap();
+    Study::read(&file, &Given { shrink: true, data: Some(folder.into()), weights: None }).unwrap()
+}
+
+#[test]
+fn a_folder_of_ones_own_becomes_a_detector() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    draw(folder.path());
+    let told = scarf(&["data", "voc", "--data", &at("")]);
+    assert!(told.starts_with("24 images (0 without objects"), "{told}");
+    let data = &told[told.find("[data]").unwrap()..];
+    assert!(data.contains(
+        r#"classes = ["crazing","inclusion","patches","pitted_surface","rolled-in_scale","scratches"]"#
+    ));
+
+    let (study, out) = (study(folder.path(), data), PathBuf::from(at("runs")));
+    let program =
+        Program { path: env!("CARGO_BIN_EXE_scarf").into(), device: Some("cpu".into()), threads: None };
+    let given = Given { shrink: true, data: Some(folder.path().into()), weights: None };
+    let records = Engine::new(&study, program, &out, &given).unwrap().run(false, &mut Quiet).unwrap();
+    let finals: Vec<_> = records.iter().filter(|record| record.kind == Kind::Final).collect();
+    assert_eq!(finals.len(), 2, "one look, and four");
+    assert!(finals.iter().all(|record| record.test.is_some()));
+
+    let run = out.join("runs").join(&finals[0].id);
+    let model = run.join("best.safetensors").to_string_lossy().into_owned();
+    assert!(scarf(&["eval", "--dt", &run.to_string_lossy(), "--per-class"]).contains("scratches"));
+    let found = scarf(&["predict", "--model", &model, "--score", "0", &at("JPEGImages")]);
+    assert_eq!(found.lines().count(), 24);
+    fs::write(at("found.jsonl"), found).unwrap();
+    let scored = scarf(&["eval", "--gt", &at("Annotations"), "--dt", &at("found.jsonl")]);
+    assert!(scored.contains("Average Precision"), "{scored}");
+    scarf(&["export", &model, &at("ours.onnx"), "--nms"]);
+    assert!(Path::new(&at("ours.onnx")).is_file());
+}
