@@ -49,7 +49,11 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
         _ => Path::new("."),
     };
     std::fs::create_dir_all(folder).map_err(DataError::io(folder, "make the folder"))?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(DataError::io(path, "write"))?;
+    let mut builder = tempfile::Builder::new();
+    // Temporary files are for their owner's eyes alone, which is wrong for what this becomes.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    let mut file = builder.tempfile_in(folder).map_err(DataError::io(path, "write"))?;
     file.write_all(bytes).map_err(DataError::io(path, "write"))?;
     file.as_file().sync_all().map_err(DataError::io(path, "write"))?;
     file.persist(path).map_err(|error| DataError::io(path, "write")(error.error))?;

@@ -4,6 +4,19 @@
 //! Boxes are [`scarf_core::BBox<f64>`], xyxy in pixels of the image as stored. An image without
 //! objects is a sample like any other. Everything random takes a seed or a ChaCha8 generator and
 //! gives the same result on every machine.
+//!
+//! ```no_run
+//! use scarf_core::Classes;
+//! use scarf_data::{OnBad, split, voc};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let layout = voc::VocLayout { images: "set/JPEGImages".into(), annotations: "set/Annotations".into() };
+//! let (set, left_out) = voc::load(&layout, &Classes::new(["scratch", "dent"])?, OnBad::Skip)?;
+//! let parts = split::stratified(&set, [0.7, 0.1, 0.2], 0)?;
+//! println!("{} images to learn from, {} files left out", parts.train.len(), left_out.len());
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod augment;
 pub mod catalog;

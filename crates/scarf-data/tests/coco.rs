@@ -116,3 +116,32 @@ fn what_is_bad_can_be_left_out() {
     assert_eq!(data.samples.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["b", "c"]);
     assert_eq!(skipped.len(), 2);
 }
+
+/// An image that would be learnt from with some of its objects only is left out.
+#[test]
+fn images_whose_objects_are_unclear_are_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = coco::document(&set(folder.path(), good()), None, Boxes::Xywh);
+    let left = |change: &dyn Fn(&mut coco::Document)| {
+        let mut document = whole.clone();
+        change(&mut document);
+        let json = folder.path().join("x.json");
+        std::fs::write(&json, serde_json::to_string(&document).unwrap()).unwrap();
+        assert!(coco::read(&json, folder.path(), Boxes::Xywh, OnBad::Fail).is_err());
+        let (data, skipped) = coco::read(&json, folder.path(), Boxes::Xywh, OnBad::Skip).unwrap();
+        assert_eq!(skipped.len(), 1);
+        data.samples.iter().map(|s| s.name.clone()).collect::<Vec<_>>()
+    };
+    let names: Vec<String> = whole.images.iter().map(|image| image.file_name.replace(".png", "")).collect();
+    let of = |index: usize| {
+        let id = whole.annotations[index].image_id;
+        names[whole.images.iter().position(|image| image.id == id).unwrap()].clone()
+    };
+    let last = whole.annotations.len() - 1;
+    let others =
+        |gone: &[String]| names.iter().filter(|name| !gone.contains(name)).cloned().collect::<Vec<_>>();
+    let repeated = left(&|document| document.annotations[last].id = document.annotations[0].id);
+    assert_eq!(repeated, others(&[of(last)]));
+    let shared = left(&|document| document.images[1].id = document.images[0].id);
+    assert!(!shared.contains(&names[0]) && !shared.contains(&names[1]), "{shared:?}");
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use scarf_core::{Annotation, BBox, Classes, Size};
 use scarf_data::voc::{self, VocLayout};
-use scarf_data::{DataError, DataSet, OnBad, Skipped};
+use scarf_data::{DataError, DataSet, OnBad, Skipped, images};
 
 fn classes() -> Classes {
     Classes::new(["crazing", "patches"]).unwrap()
@@ -114,6 +114,37 @@ fn bad_files_are_an_error_or_left_out_and_listed() {
     assert!(reason("alone.png").contains("no annotation `alone.xml`"));
     assert!(reason("good.png").contains("another image has the stem `good`"));
     assert_eq!(skipped.len(), 6);
+}
+
+#[test]
+fn a_jpeg_that_was_cut_short_is_no_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jpg");
+    image::RgbImage::from_fn(64, 64, |x, y| image::Rgb([x as u8 * 4, y as u8 * 4, (x * y) as u8]))
+        .save(&path)
+        .unwrap();
+    assert!(images::decode(&path).is_ok());
+    let whole = std::fs::read(&path).unwrap();
+    for part in [whole.len() / 2, whole.len() - 2] {
+        std::fs::write(&path, &whole[..part]).unwrap();
+        let error = images::decode(&path).unwrap_err().to_string();
+        assert!(error.contains("a.jpg"), "{part} of {} bytes: {error}", whole.len());
+    }
+    // What follows the end is nobody's business.
+    std::fs::write(&path, [whole.as_slice(), b"\0\0"].concat()).unwrap();
+    assert!(images::decode(&path).is_ok());
+}
+
+#[test]
+fn classes_are_the_names_of_a_folders_objects() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = faulty(folder.path());
+    assert_eq!(voc::classes(&layout.annotations, OnBad::Fail).unwrap().names(), ["crazing", "rust"]);
+    std::fs::write(layout.annotations.join("torn.xml"), "<annotation><obj").unwrap();
+    let error = voc::classes(&layout.annotations, OnBad::Fail).unwrap_err().to_string();
+    assert!(error.contains("torn.xml"), "{error}");
+    assert_eq!(voc::classes(&layout.annotations, OnBad::Skip).unwrap().names(), ["crazing", "rust"]);
+    assert!(voc::classes(&layout.images, OnBad::Skip).is_err());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Searches that begin with what earlier ones found.
 
-use crate::{AnySampler, Direction, Domain, History, Parameter, Params, Sampler, Space, Trial};
+use crate::{AnySampler, Direction, Domain, History, Parameter, Params, Sampler, Space, Trial, TrialState};
 use serde::{Deserialize, Serialize};
 
 /// How a search relates to its parents (the types of SageMaker's tuner).
@@ -181,10 +181,11 @@ fn same_type(a: &Parameter, b: &Parameter) -> bool {
     )
 }
 
-/// The trials with their objectives at mean 0 and deviation 1.
+/// The trials with their objectives at mean 0 and deviation 1, as the complete ones have them.
 fn standardized(mut trials: Vec<Trial>) -> Vec<Trial> {
+    let complete = trials.iter().filter(|trial| trial.state == TrialState::Complete);
     let values: Vec<f64> =
-        trials.iter().filter_map(|trial| trial.value).filter(|value| value.is_finite()).collect();
+        complete.filter_map(|trial| trial.value).filter(|value| value.is_finite()).collect();
     let (mean, deviation) = crate::math::spread(&values);
     for value in trials.iter_mut().filter_map(|trial| trial.value.as_mut()) {
         *value = (*value - mean) / deviation;

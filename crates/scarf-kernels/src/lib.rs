@@ -230,7 +230,7 @@ pub fn add(x: Tensor<4>, y: Tensor<4>, activation: Activation) -> Tensor<4> {
 /// The largest value of each window; padding is less than any value.
 ///
 /// `x` is `[batch, channels, height, width]`. Differentiable: the gradient goes to the first of the
-/// largest values of a window, row by row, as in PyTorch.
+/// largest values of a window, row by row, as in PyTorch. What is not a number may be passed over, where PyTorch keeps it.
 ///
 /// # Panics
 ///

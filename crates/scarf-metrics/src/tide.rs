@@ -28,7 +28,8 @@ impl ErrorKind {
 /// Where average precision at IoU .5 is lost.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TideReport {
-    /// AP at IoU .5 as TIDE's matching has it, in `0..=1`; `None` without objects.
+    /// AP at IoU .5 as TIDE's matching has it, in `0..=1`: a class that was found, and of which there is no object, has 0.
+    /// `None` without objects and detections.
     pub ap50: Option<f64>,
     /// Each kind in [`ErrorKind::ALL`]'s order: how many, and how much AP rises when they alone are mended.
     pub errors: [(ErrorKind, usize, f64); 6],
@@ -107,12 +108,12 @@ impl Verdicts {
         for &f in &image.found {
             let of_class = (0..real.len()).filter(|&t| real[t].class == f.class && !objects[t].found);
             let best = of_class.map(|t| (t, iou(f.found, real[t]))).filter(|b| b.1 >= RIGHT);
-            let best = best.reduce(|best, b| if b.1 >= best.1 { b } else { best });
+            let best = best.reduce(|best, b| if b.1 > best.1 { b } else { best });
             let (class, score) = (f.class as usize, f.found.score);
             if let Some((truth, _)) = best {
                 objects[truth].found = true;
                 self.found.push(Verdict { class, score, error: None, object: None });
-            } else if !ignored.iter().any(|t| t.class == f.class && iou(f.found, t) >= RIGHT) {
+            } else if !ignored.iter().any(|t| t.class == f.class && iou(f.found, t) > RIGHT) {
                 wrong.push(f);
             }
         }
@@ -171,6 +172,8 @@ impl Verdicts {
         asked.for_each(|o| objects[o.class] += 1);
         let mut present = vec![false; classes];
         self.objects.iter().for_each(|o| present[o.class] = true);
+        // As in tidecv, a class that was found and is not there has an AP of 0.
+        rows.iter().zip(&mut present).for_each(|(rows, present)| *present |= !rows.is_empty());
         let aps: Vec<f64> = (0..classes)
             .filter(|&class| present[class])
             .map(|class| class_ap(&mut rows[class], objects[class], recalls))
@@ -210,12 +213,13 @@ mod tests {
         let report = evaluator.tide();
         assert_eq!(report.errors.map(|e| e.1), [1, 1, 1, 1, 1, 1], "{report:?}");
         let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-9, "{a} {b}");
-        // class 0: right, duplicate, place, background; 4 objects: recall .25 at precision 1
-        close(report.ap50.unwrap(), 26.0 / 101.0);
+        // class 0: right, duplicate, place, background; 4 objects: recall .25 at precision 1. Class 1, of which there is
+        // none, has 0: every mean is half
+        close(report.ap50.unwrap(), 26.0 / 101.0 / 2.0);
         // mended: right, duplicate, class -> right (2 of 3), ...
-        close(report.errors[0].2, 25.0 * (2.0 / 3.0) / 101.0);
+        close(report.errors[0].2, 25.0 * (2.0 / 3.0) / 101.0 / 2.0);
         // the one missed object gone, 1 of 3 is recall 1/3: points 0 to .33
-        close(report.errors[5].2, (34.0 - 26.0) / 101.0);
+        close(report.errors[5].2, (34.0 - 26.0) / 101.0 / 2.0);
         close(report.errors[3].2, 0.0);
     }
 }

@@ -58,6 +58,41 @@ fn errors_of_a_real_detector() {
     compare(&python, &gt, &apart(&std::fs::read_to_string(dt).unwrap()), 1e-9);
 }
 
+/// A detection halfway between two objects, one half in a crowd, and one of a class that is not there.
+#[test]
+fn corners() {
+    let Some(python) = std::env::var_os("SCARF_PYTHON").map(PathBuf::from) else { return };
+    let truths = [(1, 1, 0, 0), (1, 1, 4, 0), (2, 1, 0, 1), (2, 1, 40, 0), (3, 2, 0, 0)];
+    let truths: Vec<String> = (1..)
+        .zip(truths)
+        .map(|(id, (image, class, x, crowd))| {
+            format!(
+                r#"{{"id": {id}, "image_id": {image}, "category_id": {class}, "bbox": [{x}, 0, 10, 10], "area": 100, "iscrowd": {crowd}}}"#
+            )
+        })
+        .collect();
+    let images: Vec<String> =
+        (1..=3).map(|id| format!(r#"{{"id": {id}, "width": 99, "height": 99}}"#)).collect();
+    let classes: Vec<String> = (1..=3).map(|id| format!(r#"{{"id": {id}, "name": "class {id}"}}"#)).collect();
+    let gt = format!(
+        r#"{{"images": [{}], "annotations": [{}], "categories": [{}]}}"#,
+        images.join(","),
+        truths.join(","),
+        classes.join(",")
+    );
+    let found =
+        [(1, 1, 2, 0.9), (1, 1, 0, 0.8), (2, 1, -5, 0.7), (2, 1, 40, 0.6), (3, 2, 6, 0.5), (3, 3, 60, 0.4)];
+    let found: Vec<String> = found
+        .iter()
+        .map(|(image, class, x, score)| {
+            format!(
+                r#"{{"image_id": {image}, "category_id": {class}, "bbox": [{x}, 0, 10, 10], "score": {score}}}"#
+            )
+        })
+        .collect();
+    compare(&python, &gt, &format!("[{}]", found.join(",")), 1e-9);
+}
+
 /// Few objects a class, so that recalls are often whole hundredths: tidecv reads precision at 28 / 100, pycocotools
 /// and scarf at numpy.linspace's .28000000000000003, which is another point of the curve.
 #[test]

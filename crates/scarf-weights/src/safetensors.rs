@@ -87,7 +87,11 @@ impl Weights {
         let bytes = self.to_bytes(precision)?;
         let io = |source| WeightsError::Io { path: path.to_owned(), source };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(io)?;
+        let mut builder = tempfile::Builder::new();
+        // Temporary files are for their owner's eyes alone, which is wrong for what this becomes.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+        let mut file = builder.tempfile_in(folder.unwrap_or(Path::new("."))).map_err(io)?;
         file.write_all(&bytes).map_err(io)?;
         file.as_file().sync_all().map_err(io)?;
         file.persist(path).map_err(|error| io(error.error))?;

@@ -11,9 +11,9 @@ use rand_chacha::rand_core::SeedableRng;
 use scarf_core::Classes;
 use scarf_heads::{Detector, DetectorConfig};
 use scarf_onnx::{Cost, ExportOptions, Graph};
+use scarf_study::write_atomic;
 use scarf_train::DetectConfig;
 
-use crate::result::write_whole;
 use crate::{model, recipe};
 
 /// What `scarf export` is told.
@@ -46,7 +46,7 @@ impl Export {
         let graph = scarf_onnx::export(&detector, &config, &classes, &options)
             .with_context(|| self.model.display().to_string())?;
         let bytes = graph.to_bytes();
-        write_whole(&self.out, &bytes)?;
+        write_atomic(&self.out, &bytes)?;
         let megabytes = bytes.len() as f64 / 1e6;
         println!("{}: {megabytes:.1} MB, {}", self.out.display(), describe(&graph.cost()));
         let side = config.size;

@@ -26,21 +26,18 @@ pub(crate) struct Folder {
 impl Folder {
     /// Looks for annotations and images in a folder, and reads them.
     pub(crate) fn find(root: &Path, on_bad: OnBad) -> Result<Self> {
-        let there = |names: &[&str]| names.iter().map(PathBuf::from).find(|name| root.join(name).is_dir());
-        let Some((annotations, (classes, _))) = ANNOTATIONS
-            .iter()
-            .map(PathBuf::from)
-            .filter(|name| root.join(name).is_dir())
-            .find_map(|name| Some((name.clone(), voc::annotations(&root.join(&name)).ok()?)))
-        else {
-            // Why there are none, of the first place that they could be in.
-            let first = there(&ANNOTATIONS).unwrap_or_default();
-            if let Err(error) = voc::annotations(&root.join(first)) {
-                return Err(error.into());
-            }
-            bail!("{}: no annotations of Pascal VOC (.xml)", root.display());
+        let there = |names: &[&str], holds: &dyn Fn(&Path) -> bool| {
+            names.iter().map(PathBuf::from).find(|name| holds(&root.join(name)))
         };
-        let images = there(&IMAGES).unwrap_or_default();
+        let is_xml = |path: &Path| path.extension().is_some_and(|end| end.eq_ignore_ascii_case("xml"));
+        let has_xml =
+            |path: &Path| path.read_dir().is_ok_and(|all| all.flatten().any(|each| is_xml(&each.path())));
+        let Some(annotations) = there(&ANNOTATIONS, &has_xml) else {
+            let places = ANNOTATIONS.join(", ");
+            bail!("{}: no annotations of Pascal VOC (.xml) in it, nor in any of {places}", root.display());
+        };
+        let classes = voc::classes(&root.join(&annotations), on_bad)?;
+        let images = there(&IMAGES, &Path::is_dir).unwrap_or_default();
         let layout = VocLayout { images: root.join(&images), annotations: root.join(&annotations) };
         let (set, skipped) = voc::load(&layout, &classes, on_bad)?;
         Ok(Self { images, annotations, classes, set, skipped })

@@ -111,7 +111,8 @@ pub(crate) fn begin(settings: &Settings, classes: &Classes, device: &Device) -> 
         Some(Init::Checkpoint(run)) => {
             let path = run.join(BEST);
             let weights = Weights::open(&path)?;
-            // Other classes, or other anchors: the predictors begin anew.
+            // Another number of classes, or of anchors: the predictors begin anew. Of as many classes, whatever they are called,
+            // they go on from what they were.
             let allow = Allow::default().misshapen(r"^head\.")?;
             take(detector, &weights, &allow).with_context(|| path.display().to_string())
         }

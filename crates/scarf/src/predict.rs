@@ -1,5 +1,6 @@
 //! `scarf predict`: a model file and pictures in, detections out.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -41,16 +42,24 @@ impl Predict {
         let (detector, card) = model::open(&self.model, device)?;
         let detector = in_precision(detector, self.precision, device)?;
         let predictor = Predictor::new(detector, card.model.image(), card.detect, device.clone());
-        if let Some(folder) = &self.draw {
-            fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        }
+        let pictures = pictures(&self.images)?;
+        let drawn = self.draw.as_deref().map(|folder| targets(folder, &pictures)).transpose()?;
         let stdout = std::io::stdout();
-        for path in pictures(&self.images)? {
-            let image = scarf_data::images::decode(&path)?;
+        let mut failed = 0;
+        for (index, path) in pictures.iter().enumerate() {
+            let image = match scarf_data::images::decode(path) {
+                Ok(image) => image,
+                // The others are none the worse for it.
+                Err(error) => {
+                    eprintln!("{error}");
+                    failed += 1;
+                    continue;
+                }
+            };
             let mut found = predictor.predict(&[&image]).remove(0);
             found.retain(|detection| detection.score >= self.score);
             let line = json!({
-                "image": path,
+                "image": path.to_string_lossy(),
                 "width": image.width(),
                 "height": image.height(),
                 "detections": found.iter().map(|d| json!({
@@ -61,16 +70,37 @@ impl Predict {
                 })).collect::<Vec<_>>(),
             });
             writeln!(stdout.lock(), "{line}")?;
-            if let Some(folder) = &self.draw {
-                let name = path.file_stem().unwrap_or_default();
-                let path = folder.join(name).with_extension("png");
+            if let Some(path) = drawn.as_ref().map(|drawn| &drawn[index]) {
                 draw::boxes(&image, &found, &card.classes)
-                    .save(&path)
+                    .save(path)
                     .with_context(|| path.display().to_string())?;
             }
         }
+        if failed > 0 {
+            bail!("{failed} of {} pictures could not be read", pictures.len());
+        }
         Ok(())
     }
+}
+
+/// Where each picture goes with its boxes: none over another, and none over a picture itself.
+fn targets(folder: &Path, pictures: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let own = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let originals: BTreeSet<PathBuf> = pictures.iter().map(|path| own(path)).collect();
+    let mut taken = BTreeMap::new();
+    let target = |path: &PathBuf| {
+        let target = folder.join(path.file_stem().unwrap_or_default()).with_added_extension("png");
+        if originals.contains(&own(&target)) {
+            bail!("{} is a picture itself: draw into another folder than theirs", target.display());
+        }
+        if let Some(other) = taken.insert(target.clone(), path.clone()) {
+            let (other, path) = (other.display(), path.display());
+            bail!("{other} and {path} would both be drawn as {}: draw one after the other", target.display());
+        }
+        Ok(target)
+    };
+    pictures.iter().map(target).collect()
 }
 
 /// The pictures named, those of folders in order of name.
@@ -87,7 +117,9 @@ fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
                 .map(|entry| entry.map(|entry| entry.path()))
                 .collect::<Result<_, _>>()
                 .with_context(|| path.display().to_string())?;
-            inside.retain(|path| is_picture(path));
+            let hidden =
+                |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+            inside.retain(|path| is_picture(path) && path.is_file() && !hidden(path));
             inside.sort();
             found.extend(inside);
         } else {

@@ -1,7 +1,6 @@
 //! What a run leaves behind for its study: `result.json` and `predictions/test.json`.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -12,6 +11,7 @@ use scarf_metrics::{
     CocoParams, CocoReport, ConfusionParams, EvalError, Evaluator, GroundTruth, PairingRule, Prediction,
     STAT_NAMES,
 };
+use scarf_study::write_atomic;
 use scarf_train::Samples;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -143,17 +143,5 @@ pub(crate) fn peak_memory() -> Option<u64> {
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let mut bytes = serde_json::to_vec(value)?;
     bytes.push(b'\n');
-    write_whole(path, &bytes)
-}
-
-/// Writes a file, whole or not at all, and the folders above it.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(|| folder.display().to_string())?;
-    file.write_all(bytes)
-        .and_then(|()| file.as_file().sync_all())
-        .with_context(|| path.display().to_string())?;
-    file.persist(path).with_context(|| path.display().to_string())?;
-    Ok(())
+    Ok(write_atomic(path, &bytes)?)
 }

@@ -1,13 +1,14 @@
 //! Watches a run: the curve on disk, the best model on disk, and progress on standard error.
 
 use std::fs;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use scarf_core::Classes;
 use scarf_heads::Detector;
+use scarf_study::write_atomic;
 use scarf_train::{Epoch, Flow, Observer, Step, TrainError};
 use serde_json::{Map, Value, json};
 
@@ -46,14 +47,11 @@ impl<'a> Watch<'a> {
     fn write_curve(&self, epoch: &Epoch) -> std::io::Result<()> {
         let path = self.out.join(METRICS);
         let known = fs::read_to_string(&path).unwrap_or_default();
-        let mut file = tempfile::NamedTempFile::new_in(self.out)?;
         // Lines of epochs that a killed attempt wrote past its checkpoint are written anew.
-        for line in known.lines().filter(|line| epoch_of(line).is_some_and(|at| at < epoch.epoch)) {
-            writeln!(file, "{line}")?;
-        }
-        writeln!(file, "{}", line(epoch))?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
+        let before = known.lines().filter(|line| epoch_of(line).is_some_and(|at| at < epoch.epoch));
+        let text: String =
+            before.chain([line(epoch).to_string().as_str()]).map(|line| format!("{line}\n")).collect();
+        write_atomic(&path, text.as_bytes()).map_err(std::io::Error::other)
     }
 }
 

@@ -135,6 +135,19 @@ fn vocs_files_are_scored_with_results_of_every_form() {
         assert!((told["ap"].as_f64().unwrap() - 1.0).abs() < 1e-12, "{dt}: {told}");
     }
 
+    // A class of which there is no object, found all the same, has no AP.
+    fs::write(devkit.join("rust.txt"), "\n").unwrap();
+    let name = &set.samples[0].name;
+    let more = json!({"image": name, "detections": [{"class": "rust", "score": 0.9, "box": [1, 2, 9, 9]}]});
+    let text = fs::read_to_string(&predicted).unwrap();
+    fs::write(&predicted, format!("{text}{more}\n")).unwrap();
+    for dt in [devkit.to_str().unwrap(), predicted.to_str().unwrap()] {
+        let told = answer(&["--gt", gt, "--dt", dt]);
+        assert!((told["ap"].as_f64().unwrap() - 1.0).abs() < 1e-12, "{dt}: {told}");
+    }
+    let output = eval(&["--gt", gt, "--dt", predicted.to_str().unwrap()]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no object of the class `rust`"), "{output:?}");
+
     fs::write(devkit.join("scratches.txt"), "nobody 0.5 1 2 3 4\n").unwrap();
     let told = failure(&["--gt", gt, "--dt", devkit.to_str().unwrap()]);
     assert!(told.contains("scratches.txt, line 1") && told.contains("nobody"), "{told}");

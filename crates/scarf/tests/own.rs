@@ -23,6 +23,12 @@ fn scarf(arguments: &[&str]) -> String {
     told
 }
 
+/// The first picture of what `scarf predict` printed.
+fn found_first(found: &str) -> String {
+    let line: serde_json::Value = serde_json::from_str(found.lines().next().unwrap()).unwrap();
+    line["image"].as_str().unwrap().into()
+}
+
 struct Quiet;
 
 impl Watch for Quiet {
@@ -73,9 +79,28 @@ fn a_folder_of_ones_own_becomes_a_detector() {
     assert!(scarf(&["eval", "--dt", &run.to_string_lossy(), "--per-class"]).contains("scratches"));
     let found = scarf(&["predict", "--model", &model, "--score", "0", &at("JPEGImages")]);
     assert_eq!(found.lines().count(), 24);
-    fs::write(at("found.jsonl"), found).unwrap();
+    fs::write(at("found.jsonl"), &found).unwrap();
     let scored = scarf(&["eval", "--gt", &at("Annotations"), "--dt", &at("found.jsonl")]);
     assert!(scored.contains("Average Precision"), "{scored}");
+
+    // Pictures with boxes go over no picture; a damaged one is told of, and the others are done.
+    let wrong = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_scarf")).args(arguments).output().unwrap();
+        assert!(!output.status.success(), "scarf {arguments:?}");
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned())
+    };
+    let pictures = at("JPEGImages");
+    let [_, why] = wrong(&["predict", "--model", &model, "--draw", &pictures, &pictures]);
+    assert!(why.contains("is a picture itself"), "{why}");
+    let first = found_first(&found);
+    let [_, why] = wrong(&["predict", "--model", &model, "--draw", &at("drawn"), &first, &first]);
+    assert!(why.contains("would both be drawn as"), "{why}");
+    fs::write(at("JPEGImages/damaged.png"), "no picture").unwrap();
+    let [done, why] = wrong(&["predict", "--model", &model, "--draw", &at("boxes"), &pictures]);
+    assert_eq!((done.lines().count(), fs::read_dir(at("boxes")).unwrap().count()), (24, 24));
+    assert!(why.contains("damaged.png") && why.contains("1 of 25 pictures"), "{why}");
+    fs::remove_file(at("JPEGImages/damaged.png")).unwrap();
+
     scarf(&["export", &model, &at("ours.onnx"), "--nms"]);
     assert!(Path::new(&at("ours.onnx")).is_file());
 }

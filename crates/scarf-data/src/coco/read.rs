@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -33,10 +33,12 @@ pub fn read(
     let reader = Reader { path, text, folder: images, boxes, document: &document };
     let (classes, class_of) = reader.classes()?;
     let mut gather = Gather::new(on_bad);
-    let images = reader.images(&mut gather)?;
-    let mut objects = reader.objects_by_image(&mut gather)?;
+    let mut unclear = HashSet::new();
+    let images = reader.images(&mut gather, &mut unclear)?;
+    let mut objects = reader.objects_by_image(&mut gather, &mut unclear)?;
     let jobs: Vec<_> = images
         .into_iter()
+        .filter(|(_, image)| !unclear.contains(&image.id))
         .map(|(index, image)| (index, image, objects.remove(&image.id).unwrap_or_default()))
         .collect();
     let samples: Vec<_> = jobs
@@ -80,13 +82,18 @@ impl<'a> Reader<'a> {
         Ok((classes, class_of))
     }
 
-    /// The images with an id and a stem of their own.
-    fn images(&self, gather: &mut Gather) -> Result<Vec<(usize, &'a Image)>, DataError> {
+    /// The images with an id and a stem of their own; ids that several have are `unclear`.
+    fn images(
+        &self,
+        gather: &mut Gather,
+        unclear: &mut HashSet<u64>,
+    ) -> Result<Vec<(usize, &'a Image)>, DataError> {
         let (mut ids, mut stems) = (HashMap::new(), HashMap::new());
         let mut images = Vec::new();
         for (index, image) in self.document.images.iter().enumerate() {
             let stem = files::stem(Path::new(&image.file_name));
             let what = if ids.insert(image.id, index).is_some() {
+                unclear.insert(image.id);
                 format!("image id {} is there twice; expected each id once", image.id)
             } else if let Some(other) = stems.insert(stem.clone(), image.id) {
                 format!(
@@ -102,11 +109,17 @@ impl<'a> Reader<'a> {
         Ok(images)
     }
 
-    fn objects_by_image(&self, gather: &mut Gather) -> Result<ByImage<'a>, DataError> {
+    /// The objects of each image; `unclear` are those of which one is lost.
+    fn objects_by_image(
+        &self,
+        gather: &mut Gather,
+        unclear: &mut HashSet<u64>,
+    ) -> Result<ByImage<'a>, DataError> {
         let mut objects: ByImage = self.document.images.iter().map(|image| (image.id, vec![])).collect();
         let mut ids = HashMap::new();
         for (index, object) in self.document.annotations.iter().enumerate() {
             let what = if ids.insert(object.id, index).is_some() {
+                unclear.insert(object.image_id);
                 format!("annotation id {} is there twice; expected each id once", object.id)
             } else if let Some(of_image) = objects.get_mut(&object.image_id) {
                 of_image.push((index, object));

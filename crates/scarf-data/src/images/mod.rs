@@ -4,13 +4,13 @@ mod resize;
 
 use std::path::Path;
 
-use image::{ImageReader, RgbImage};
+use image::{ImageFormat, ImageReader, RgbImage};
 use rayon::prelude::*;
 use scarf_core::Size;
 
 pub use resize::resize;
 
-use crate::{DataError, DataSet, Sample, Skipped};
+use crate::{DataError, DataSet, Sample, Skipped, files};
 
 /// The size of an image, from the header of its file.
 pub fn size(path: &Path) -> Result<Size, DataError> {
@@ -18,9 +18,24 @@ pub fn size(path: &Path) -> Result<Size, DataError> {
     Ok(Size::new(width, height))
 }
 
-/// Decodes an image to RGB; gray becomes R = G = B, transparency is dropped.
+/// Decodes an image to RGB; gray becomes R = G = B, transparency is dropped. A JPEG that was cut short is an error.
 pub fn decode(path: &Path) -> Result<RgbImage, DataError> {
-    Ok(reader(path)?.decode().map_err(bad(path))?.into_rgb8())
+    let bytes = files::read(path)?;
+    let format = image::guess_format(&bytes).map_err(bad(path))?;
+    let image = image::load_from_memory_with_format(&bytes, format).map_err(bad(path))?;
+    if format == ImageFormat::Jpeg && !has_end(&bytes) {
+        return Err(DataError::Image {
+            path: path.into(),
+            reason: "it is cut short: its end is missing".into(),
+        });
+    }
+    Ok(image.into_rgb8())
+}
+
+/// Whether a JPEG's last scan ends: decoders fill what is missing with gray. Within a scan the marker is no data.
+fn has_end(jpeg: &[u8]) -> bool {
+    let pairs = |bytes: &[u8], marker: [u8; 2]| bytes.windows(2).rposition(|pair| pair == marker);
+    pairs(jpeg, [0xff, 0xda]).is_none_or(|scan| pairs(&jpeg[scan..], [0xff, 0xd9]).is_some())
 }
 
 /// A reader that goes by the content, for names lie.

@@ -74,18 +74,41 @@ pub fn annotations(folder: &Path) -> Result<(Classes, Vec<(String, VocFile)>), D
         return Err(DataError::Empty { path: folder.to_owned(), expected });
     }
     let texts: Vec<Vec<u8>> = paths.par_iter().map(|path| files::read(path)).collect::<Result<_, _>>()?;
-    let mut names = BTreeSet::new();
-    for (path, text) in paths.iter().zip(&texts) {
-        names.extend(parse::object_names(path, text)?);
-    }
-    let classes = Classes::new(names).map_err(|_| DataError::Empty {
-        path: folder.to_owned(),
-        expected: "objects with names in its XML files".into(),
-    })?;
+    let classes = named(folder, paths.iter().zip(&texts), OnBad::Fail)?;
     let parsed = paths.par_iter().zip(&texts);
     let parsed = parsed.map(|(path, text)| Ok((files::stem(path), parse(path, text, &classes)?)));
     let parsed = parsed.collect::<Result<_, DataError>>()?;
     Ok((classes, parsed))
+}
+
+/// The names of the objects in a folder's annotation files, in alphabetical order. With [`OnBad::Skip`] files that are no
+/// XML are passed over.
+///
+/// # Errors
+/// Where the folder cannot be read, or has no annotations or no object in them.
+pub fn classes(folder: &Path, on_bad: OnBad) -> Result<Classes, DataError> {
+    let paths = files::list(folder, is_xml)?;
+    let texts: Vec<Vec<u8>> = paths.par_iter().map(|path| files::read(path)).collect::<Result<_, _>>()?;
+    named(folder, paths.iter().zip(&texts), on_bad)
+}
+
+fn named<'a>(
+    folder: &Path,
+    files: impl Iterator<Item = (&'a PathBuf, &'a Vec<u8>)>,
+    on_bad: OnBad,
+) -> Result<Classes, DataError> {
+    let mut names = BTreeSet::new();
+    for (path, text) in files {
+        match parse::object_names(path, text) {
+            Ok(found) => names.extend(found),
+            Err(error) if on_bad == OnBad::Fail => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Classes::new(names).map_err(|_| DataError::Empty {
+        path: folder.to_owned(),
+        expected: "annotations of Pascal VOC (.xml) with named objects".into(),
+    })
 }
 
 fn is_xml(path: &Path) -> bool {

@@ -57,9 +57,30 @@ fn cut(mut column: Vec<(f64, f64)>, total: f64) -> Option<(f64, f64)> {
             let right = total - left;
             let score = left * left / count as f64 + right * right / (n - count) as f64;
             if best.is_none_or(|(most, _)| score > most) {
-                best = Some((score, 0.5 * (pair[0].0 + pair[1].0)));
+                // Between neighbouring numbers there is none: the middle may be rounded to the lower one.
+                let middle = 0.5 * (pair[0].0 + pair[1].0);
+                best = Some((score, if middle > pair[0].0 { middle } else { pair[1].0 }));
             }
         }
     }
     best
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    #[test]
+    fn neighbouring_numbers_are_cut_apart() {
+        let near = [0.7, 0.7f64.next_up(), 0.7f64.next_up().next_up()];
+        let rows: Vec<Vec<f64>> = (0..12).map(|row| vec![near[row % 3]]).collect();
+        let y: Vec<f64> = (0..12).map(|row| (row % 3) as f64).collect();
+        for seed in 0..20 {
+            let leaves = tree(&rows, &y, &mut ChaCha8Rng::seed_from_u64(seed));
+            assert!(leaves.len() <= 3, "seed {seed}: {} leaves", leaves.len());
+        }
+    }
 }

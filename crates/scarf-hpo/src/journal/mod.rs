@@ -158,7 +158,8 @@ impl Journal {
             }
             let number = journal.trials().len() as u64;
             if most.is_some_and(|most| number >= most) {
-                let all = journal.trials().iter().all(|trial| trial.state.is_finished());
+                // A trial that no worker of ours has is Optuna's affair, and may never end.
+                let all = journal.leased().all(|(trial, lease)| trial.state.is_finished() || lease.is_none());
                 return Ok((Vec::new(), if all { Ask::Done } else { Ask::Wait }));
             }
             let params = sampler.suggest(&journal.space, journal.history(), seed, number);

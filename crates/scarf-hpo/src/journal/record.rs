@@ -167,7 +167,7 @@ pub(super) fn creation(study: u64, space: &Space, trial: &Trial, lease: &Json) -
     })
 }
 
-/// The time, as Python's `datetime.isoformat` writes it in UTC.
+/// The time in UTC, as Python's `datetime.isoformat` writes one of no zone: Optuna's are such, and it compares ours with them.
 pub(super) fn now() -> String {
     iso(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
@@ -189,7 +189,7 @@ fn iso(since_epoch: Duration) -> String {
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}+00:00")
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}")
 }
 
 #[cfg(test)]
@@ -198,9 +198,9 @@ mod tests {
 
     #[test]
     fn times_are_written_as_python_reads_them() {
-        assert_eq!(iso(Duration::from_micros(0)), "1970-01-01T00:00:00.000000+00:00");
-        assert_eq!(iso(Duration::from_micros(1_709_210_096_000_007)), "2024-02-29T12:34:56.000007+00:00");
-        assert_eq!(iso(Duration::from_secs(4_102_444_799)), "2099-12-31T23:59:59.000000+00:00");
+        assert_eq!(iso(Duration::from_micros(0)), "1970-01-01T00:00:00.000000");
+        assert_eq!(iso(Duration::from_micros(1_709_210_096_000_007)), "2024-02-29T12:34:56.000007");
+        assert_eq!(iso(Duration::from_secs(4_102_444_799)), "2099-12-31T23:59:59.000000");
     }
 
     #[test]

@@ -100,7 +100,8 @@ impl Replay {
         let mut entry = Entry { trial: &mut trial, lease: &mut lease };
         let object = |name: &str| record.get(name).and_then(Json::as_object).into_iter().flatten();
         for (name, internal) in object("params") {
-            entry.set_param(name, internal, &record["distributions"][name]);
+            let distributions = record.get("distributions").and_then(|all| all.get(name));
+            entry.set_param(name, internal, distributions.unwrap_or(&Json::Null));
         }
         let single = record.get("values").and_then(|values| values.get(0)).or(record.get("value"));
         entry.trial.value = single.filter(|value| !value.is_null()).map(as_number);

@@ -1,5 +1,6 @@
 //! Successive halving: at rungs that lie geometrically apart only the best go on.
 
+use crate::rng::fnv1a;
 use crate::{History, Pruner, Trial};
 use serde::{Deserialize, Serialize};
 
@@ -89,23 +90,23 @@ impl Hyperband {
 
     /// The bracket of trial `number`: 0 is halved from the first rung on, each next one from a rung later.
     pub fn bracket(&self, number: u64) -> u64 {
-        let brackets = self.brackets();
-        // Bracket b starts ceil(s_max + 1 over s + 1) * reduction^s trials, with s = s_max - b.
-        let share = |bracket: u64| {
-            let s = brackets - 1 - bracket;
-            brackets
-                .div_ceil(s + 1)
-                .saturating_mul(self.reduction.max(2).saturating_pow(s as u32))
-                .min(1 << 32)
-        };
-        let mut place = number % (0..brackets).map(share).sum::<u64>();
-        for bracket in 0..brackets {
-            if place < share(bracket) {
+        // By the number's hash: brackets are mixed from the first trials on, however few there will be.
+        let mut place =
+            fnv1a(&number.to_string()) % (0..self.brackets()).map(|each| self.starts(each)).sum::<u64>();
+        for bracket in 0..self.brackets() {
+            if place < self.starts(bracket) {
                 return bracket;
             }
-            place -= share(bracket);
+            place -= self.starts(bracket);
         }
         0
+    }
+
+    /// How many trials Hyperband starts in a bracket: ceil((s_max + 1) reduction^s / (s + 1)), with s = s_max - bracket.
+    fn starts(&self, bracket: u64) -> u64 {
+        let (brackets, s) = (self.brackets(), self.brackets() - 1 - bracket);
+        let all = brackets.saturating_mul(self.reduction.max(2).saturating_pow(s as u32));
+        all.div_ceil(s + 1).min(1 << 32)
     }
 }
 
@@ -161,9 +162,15 @@ mod tests {
         // Li et al. 2018, table 1: R = 81, eta = 3 starts 81, 34 (27 * 5 / 4 up), 15, 8, 5 trials.
         let hyperband = Hyperband { min: 1, max: 81, reduction: 3 };
         assert_eq!(hyperband.brackets(), 5);
-        let mut counts = [0; 5];
-        (0..10_000).for_each(|number| counts[hyperband.bracket(number) as usize] += 1);
-        assert!(counts.windows(2).all(|pair| pair[0] > pair[1]), "{counts:?}");
+        assert_eq!([0, 1, 2, 3, 4].map(|bracket| hyperband.starts(bracket)), [81, 34, 15, 8, 5]);
+        let mut counts = [0.0; 5];
+        (0..14_300).for_each(|number| counts[hyperband.bracket(number) as usize] += 0.01);
+        for (count, starts) in counts.iter().zip([81.0, 34.0, 15.0, 8.0, 5.0]) {
+            assert!(f64::abs(count - starts) < 2.0, "{counts:?}");
+        }
+        let early =
+            (0..20).map(|number| hyperband.bracket(number)).collect::<std::collections::BTreeSet<_>>();
+        assert!(early.len() >= 3, "of the first twenty all are in {early:?}");
         let late = Hyperband { min: 1, max: 9, reduction: 3 };
         let number = (0..).find(|number| late.bracket(*number) == 2).unwrap();
         let past: Vec<Trial> = (0..200).map(|n| trial(n, &[0.0; 9])).collect();

@@ -91,6 +91,14 @@ fn value(domain: &Domain, step: u64, steps: u64) -> crate::Value {
         Domain::Int { low, high, log: false } => {
             crate::Value::Int((*low as f64 + (high - low) as f64 * fraction).round() as i64)
         }
+        // Even in the logarithm, but for steps of less than one at the low end.
+        Domain::Int { low, high, log: true } => {
+            let (a, b) = ((*low as f64).ln(), (*high as f64).ln());
+            let even = (a + (b - a) * fraction).exp().round() as i64;
+            let after = i64::try_from(steps - 1 - step).unwrap_or(i64::MAX);
+            let before = i64::try_from(step).unwrap_or(i64::MAX);
+            crate::Value::Int(even.clamp(low.saturating_add(before), high.saturating_sub(after)))
+        }
         _ => domain.at(fraction),
     }
 }
@@ -115,6 +123,22 @@ fn children<'a>(
 mod tests {
     use super::*;
     use crate::Direction;
+
+    #[test]
+    fn whole_numbers_come_once_each_in_order_on_a_logarithm_too() {
+        for (low, high, levels) in
+            [(1, 3, 5), (1, 4, 5), (1, 5, 5), (1, 6, 5), (1, 8, 5), (1, 32, 5), (3, 1000, 9), (7, 7, 5)]
+        {
+            let domain = Domain::int_log(low, high);
+            let values: Vec<i64> =
+                Grid { levels }.values(&domain).map(|value| value.as_i64().unwrap()).collect();
+            assert!(values.windows(2).all(|pair| pair[0] < pair[1]), "{low} to {high}: {values:?}");
+            assert_eq!((values.first(), values.last()), (Some(&low), Some(&high)), "{values:?}");
+        }
+        let domain = Domain::int_log(1, 32);
+        let values: Vec<_> = Grid::default().values(&domain).map(|value| value.as_i64().unwrap()).collect();
+        assert_eq!(values, [1, 2, 6, 13, 32]);
+    }
 
     #[test]
     fn a_conditional_parameter_multiplies_only_where_it_is_active() {

@@ -327,6 +327,11 @@ impl<'a> Cursor<'a> {
         if self.at == self.bytes.len() {
             return self.fault(self.at, JsonProblem::Ends); // it may go on in the next block
         }
+        // Hashes of 63 bits have 19 digits.
+        let text = std::str::from_utf8(&self.bytes[start..self.at]).unwrap_or_default();
+        if let Ok(id) = text.trim_start().parse() {
+            return Ok(Id::Number(id));
+        }
         if value.fract() != 0.0 || value.abs() >= 9e15 {
             return self.fault(start, JsonProblem::IdKind);
         }

@@ -22,7 +22,8 @@ for category in gt["categories"]:
 for image in gt["images"]:
     truths.add_image(image["id"], str(image["id"]))
 for a in gt["annotations"]:
-    truths.add_ground_truth(a["image_id"], a["category_id"], a["bbox"])
+    add = truths.add_ignore_region if a.get("iscrowd") else truths.add_ground_truth
+    add(a["image_id"], a["category_id"], a["bbox"])
 for d in dt:
     found.add_detection(d["image_id"], d["category_id"], d["score"], d["bbox"])
 tide = TIDE()

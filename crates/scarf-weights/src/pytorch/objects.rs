@@ -84,6 +84,9 @@ fn tensor(pickle: &Pickle, [storage, offset, shape, strides]: [Id; 4]) -> Found<
     Ok(Tensor { storage, offset: pickle.count(offset)?, shape, strides })
 }
 
+/// Bytes of a storage's key, which PyTorch counts from 0.
+const LONGEST: usize = 256;
+
 /// The storage of a persistent id: `("storage", class, key, device, count)` and, in old files,
 /// none or `(key, offset, count)` of a view.
 pub(super) fn storage(pickle: &Pickle, id: Id) -> Found<Storage> {
@@ -101,6 +104,10 @@ pub(super) fn storage(pickle: &Pickle, id: Id) -> Found<Storage> {
         _ => 0,
     };
     let key = pickle.text(key)?.to_owned();
+    // Each storage has a copy of its own.
+    if key.len() > LONGEST {
+        return Err(format!("a storage's key of {} bytes; {LONGEST} are the most", key.len()));
+    }
     Ok(Storage { key, element: element(class)?, count: pickle.count(count)?, offset })
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use scarf_core::{BBox, Classes};
+use scarf_core::BBox;
 use scarf_data::voc;
 use scarf_metrics::{CocoParams, Evaluator, GroundTruth, Prediction};
 use serde::Deserialize;
@@ -17,18 +17,28 @@ pub(super) fn open(gt: &Path, dt: &Path, params: &CocoParams) -> Result<Labels> 
     let (classes, files) = voc::annotations(&folder_of_xml(gt))?;
     let names: BTreeMap<&str, usize> =
         files.iter().enumerate().map(|(at, (name, _))| (name.as_str(), at)).collect();
-    let mut found = Found { classes: &classes, names: &names, images: vec![Vec::new(); files.len()] };
+    let mut found = Found {
+        classes: classes.names().to_vec(),
+        truths: classes.len(),
+        names: &names,
+        images: vec![Vec::new(); files.len()],
+    };
     match dt.extension().and_then(|extension| extension.to_str()) {
         _ if dt.is_dir() => found.devkit(dt)?,
         Some("jsonl") => found.lines(dt)?,
         _ => found.results(dt)?,
     }
+    let Found { classes, truths, images, .. } = found;
     let mut evaluator = Evaluator::new(classes.len(), params.clone());
-    for ((name, file), found) in files.iter().zip(&found.images) {
+    for ((name, file), found) in files.iter().zip(&images) {
         let truths: Vec<GroundTruth> = file.annotations.iter().map(GroundTruth::from).collect();
         evaluator.add_image(&truths, found).with_context(|| format!("image {name}"))?;
     }
-    Ok(Labels { evaluator, classes: classes.names().to_vec(), warnings: Vec::new() })
+    let of_none = |class: &String| {
+        format!("there is no object of the class `{class}`, which was found: it counts for nothing")
+    };
+    let warnings = classes[truths..].iter().map(of_none).collect();
+    Ok(Labels { evaluator, classes, warnings })
 }
 
 /// Where the XML files lie: in the folder itself, or in one that VOC or NEU-DET keeps them in.
@@ -64,7 +74,10 @@ struct Record {
 
 /// Detections, collected image by image.
 struct Found<'a> {
-    classes: &'a Classes,
+    /// Those of the ground truth, and then those that were found alone.
+    classes: Vec<String>,
+    /// How many the ground truth has.
+    truths: usize,
     names: &'a BTreeMap<&'a str, usize>,
     images: Vec<Vec<Prediction>>,
 }
@@ -75,9 +88,10 @@ impl Found<'_> {
             .names
             .get(image)
             .with_context(|| format!("the ground truth has no image `{image}` (no {image}.xml)"))?;
-        let class = self.classes.index(class).with_context(|| {
-            format!("the ground truth has no class `{class}`; it has {}", self.classes.names().join(", "))
-        })?;
+        let class = self.classes.iter().position(|known| known == class).unwrap_or_else(|| {
+            self.classes.push(class.to_owned());
+            self.classes.len() - 1
+        });
         let bbox = BBox::new(x1, y1, x2, y2);
         if !(score.is_finite() && [x1, y1, x2, y2].iter().all(|side| side.is_finite())) {
             bail!("a detection on `{image}` has an infinite or NaN number; all must be finite");
@@ -131,8 +145,11 @@ impl Found<'_> {
             bail!("{}: holds no results (NAME_CLASS.txt, one a class)", folder.display());
         }
         for path in files {
-            let class = self.class_of(&path)?;
             let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            if text.trim().is_empty() {
+                continue;
+            }
+            let class = self.class_of(&path)?;
             for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
                 let place = || format!("{}, line {}", path.display(), number + 1);
                 let (image, numbers) = row(line).with_context(place)?;
@@ -149,7 +166,7 @@ impl Found<'_> {
         let ends = |name: &&String| {
             stem.strip_suffix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('_'))
         };
-        let known = self.classes.names();
+        let known = &self.classes[..self.truths];
         known.iter().filter(ends).max_by_key(|name| name.len()).cloned().with_context(|| {
             format!(
                 "{}: the file's name ends with no class of the ground truth ({})",

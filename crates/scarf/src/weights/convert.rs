@@ -1,12 +1,12 @@
 //! `scarf weights convert` and `scarf weights export`.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use scarf_study::write_atomic;
 use scarf_weights::{Precision, Rename, Weights};
 
 use super::{print, size};
@@ -90,12 +90,9 @@ impl Export {
     pub(super) fn run(&self) -> Result<()> {
         let (weights, card) = model::parts(&self.model)?;
         fs::create_dir_all(&self.folder).with_context(|| self.folder.display().to_string())?;
-        let mut config = tempfile::NamedTempFile::new_in(&self.folder)?;
-        config.write_all((serde_json::to_string_pretty(&card)? + "\n").as_bytes())?;
-        config.as_file().sync_all()?;
+        let config = serde_json::to_string_pretty(&card)? + "\n";
         self.how.write(weights, &self.folder.join(MODEL))?;
-        config.persist(self.folder.join(CONFIG))?;
-        Ok(())
+        Ok(write_atomic(&self.folder.join(CONFIG), config.as_bytes())?)
     }
 }
 

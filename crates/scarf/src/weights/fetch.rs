@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
+use scarf_study::write_atomic;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
@@ -206,11 +207,7 @@ impl Partial {
     fn unpack(&self, entry: &Published, name: &str, path: &Path) -> Result<()> {
         let bytes = scarf_weights::unzip(&self.path, name)?;
         compare(entry, &mut bytes.as_slice())?;
-        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
-        file.write_all(&bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).with_context(|| path.display().to_string())?;
-        Ok(())
+        Ok(write_atomic(path, &bytes)?)
     }
 }
 

@@ -31,7 +31,12 @@ impl Show {
 }
 
 fn count(shape: &[usize]) -> usize {
-    shape.iter().product()
+    shape.iter().fold(1, |count, side| count.saturating_mul(*side))
+}
+
+/// Numbers of all tensors; no more than there can be.
+fn all(listing: &Listing) -> usize {
+    listing.tensors.iter().fold(0, |sum, tensor| sum.saturating_add(count(&tensor.shape)))
 }
 
 fn as_json(listing: &Listing) -> Result<String> {
@@ -40,7 +45,7 @@ fn as_json(listing: &Listing) -> Result<String> {
         .iter()
         .map(|tensor| json!({ "name": tensor.name, "shape": tensor.shape, "dtype": tensor.element.name() }))
         .collect();
-    let numbers: usize = listing.tensors.iter().map(|tensor| count(&tensor.shape)).sum();
+    let numbers = all(listing);
     let all = json!({
         "format": listing.format.to_string(),
         "numbers": numbers,
@@ -56,7 +61,7 @@ fn as_text(listing: &Listing) -> String {
         let shape: Vec<String> = tensor.shape.iter().map(usize::to_string).collect();
         [tensor.name.clone(), format!("[{}]", shape.join(", ")), tensor.element.name().to_owned()]
     }));
-    let numbers: usize = listing.tensors.iter().map(|tensor| count(&tensor.shape)).sum();
+    let numbers = all(listing);
     let mut text = table(&rows);
     text += &format!("\n{}: {} tensors, {numbers} numbers\n", listing.format, listing.tensors.len());
     for (key, value) in &listing.metadata {

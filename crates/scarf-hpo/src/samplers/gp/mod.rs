@@ -40,9 +40,9 @@ const CLIMBED: usize = 6;
 
 impl Sampler for Gp {
     fn suggest(&self, space: &Space, history: History<'_>, seed: u64, number: u64) -> Params {
-        let informed = self.explain(space, history, number).and_then(|(encoding, model, rows)| {
-            let (x, _) = most_promising(&encoding, &model, &rows, seed, number)?;
-            Some(encoding.decode(&x))
+        let informed = self.explain(space, history, number).and_then(|known| {
+            let (x, _) = most_promising(&known, seed, number)?;
+            Some(known.encoding.decode(&x))
         });
         informed.unwrap_or_else(|| Sobol {}.suggest(space, history, seed, number))
     }
@@ -53,19 +53,13 @@ impl Gp {
     /// startup is over.
     pub fn expected_gain(&self, space: &Space, history: History<'_>) -> Option<f64> {
         let number = history.trials.iter().map(|trial| trial.number + 1).max()?;
-        let (encoding, model, rows) = self.explain(space, history, number)?;
-        let (_, ln_gain) = most_promising(&encoding, &model, &rows, 0, number)?;
-        let losses: Vec<f64> = history.complete().map(|(_, loss)| loss).collect();
-        Some(ln_gain.exp() * spread(&losses).1)
+        let known = self.explain(space, history, number)?;
+        let (_, ln_gain) = most_promising(&known, 0, number)?;
+        Some(ln_gain.exp() * known.deviation)
     }
 
-    /// The process given the history, and the rows that it explains, the best one first.
-    fn explain<'a>(
-        &self,
-        space: &'a Space,
-        history: History<'_>,
-        number: u64,
-    ) -> Option<(Encoding<'a>, Model, Vec<Vec<f64>>)> {
+    /// The process given the history.
+    fn explain<'a>(&self, space: &'a Space, history: History<'_>, number: u64) -> Option<Known<'a>> {
         let encoding = Encoding::new(space);
         let mut observed: Vec<(u64, f64, Vec<f64>)> = history
             .complete()
@@ -88,18 +82,23 @@ impl Gp {
             others.filter_map(|trial| Some((trial.number, encoding.encode(&trial.params)?))).collect();
         running.sort_by_key(|(number, _)| *number);
         let model = model.believing(running.into_iter().map(|(_, row)| row).collect())?;
-        Some((encoding, model, rows))
+        Some(Known { encoding, model, rows, deviation: spread(&losses).1 })
     }
 }
 
+/// What the process knows.
+struct Known<'a> {
+    encoding: Encoding<'a>,
+    model: Model,
+    /// The rows that it explains, the best one first.
+    rows: Vec<Vec<f64>>,
+    /// The standard deviation of their losses, which are 1 apart for it.
+    deviation: f64,
+}
+
 /// The point with the greatest ln expected improvement and that.
-fn most_promising(
-    encoding: &Encoding<'_>,
-    model: &Model,
-    rows: &[Vec<f64>],
-    seed: u64,
-    number: u64,
-) -> Option<(Vec<f64>, f64)> {
+fn most_promising(known: &Known<'_>, seed: u64, number: u64) -> Option<(Vec<f64>, f64)> {
+    let Known { encoding, model, rows, .. } = known;
     let acquisition = Acquisition { model, best: model.lowest_observed() };
     let mut rng = keyed(seed, number, "gp");
     let scrambling = rng.random::<u32>();
