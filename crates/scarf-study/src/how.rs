@@ -76,7 +76,10 @@ pub fn without_places(text: &str) -> String {
     while let Some(at) = rest.find('/') {
         let before = rest[..at].chars().next_back();
         let quote = before.filter(|c| "'\"`".contains(*c));
-        if before.is_some_and(|c| c.is_alphanumeric() || "./_-".contains(c)) {
+        // Within a relative path or an address, or a stroke.
+        let address = before == Some(':') && rest[at..].starts_with("//");
+        let stroke = !rest[at + 1..].starts_with(|c: char| c.is_alphanumeric() || "._-/".contains(c));
+        if address || stroke || before.is_some_and(|c| c.is_alphanumeric() || "./_-".contains(c)) {
             let inside = rest[at..].find(char::is_whitespace).map_or(rest.len(), |len| at + len);
             published += &rest[..inside];
             rest = &rest[inside..];
