@@ -14,7 +14,7 @@ use super::finish::by_activation;
 use super::left::{Left, Panels};
 use super::rounded::Factors;
 use super::scratch::Scratch;
-use super::simd::{Lanes, Level, versions};
+use super::simd::{Lanes, versions};
 use crate::geometry::Activation;
 
 /// Panels of rows up to which columns are read where they lie in the image: to pack them pays only if they are then read
@@ -241,32 +241,15 @@ pub(crate) struct Tile {
     pub(crate) sum: Range<usize>,
 }
 
-/// Computes a tile of a product.
-///
-/// # Safety
-///
-/// The output must be valid for the tile, and nobody else may touch it meanwhile; the level and the factors must be this
-/// processor's.
-pub(crate) unsafe fn product(level: Level, product: &Product, tile: &Tile, scratch: &mut Scratch) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        #[cfg(target_arch = "x86_64")]
-        if product.factors == Factors::Pairs {
-            return product_of_pairs(product, tile, scratch);
-        }
-        product_of_values(level, product, tile, scratch);
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bf16,avx2,fma")]
-unsafe fn product_of_pairs(product: &Product, tile: &Tile, scratch: &mut Scratch) {
-    // SAFETY: the caller's promise.
-    unsafe { product_in::<super::x86::Avx512<true>>(product, tile, scratch) };
-}
-
 versions! {
-    unsafe fn product_of_values(product: &Product, tile: &Tile, scratch: &mut Scratch) = product_in
+    /// Computes a tile of a product.
+    ///
+    /// # Safety
+    ///
+    /// The output must be valid for the tile, and nobody else may touch it meanwhile; the level and the factors must be
+    /// this processor's.
+    pub(crate) unsafe fn product(product: &Product, tile: &Tile, scratch: &mut Scratch) = product_in,
+    of pairs where product.factors == Factors::Pairs
 }
 
 #[inline(always)]

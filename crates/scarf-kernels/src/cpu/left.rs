@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::rounded::{Factors, pair_rows};
 use super::scratch::Buffer;
-use super::simd::{Lanes, Level, versions};
+use super::simd::{Lanes, versions};
 
 /// A matrix in memory, its column index split in two: element `(row, outer * inner_len + inner)`
 /// lies at `start + row * row + outer * outer + inner * inner`.
@@ -196,39 +196,16 @@ impl Strided<'_> {
     }
 }
 
-/// Packs panels of all `columns` from the row on that the first of them starts at.
-///
-/// # Safety
-///
-/// The level and the factors must be this processor's.
-pub(crate) unsafe fn pack_panels(
-    level: Level,
-    factors: Factors,
-    matrix: &Strided,
-    row: usize,
-    columns: usize,
-    packed: &mut [f32],
-) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        #[cfg(target_arch = "x86_64")]
-        if factors == Factors::Pairs {
-            return pack_panels_of_pairs(matrix, row, columns, packed);
-        }
-        pack_panels_of_values(level, factors, matrix, row, columns, packed);
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bf16,avx2,fma")]
-unsafe fn pack_panels_of_pairs(matrix: &Strided, row: usize, columns: usize, packed: &mut [f32]) {
-    // SAFETY: the caller's promise.
-    unsafe { pack_panels_in::<super::x86::Avx512<true>>(Factors::Pairs, matrix, row, columns, packed) };
-}
-
 versions! {
-    unsafe fn pack_panels_of_values(factors: Factors, matrix: &Strided, row: usize, columns: usize, packed: &mut [f32]) =
-        pack_panels_in
+    /// Packs panels of all `columns` from the row on that the first of them starts at.
+    ///
+    /// # Safety
+    ///
+    /// The level and the factors must be this processor's.
+    pub(crate) unsafe fn pack_panels(
+        factors: Factors, matrix: &Strided, row: usize, columns: usize, packed: &mut [f32],
+    ) = pack_panels_in,
+    of pairs where factors == Factors::Pairs
 }
 
 #[inline(always)]

@@ -266,7 +266,31 @@ fn detected() -> Level {
 ///
 /// The generic function, and all it calls in a loop, must be `#[inline(always)]`: only so does it
 /// get the instructions of the version that it is compiled into.
+///
+/// `of pairs where CONDITION` adds one for pairs of `bfloat16`, in place of the level's where the condition on the arguments
+/// holds, which is to imply [`Level::has_pairs`].
 macro_rules! versions {
+    (
+        $(#[$meta:meta])* $vis:vis unsafe fn $name:ident($($arg:ident: $ty:ty),* $(,)?) = $generic:ident,
+        of pairs where $pairs:expr
+    ) => {
+        $(#[$meta])*
+        $vis unsafe fn $name(level: $crate::cpu::simd::Level, $($arg: $ty),*) {
+            #[cfg(target_arch = "x86_64")]
+            if $pairs {
+                #[target_feature(enable = "avx512f,avx512bf16,avx2,fma")]
+                unsafe fn pairs($($arg: $ty),*) {
+                    // SAFETY: the caller's promise, passed on.
+                    unsafe { $generic::<$crate::cpu::x86::Avx512<true>>($($arg),*) }
+                }
+                // SAFETY: as the condition says; the rest is the caller's promise.
+                return unsafe { pairs($($arg),*) };
+            }
+            versions! { unsafe fn values($($arg: $ty),*) = $generic }
+            // SAFETY: the caller's promise, passed on.
+            unsafe { values(level, $($arg),*) }
+        }
+    };
     ($(#[$meta:meta])* $vis:vis unsafe fn $name:ident($($arg:ident: $ty:ty),* $(,)?) = $generic:ident) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments)]
