@@ -89,7 +89,8 @@ fn train(settings: &Value, out: &Path) -> Result<(), Box<dyn Error>> {
             "train/loss": 4.0 * (-2.0 * progress).exp() + 1.0 - ap, "val/ap": ap, "val/ap50": 2.0 * ap,
             "val/loss": 1.25 - ap,
         });
-        writeln!(file, "{line}")?;
+        // At once: whoever kills this leaves a line or none.
+        file.write_all(format!("{line}\n").as_bytes())?;
         eprintln!("epoch {epoch}/{epochs} ap {ap:.3}");
     }
     std::fs::create_dir_all(out.join("checkpoint"))?;

@@ -40,11 +40,6 @@ impl OfImage {
     fn cells(&self) -> usize {
         self.window[0].len() * self.window[1].len()
     }
-
-    /// Values of a row of the cells of [`WIDE`] channels; 1 where there are none.
-    fn row_of_cells(&self) -> usize {
-        (self.window[1].len() * WIDE).max(1)
-    }
 }
 
 /// What the tasks of a call share.
@@ -93,12 +88,11 @@ pub(crate) fn forward(x: &[f32], dims: [usize; 4], regions: &[Region], options: 
     let mut result = vec![0.0; regions.len() * channels * bins];
     let out = Place::new(result.as_mut_ptr());
     job.run(|of, channels_here, room| {
-        for (row, cells) in of.window[0].clone().zip(room.cells.chunks_exact_mut(of.row_of_cells())) {
-            for (lane, channel) in channels_here.clone().enumerate() {
+        for (lane, channel) in channels_here.clone().enumerate() {
+            let mut cells = room.cells[lane..].iter_mut().step_by(WIDE);
+            for row in of.window[0].clone() {
                 let row = &x[job.row(of, channel, row)];
-                row.iter()
-                    .zip(cells[lane..].iter_mut().step_by(WIDE))
-                    .for_each(|(value, cell)| *cell = *value);
+                row.iter().zip(&mut cells).for_each(|(value, cell)| *cell = *value);
             }
         }
         for (index, axes) in &of.regions {
@@ -142,12 +136,13 @@ pub(crate) fn backward(
             // SAFETY: the level is this processor's.
             unsafe { hand_back(job.level, &of.window, axes, room) };
         }
-        for (row, cells) in of.window[0].clone().zip(room.cells.chunks_exact(of.row_of_cells())) {
-            for (lane, channel) in channels_here.clone().enumerate() {
+        for (lane, channel) in channels_here.enumerate() {
+            let mut cells = room.cells[lane..].iter().step_by(WIDE);
+            for row in of.window[0].clone() {
                 let row = job.row(of, channel, row);
                 // SAFETY: each task has its own channels of the result.
                 let to = unsafe { std::slice::from_raw_parts_mut(out.get().add(row.start), row.len()) };
-                to.iter_mut().zip(cells[lane..].iter().step_by(WIDE)).for_each(|(to, cell)| *to = *cell);
+                to.iter_mut().zip(&mut cells).for_each(|(to, cell)| *to = *cell);
             }
         }
     });
