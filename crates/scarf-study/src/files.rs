@@ -12,34 +12,17 @@ use std::path::Path;
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(Error::io(folder, "cannot be made"))?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".tmp-")
-        .permissions_like_a_plain_file()
-        .tempfile_in(folder)
-        .map_err(Error::io(folder, "cannot be written to"))?;
+    let mut builder = tempfile::Builder::new();
+    // Temporary files are for their owner's eyes alone, which is wrong for what this becomes.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    let file = builder.prefix(".tmp-").tempfile_in(folder);
+    let mut file = file.map_err(Error::io(folder, "cannot be written to"))?;
     file.write_all(bytes)
         .and_then(|()| file.as_file().sync_all())
         .map_err(Error::io(path, "cannot be written"))?;
     file.persist(path).map_err(|error| Error::io(path, "cannot be replaced")(error.error))?;
     Ok(())
-}
-
-/// Temporary files are for their owner's eyes alone, which is wrong for what they become here.
-trait Plain {
-    fn permissions_like_a_plain_file(&mut self) -> &mut Self;
-}
-
-impl Plain for tempfile::Builder<'_, '_> {
-    #[cfg(unix)]
-    fn permissions_like_a_plain_file(&mut self) -> &mut Self {
-        use std::os::unix::fs::PermissionsExt;
-        self.permissions(std::fs::Permissions::from_mode(0o644))
-    }
-
-    #[cfg(not(unix))]
-    fn permissions_like_a_plain_file(&mut self) -> &mut Self {
-        self
-    }
 }
 
 /// The text of a file.

@@ -11,7 +11,7 @@ use serde_json::json;
 
 /// What folders of images and of annotations are called: by Pascal VOC, by NEU-DET, by others.
 const IMAGES: [&str; 5] = ["JPEGImages", "IMAGES", "images", "Images", "."];
-const ANNOTATIONS: [&str; 6] = ["Annotations", "ANNOTATIONS", "annotations", "xml", "labels", "."];
+const ANNOTATIONS: [&str; 5] = ["Annotations", "ANNOTATIONS", "annotations", "xml", "labels"];
 
 /// A folder of one's own.
 pub(crate) struct Folder {
@@ -23,21 +23,25 @@ pub(crate) struct Folder {
     pub(crate) skipped: Vec<Skipped>,
 }
 
+/// The folder within `root` that holds annotations, where they have one of their own.
+pub(crate) fn annotations(root: &Path) -> Option<PathBuf> {
+    ANNOTATIONS.iter().map(PathBuf::from).find(|name| voc::are_in(&root.join(name)))
+}
+
 impl Folder {
     /// Looks for annotations and images in a folder, and reads them.
     pub(crate) fn find(root: &Path, on_bad: OnBad) -> Result<Self> {
-        let there = |names: &[&str], holds: &dyn Fn(&Path) -> bool| {
-            names.iter().map(PathBuf::from).find(|name| holds(&root.join(name)))
-        };
-        let is_xml = |path: &Path| path.extension().is_some_and(|end| end.eq_ignore_ascii_case("xml"));
-        let has_xml =
-            |path: &Path| path.read_dir().is_ok_and(|all| all.flatten().any(|each| is_xml(&each.path())));
-        let Some(annotations) = there(&ANNOTATIONS, &has_xml) else {
-            let places = ANNOTATIONS.join(", ");
-            bail!("{}: no annotations of Pascal VOC (.xml) in it, nor in any of {places}", root.display());
+        let annotations = match annotations(root) {
+            Some(name) => name,
+            None if voc::are_in(root) => ".".into(),
+            None => {
+                let places = ANNOTATIONS.join(", ");
+                bail!("{}: no annotations of Pascal VOC (.xml) in it, nor in {places}", root.display());
+            }
         };
         let classes = voc::classes(&root.join(&annotations), on_bad)?;
-        let images = there(&IMAGES, &Path::is_dir).unwrap_or_default();
+        let images =
+            IMAGES.iter().map(PathBuf::from).find(|name| root.join(name).is_dir()).unwrap_or_default();
         let layout = VocLayout { images: root.join(&images), annotations: root.join(&annotations) };
         let (set, skipped) = voc::load(&layout, &classes, on_bad)?;
         Ok(Self { images, annotations, classes, set, skipped })

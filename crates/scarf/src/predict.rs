@@ -105,23 +105,10 @@ fn targets(folder: &Path, pictures: &[PathBuf]) -> Result<Vec<PathBuf>> {
 
 /// The pictures named, those of folders in order of name.
 fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let is_picture = |path: &Path| {
-        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
-        matches!(extension.as_str(), "jpg" | "jpeg" | "png")
-    };
     let mut found = Vec::new();
     for path in paths {
         if path.is_dir() {
-            let entries = fs::read_dir(path).with_context(|| path.display().to_string())?;
-            let mut inside: Vec<PathBuf> = entries
-                .map(|entry| entry.map(|entry| entry.path()))
-                .collect::<Result<_, _>>()
-                .with_context(|| path.display().to_string())?;
-            let hidden =
-                |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-            inside.retain(|path| is_picture(path) && path.is_file() && !hidden(path));
-            inside.sort();
-            found.extend(inside);
+            found.extend(scarf_data::images::list(path)?);
         } else {
             found.push(path.clone());
         }

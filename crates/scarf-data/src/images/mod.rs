@@ -2,7 +2,7 @@
 
 mod resize;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use image::{ImageFormat, ImageReader, RgbImage};
 use rayon::prelude::*;
@@ -11,6 +11,14 @@ use scarf_core::Size;
 pub use resize::resize;
 
 use crate::{DataError, DataSet, Sample, Skipped, files};
+
+/// The images of a folder (.jpg, .jpeg, .png), in order of their names; hidden files are left out.
+///
+/// # Errors
+/// Where the folder cannot be read.
+pub fn list(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    files::list(folder, files::is_image)
+}
 
 /// The size of an image, from the header of its file.
 pub fn size(path: &Path) -> Result<Size, DataError> {

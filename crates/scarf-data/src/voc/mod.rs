@@ -68,13 +68,8 @@ pub fn load(
 /// The annotation files of a folder with their stems, in order of those; no image is looked for. The
 /// classes are the names of their objects, in alphabetical order.
 pub fn annotations(folder: &Path) -> Result<(Classes, Vec<(String, VocFile)>), DataError> {
-    let paths = files::list(folder, is_xml)?;
-    if paths.is_empty() {
-        let expected = "annotations of Pascal VOC (.xml)".into();
-        return Err(DataError::Empty { path: folder.to_owned(), expected });
-    }
-    let texts: Vec<Vec<u8>> = paths.par_iter().map(|path| files::read(path)).collect::<Result<_, _>>()?;
-    let classes = named(folder, paths.iter().zip(&texts), OnBad::Fail)?;
+    let (paths, texts) = xml(folder)?;
+    let classes = named(folder, &paths, &texts, OnBad::Fail)?;
     let parsed = paths.par_iter().zip(&texts);
     let parsed = parsed.map(|(path, text)| Ok((files::stem(path), parse(path, text, &classes)?)));
     let parsed = parsed.collect::<Result<_, DataError>>()?;
@@ -87,18 +82,29 @@ pub fn annotations(folder: &Path) -> Result<(Classes, Vec<(String, VocFile)>), D
 /// # Errors
 /// Where the folder cannot be read, or has no annotations or no object in them.
 pub fn classes(folder: &Path, on_bad: OnBad) -> Result<Classes, DataError> {
-    let paths = files::list(folder, is_xml)?;
-    let texts: Vec<Vec<u8>> = paths.par_iter().map(|path| files::read(path)).collect::<Result<_, _>>()?;
-    named(folder, paths.iter().zip(&texts), on_bad)
+    let (paths, texts) = xml(folder)?;
+    named(folder, &paths, &texts, on_bad)
 }
 
-fn named<'a>(
-    folder: &Path,
-    files: impl Iterator<Item = (&'a PathBuf, &'a Vec<u8>)>,
-    on_bad: OnBad,
-) -> Result<Classes, DataError> {
+/// Whether annotation files lie in a folder.
+pub fn are_in(folder: &Path) -> bool {
+    files::list(folder, is_xml).is_ok_and(|paths| !paths.is_empty())
+}
+
+/// The annotation files of a folder and their texts.
+fn xml(folder: &Path) -> Result<(Vec<PathBuf>, Vec<Vec<u8>>), DataError> {
+    let paths = files::list(folder, is_xml)?;
+    if paths.is_empty() {
+        let expected = "annotations of Pascal VOC (.xml)".into();
+        return Err(DataError::Empty { path: folder.to_owned(), expected });
+    }
+    let texts = paths.par_iter().map(|path| files::read(path)).collect::<Result<_, _>>()?;
+    Ok((paths, texts))
+}
+
+fn named(folder: &Path, paths: &[PathBuf], texts: &[Vec<u8>], on_bad: OnBad) -> Result<Classes, DataError> {
     let mut names = BTreeSet::new();
-    for (path, text) in files {
+    for (path, text) in paths.iter().zip(texts) {
         match parse::object_names(path, text) {
             Ok(found) => names.extend(found),
             Err(error) if on_bad == OnBad::Fail => return Err(error),
@@ -107,7 +113,7 @@ fn named<'a>(
     }
     Classes::new(names).map_err(|_| DataError::Empty {
         path: folder.to_owned(),
-        expected: "annotations of Pascal VOC (.xml) with named objects".into(),
+        expected: "objects with names in its XML files".into(),
     })
 }
 

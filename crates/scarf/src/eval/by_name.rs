@@ -11,10 +11,12 @@ use scarf_metrics::{CocoParams, Evaluator, GroundTruth, Prediction};
 use serde::Deserialize;
 
 use super::labels::Labels;
+use crate::folder::annotations;
 
 /// Opens a folder of VOC files, and detections in any form that names images.
 pub(super) fn open(gt: &Path, dt: &Path, params: &CocoParams) -> Result<Labels> {
-    let (classes, files) = voc::annotations(&folder_of_xml(gt))?;
+    let (classes, files) =
+        voc::annotations(&annotations(gt).map_or_else(|| gt.to_owned(), |name| gt.join(name)))?;
     let names: BTreeMap<&str, usize> =
         files.iter().enumerate().map(|(at, (name, _))| (name.as_str(), at)).collect();
     let mut found = Found {
@@ -39,12 +41,6 @@ pub(super) fn open(gt: &Path, dt: &Path, params: &CocoParams) -> Result<Labels> 
     };
     let warnings = classes[truths..].iter().map(of_none).collect();
     Ok(Labels { evaluator, classes, warnings })
-}
-
-/// Where the XML files lie: in the folder itself, or in one that VOC or NEU-DET keeps them in.
-fn folder_of_xml(root: &Path) -> PathBuf {
-    let inside = ["ANNOTATIONS", "Annotations", "annotations"].map(|name| root.join(name));
-    inside.into_iter().find(|folder| folder.is_dir()).unwrap_or_else(|| root.to_owned())
 }
 
 /// A line of `scarf predict`.

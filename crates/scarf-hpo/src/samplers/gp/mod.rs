@@ -76,13 +76,15 @@ impl Gp {
         }
         let losses: Vec<f64> = observed.iter().map(|(_, loss, _)| *loss).collect();
         let rows: Vec<Vec<f64>> = observed.into_iter().map(|(.., row)| row).collect();
-        let model = Model::fit(&encoding.axes, rows.clone(), standardized(&losses))?;
+        let (mean, deviation) = spread(&losses);
+        let standardized = losses.iter().map(|loss| ((loss - mean) / deviation).clamp(-1e6, 1e6)).collect();
+        let model = Model::fit(&encoding.axes, rows.clone(), standardized)?;
         let others = history.pending().filter(|trial| trial.number != number);
         let mut running: Vec<(u64, Vec<f64>)> =
             others.filter_map(|trial| Some((trial.number, encoding.encode(&trial.params)?))).collect();
         running.sort_by_key(|(number, _)| *number);
         let model = model.believing(running.into_iter().map(|(_, row)| row).collect())?;
-        Some(Known { encoding, model, rows, deviation: spread(&losses).1 })
+        Some(Known { encoding, model, rows, deviation })
     }
 }
 
@@ -118,10 +120,4 @@ fn most_promising(known: &Known<'_>, seed: u64, number: u64) -> Option<(Vec<f64>
         rows.first().cloned().into_iter().chain(looked.into_iter().map(|(_, x)| x)).take(CLIMBED).collect();
     // Where the process sees nothing anywhere, it has nothing to say.
     acquisition.maximize(encoding, &starts)
-}
-
-/// The losses with mean 0 and deviation 1.
-fn standardized(losses: &[f64]) -> Vec<f64> {
-    let (mean, deviation) = spread(losses);
-    losses.iter().map(|loss| ((loss - mean) / deviation).clamp(-1e6, 1e6)).collect()
 }
