@@ -111,3 +111,21 @@ fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     name.map_or_else(|| format!("{cores} cores"), |(_, name)| format!("{cores} cores of {name}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_tables_are_made_with_is_there() {
+        let root = workspace::root();
+        for table in &TABLES {
+            assert!(root.join(table.script).is_file(), "{}", table.script);
+            if let [_, package, _, example] = table.build {
+                let example = format!("crates/{package}/examples/{example}.rs");
+                assert!(root.join(&example).is_file(), "{example}");
+            }
+        }
+        assert!(root.join("crates/scarf-kernels/examples/step.py").is_file());
+    }
+}

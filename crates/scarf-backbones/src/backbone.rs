@@ -101,16 +101,7 @@ pub(crate) fn check_outputs(
 
 /// Refuses a normalisation whose numbers are outside their ranges.
 pub(crate) fn check_norm(backbone: &'static str, norm: &NormConfig) -> Result<(), ConfigError> {
-    let epsilon = norm.epsilon().unwrap_or(0.0);
-    if !(0.0..=1.0).contains(&epsilon) {
-        return Err(ConfigError::new(backbone, "norm", format!("epsilon {epsilon} is not in 0..=1")));
-    }
-    match *norm {
-        NormConfig::Batch { momentum, .. } if !(0.0..=1.0).contains(&momentum) => {
-            Err(ConfigError::new(backbone, "norm", format!("momentum {momentum} is not in 0..=1")))
-        }
-        _ => Ok(()),
-    }
+    norm.check().map_err(|problem| ConfigError::new(backbone, "norm", problem))
 }
 
 /// Gluon's names of a norm's parts to ours.

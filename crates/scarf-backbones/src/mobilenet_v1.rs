@@ -138,11 +138,13 @@ impl MobileNetV1Config {
     ///
     /// Takes both kinds of file: with batch normalisation (`features.1.dw_bn.weight`), or with it
     /// folded into biases (`features.1.dw.bias`), and folds or unfolds it as `norm` asks. Gluon's
-    /// (`mobilenet0_conv1_weight`) too.
+    /// (`mobilenet0_conv1_weight`) too, and TensorFlow's own graphs (`MobilenetV1/Conv2d_0/weights`), also those of its
+    /// model zoo's detectors.
     ///
     /// # Errors
     /// If parts of a block are missing.
     pub fn adapt(&self, weights: Weights) -> Result<Weights, WeightsError> {
+        let weights = from_slim(weights)?;
         let mut renames = vec![
             Rename::new(r"^features\.0\.bn\.", "features.0.norm.")?,
             Rename::new(r"^(features\.\d+\.[dp]w)\.(weight|bias)$", "$1.conv.$2")?,
@@ -171,6 +173,43 @@ impl MobileNetV1Config {
     pub(crate) fn allow(&self) -> Result<Allow, WeightsError> {
         Allow::default().unexpected("")
     }
+}
+
+/// The constants of a graph that TF-slim made, where `weights` are such, in PyTorch's order of axes.
+///
+/// There a kernel is height, width, channels in, channels out; a depthwise one height, width, channels, 1.
+fn from_slim(weights: Weights) -> Result<Weights, WeightsError> {
+    const SCOPE: &str = r"^(?:FeatureExtractor/)?MobilenetV1/Conv2d_(\d+)";
+    let stem = ["MobilenetV1/Conv2d_0/weights", "FeatureExtractor/MobilenetV1/Conv2d_0/weights"];
+    if stem.iter().all(|name| weights.get(name).is_none()) {
+        return Ok(weights);
+    }
+    let parts = "(weights|depthwise_weights|BatchNorm/(gamma|beta|moving_mean|moving_variance))";
+    let renames = [
+        ("_depthwise/depthwise_weights$", ".dw.conv.weight"),
+        ("_pointwise/weights$", ".pw.conv.weight"),
+        ("/weights$", ".conv.weight"),
+        ("_depthwise/BatchNorm/", ".dw.norm."),
+        ("_pointwise/BatchNorm/", ".pw.norm."),
+        ("/BatchNorm/", ".norm."),
+    ];
+    let rename =
+        |(from, to): (&str, &str)| Rename::new(&format!("{SCOPE}{from}"), &format!("features.${{1}}{to}"));
+    let mut renames = renames.map(rename).into_iter().collect::<Result<Vec<_>, _>>()?;
+    renames.push(Rename::new(r"\.norm\.moving_mean$", ".norm.running_mean")?);
+    renames.push(Rename::new(r"\.norm\.moving_variance$", ".norm.running_var")?);
+    let mut weights =
+        weights.matching(&format!("{SCOPE}(_depthwise|_pointwise)?/{parts}$"))?.rename(&renames)?;
+    let kernels: Vec<String> =
+        weights.names().filter(|name| name.ends_with(".conv.weight")).map(str::to_owned).collect();
+    for name in kernels {
+        let axes = if name.contains(".dw.") { [2, 3, 0, 1] } else { [3, 2, 0, 1] };
+        if let Some(kernel) = weights.get(&name).filter(|kernel| kernel.shape.len() == axes.len()) {
+            let kernel = kernel.permute(&axes);
+            weights.insert(name, kernel);
+        }
+    }
+    Ok(weights)
 }
 
 /// A MobileNet v1 without its classifier; made by [`MobileNetV1Config::init`].

@@ -19,8 +19,8 @@ pub trait ModuleWeights: Sized {
     /// If a name or shape differs that `allow` does not excuse; the error lists every one.
     fn load_into<M: Module>(&self, module: M, allow: &Allow) -> Result<(M, LoadReport), WeightsError>;
 
-    /// These weights for a network with `norm`: folded for none, unfolded for one.
-    /// `epsilon` is that of the norms that are here.
+    /// These weights for a backbone with `norm`: its convolutions folded for none, unfolded for one. What is not the
+    /// backbone's own, such as a head, stays as it is. `epsilon` is that of the norms that are here.
     ///
     /// # Errors
     /// As [`Weights::fold_norms`].
@@ -45,10 +45,12 @@ impl ModuleWeights for Weights {
     }
 
     fn with_norm(self, norm: &NormConfig, epsilon: f64) -> Result<Self, WeightsError> {
-        match norm.epsilon() {
-            None => self.fold_norms(epsilon),
-            Some(own) => Ok(self.unfold_norms(own)),
-        }
+        let (backbone, others) = self.split(r"^(backbone\.)?(features|stem|stages)\.")?;
+        let backbone = match norm.epsilon() {
+            None => backbone.fold_norms(epsilon)?,
+            Some(own) => backbone.unfold_norms(own),
+        };
+        Ok(backbone.or(others))
     }
 }
 

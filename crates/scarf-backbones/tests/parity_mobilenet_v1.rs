@@ -43,6 +43,49 @@ fn imagenet_features_and_logits() {
     }
 }
 
+#[test]
+fn a_graph_of_tf_slim_is_the_same_network() {
+    let Some(folder) = folder() else { return };
+    let file = weights(&folder, "mobilenet_v1_imagenet");
+    let config = MobileNetV1Config { outputs: vec![5, 11, 13], ..Default::default() };
+    let expected = config.adapt(file.clone()).unwrap().matching("^features").unwrap();
+    for scope in ["MobilenetV1", "FeatureExtractor/MobilenetV1"] {
+        let adapted = config.adapt(as_slim(&file, scope)).unwrap();
+        assert_eq!(adapted.len(), 135);
+        assert_eq!(adapted.names().collect::<Vec<_>>(), expected.names().collect::<Vec<_>>());
+        assert!(adapted.names().all(|name| adapted.get(name) == expected.get(name)));
+    }
+}
+
+/// The tensors of `file` as TF-slim names them, its axes, and some that are none of the network's.
+fn as_slim(file: &Weights, scope: &str) -> Weights {
+    let mut slim = Weights::default();
+    for name in file.names().filter(|name| name.starts_with("features.")) {
+        let array = file.get(name).unwrap().clone();
+        let mut parts = name.split('.').skip(1);
+        let (block, layer, kind) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
+        let of = match layer {
+            "dw" | "dw_bn" => "_depthwise",
+            "pw" | "pw_bn" => "_pointwise",
+            _ => "",
+        };
+        let (part, array) = match (layer, kind) {
+            ("dw", _) => ("depthwise_weights", array.permute(&[2, 3, 0, 1])),
+            ("conv" | "pw", _) => ("weights", array.permute(&[2, 3, 1, 0])),
+            (_, "weight") => ("BatchNorm/gamma", array),
+            (_, "bias") => ("BatchNorm/beta", array),
+            (_, "running_mean") => ("BatchNorm/moving_mean", array),
+            _ => ("BatchNorm/moving_variance", array),
+        };
+        slim.insert(format!("{scope}/Conv2d_{block}{of}/{part}"), array);
+    }
+    let one = slim.get(&format!("{scope}/Conv2d_0/weights")).unwrap().clone();
+    slim.insert(format!("{scope}/Logits/Conv2d_1c_1x1/weights"), one.clone());
+    slim.insert(format!("{scope}/Conv2d_13_pointwise_1_Conv2d_2_1x1_256/weights"), one.clone());
+    slim.insert(format!("{scope}/{scope}/Conv2d_0/BatchNorm/batchnorm/add/y"), one);
+    slim
+}
+
 fn classify(file: &Weights, features: Tensor<2>) -> Tensor<2> {
     let weight: Tensor<2> = tensor(file, "classifier.weight");
     module::linear(features, weight.transpose(), Some(tensor(file, "classifier.bias")))

@@ -39,7 +39,8 @@ pub enum AnchorConfig {
         steps: Option<Vec<f32>>,
     },
     /// torchvision's `AnchorGenerator`, of Faster R-CNN: a level has each size at each ratio, in whole
-    /// pixels of the image that the model is fed, centred on the cells' first corners.
+    /// pixels of the image that the model is fed, centred on the cells' first corners (of P6 and beyond beside them where
+    /// sides are no multiples of the stride: there torchvision's step is the padded image over the cells, cut).
     Rcnn {
         /// For each level its sizes: sides of squares of the anchors' areas.
         sizes: Vec<Vec<f32>>,
@@ -127,6 +128,10 @@ impl AnchorConfig {
         };
         if let Some(steps) = self.steps() {
             one_a_level("anchors.*.steps", steps.len())?;
+            if let Some(step) = steps.iter().find(|step| !(step.is_finite() && **step > 0.0)) {
+                let needed = "pixels from one centre to the next, above 0, are needed";
+                return Err(ConfigError::Range { key: "anchors.*.steps", given: step.to_string(), needed });
+            }
         }
         let shapes = match self {
             Self::Tensorflow { min_scale, max_scale, ratios, reduce_first } => {
@@ -157,7 +162,9 @@ impl AnchorConfig {
                 shapes.clone()
             }
         };
-        let sound = |&[w, h]: &[f32; 2]| w.is_finite() && h.is_finite() && w > 0.0 && h > 0.0;
+        // Those of Faster R-CNN are rounded to whole pixels, of which there must be some.
+        let least = if matches!(self, Self::Rcnn { .. }) { 1.0 } else { 0.0 };
+        let sound = |&[w, h]: &[f32; 2]| w.is_finite() && h.is_finite() && w > least && h > least;
         if !shapes.iter().all(|level| !level.is_empty() && level.iter().all(sound)) {
             return Err(ConfigError::AnchorShape);
         }
@@ -190,15 +197,27 @@ impl AnchorConfig {
         if let Some(steps) = self.steps() {
             return [steps[level]; 2];
         }
-        let (width, height) = (image.width as f32, image.height as f32);
-        let step = [width / columns as f32, height / rows as f32];
-        if matches!(self, Self::Rcnn { .. }) { step.map(f32::floor) } else { step }
+        if matches!(self, Self::Rcnn { .. }) {
+            return [rcnn_step(image.width as usize, columns), rcnn_step(image.height as usize, rows)];
+        }
+        [image.width as f32 / columns as f32, image.height as f32 / rows as f32]
     }
 
     /// Where in its cell a centre is, in cells.
     fn offset(&self) -> f32 {
         if matches!(self, Self::Rcnn { .. }) { 0.0 } else { 0.5 }
     }
+}
+
+/// torchvision's step of anchors along a side of `side` pixels, of which a map has `cells`: it pads images to multiples of 32
+/// pixels, and takes those over the cells, cut to an integer. Maps here have fewer cells where images are not padded, so that
+/// the cells of the padded one are found by the stride, a power of two.
+fn rcnn_step(side: usize, cells: usize) -> f32 {
+    let padded = side.next_multiple_of(32);
+    let stride = (0..usize::BITS).map(|power| 1 << power).find(|&stride| side.div_ceil(stride) <= cells);
+    let whole = stride.filter(|&stride| side.div_ceil(stride) == cells).map(|stride| padded.div_ceil(stride));
+    let (pixels, cells) = whole.map_or((side, cells), |whole| (padded, whole));
+    (pixels / cells.max(1)) as f32
 }
 
 fn tensorflow_shapes(levels: usize, min: f32, max: f32, ratios: &[f32], reduce: bool) -> Vec<Vec<[f32; 2]>> {
@@ -292,6 +311,35 @@ mod tests {
         let tv =
             anchors(&AnchorConfig::torchvision_ssd300(), &square(&[38, 19, 10, 5, 3, 1]), image).unwrap();
         assert_eq!(tv.len(), 8732);
+    }
+
+    /// torchvision's own numbers where images are multiples of 32 pixels (800: 61 pixels on P6); those of the image padded so
+    /// where not.
+    #[test]
+    fn centres_of_faster_rcnn_keep_to_their_cells() {
+        let steps = |side: usize| -> Vec<f32> {
+            [8, 16, 32, 64].map(|stride: usize| rcnn_step(side, side.div_ceil(stride))).to_vec()
+        };
+        assert_eq!(steps(800), [8.0, 16.0, 32.0, 61.0]);
+        assert_eq!(steps(320), [8.0, 16.0, 32.0, 64.0]);
+        assert_eq!(steps(300), [8.0, 16.0, 32.0, 64.0]);
+        assert_eq!(steps(200), [8.0, 16.0, 32.0, 56.0]);
+        assert_eq!(steps(400), [8.0, 16.0, 32.0, 59.0]);
+        // Maps that no power of two makes.
+        assert_eq!(rcnn_step(100, 30), 3.0);
+    }
+
+    #[test]
+    fn steps_and_sides_of_nothing_are_refused() {
+        let steps = AnchorConfig::Torchvision {
+            ratios: vec![vec![2.0]],
+            scales: vec![0.2, 0.4],
+            steps: Some(vec![0.0]),
+        };
+        let error = anchors(&steps, &[[4, 4]], Size::new(32, 32)).unwrap_err().to_string();
+        assert_eq!(error, "`anchors.*.steps` is 0; pixels from one centre to the next, above 0, are needed");
+        let thin = AnchorConfig::Rcnn { sizes: vec![vec![4.0]], ratios: vec![20.0] };
+        assert_eq!(anchors(&thin, &[[4, 4]], Size::new(32, 32)), Err(ConfigError::AnchorShape));
     }
 
     #[test]

@@ -92,6 +92,15 @@ impl<B: InitBackbone, N: InitNeck, H: InitHead> DetectorConfig<B, N, H> {
         Ok(Detector { backbone, neck, head, normalization, precision: Precision::Float32 })
     }
 
+    /// Whether images of this many pixels a side leave every layer something to see: others than the recipe's own `size`,
+    /// such as those of test-time augmentation.
+    ///
+    /// # Errors
+    /// Where a kernel does not fit into the map before it.
+    pub fn check_size(&self, detector: &DetectorOf<B, N, H>, side: u32) -> Result<(), ConfigError> {
+        self.neck.check_size(&detector.backbone.levels(), side as usize)
+    }
+
     /// What is done to its images' pixels: the recipe's own, or the backbone's.
     pub fn normalization(&self) -> Normalization {
         self.normalization.unwrap_or_else(|| self.backbone.normalization())

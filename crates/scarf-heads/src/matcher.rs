@@ -122,6 +122,9 @@ pub struct Matcher {
 impl Matcher {
     /// One answer a box. Ties go to the earlier object; without objects all is background.
     pub fn run(&self, boxes: &[BBox<f32>], objects: &[BBox<f32>]) -> Vec<Match> {
+        if objects.is_empty() {
+            return vec![Match::Background; boxes.len()];
+        }
         let mut best = vec![(0, 0.0f32); boxes.len()];
         let mut most = vec![0.0f32; objects.len()];
         let mut overlaps = Vec::with_capacity(if self.low_quality { boxes.len() * objects.len() } else { 0 });
@@ -160,6 +163,15 @@ impl Matcher {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_objects_all_is_background_whatever_the_thresholds() {
+        let boxes = [BBox::new(0.0, 0.0, 4.0, 4.0)];
+        for (foreground, background) in [(0.7, 0.3), (0.0, 0.0), (0.5, 0.0)] {
+            let matcher = Matcher { foreground, background, low_quality: true };
+            assert_eq!(matcher.run(&boxes, &[]), [Match::Background]);
+        }
+    }
 
     #[test]
     fn the_threshold_the_forced_and_the_later() {

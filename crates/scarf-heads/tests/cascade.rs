@@ -120,13 +120,37 @@ fn each_stage_counts_half_of_the_one_before_it() {
 }
 
 #[test]
-fn an_iou_above_one_is_refused() {
-    let recipe = "size = 96\nbackbone.mobilenet_v1 = { outputs = [5, 11, 13] }\nneck.fpn = { pool = false }\n\
-                  head.faster_rcnn = { cascade = [1.5], rpn.anchors.rcnn = { sizes = [[8], [16], [32]], ratios = [1.0] } }";
-    let config: DetectorConfig = toml::from_str(recipe).unwrap();
-    let error = config.init(CLASSES, &Device::flex(), &mut ChaCha8Rng::seed_from_u64(0)).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "`head.faster_rcnn.cascade` is 1.5; an IoU from 0 to 1 is needed for each stage"
-    );
+fn numbers_without_sense_are_refused_by_their_key() {
+    let error = |setting: &str| {
+        let recipe = format!(
+            "size = 96\nbackbone.mobilenet_v1 = {{ outputs = [5, 11, 13] }}\nneck.fpn = {{ pool = false }}\n\
+             head.faster_rcnn.rpn.anchors.rcnn = {{ sizes = [[8], [16], [32]], ratios = [1.0] }}\n\
+             head.faster_rcnn.{setting}"
+        );
+        let config: DetectorConfig = toml::from_str(&recipe).unwrap();
+        config.init(CLASSES, &Device::flex(), &mut ChaCha8Rng::seed_from_u64(0)).unwrap_err().to_string()
+    };
+    let iou = "an IoU above 0 up to 1 is needed";
+    for (setting, said) in [
+        ("cascade = [1.5]", format!("`head.faster_rcnn.cascade` is 1.5; {iou}")),
+        // At 0 whatever there is would answer, for an object that need not be there.
+        ("cascade = [0.6, 0.0]", format!("`head.faster_rcnn.cascade` is 0; {iou}")),
+        ("roi.foreground = 50.0", format!("`head.faster_rcnn.roi.foreground` is 50; {iou}")),
+        ("roi.iou = 0.0", format!("`head.faster_rcnn.roi.iou` is 0; {iou}")),
+        (
+            "rpn.background = 0.0",
+            "`head.faster_rcnn.rpn.background` is 0 under 0.7; 0 < background <= foreground is needed".into(),
+        ),
+        ("rpn.samples = 0", "`head.faster_rcnn.rpn.samples` is 0; at least 1 is needed".into()),
+        (
+            "roi.positive = 25.0",
+            "`head.faster_rcnn.roi.positive` is 25; a part of all, above 0 up to 1, is needed".into(),
+        ),
+        (
+            "roi.score = 1.0",
+            "`head.faster_rcnn.roi.score` is 1; a number from 0 up to, not with, 1 is needed".into(),
+        ),
+    ] {
+        assert_eq!(error(setting), said);
+    }
 }

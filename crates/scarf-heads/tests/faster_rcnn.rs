@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use formula::{Fixture, Zeros, close, image, same_detections, values};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use scarf_backbones::{Allow, ModuleWeights, Weights};
+use scarf_backbones::{Allow, ModuleWeights, Rename, Weights};
 use scarf_core::Size;
 use scarf_heads::{Detector, DetectorConfig, Head, Targets};
 
@@ -34,6 +34,21 @@ fn detector(device: &Device) -> Detector {
     let (detector, report) = weights.load_into(detector, &Allow::default()).unwrap();
     assert!(report.is_exact(), "{report}");
     detector
+}
+
+/// The published file is older than torchvision 0.15, and so are its names; its backbone's norms are frozen here, which
+/// concerns no bias of the head.
+#[test]
+fn files_from_before_torchvision_0_15_lose_nothing() {
+    let config: DetectorConfig = toml::from_str(RECIPE).unwrap();
+    let renames = [
+        (r"^rpn\.head\.conv\.0\.0\.", "rpn.head.conv."),
+        (r"^(backbone\.fpn\.(?:inner|layer)_blocks\.\d+)\.0\.", "$1."),
+    ];
+    let renames = renames.map(|(from, to)| Rename::new(from, to).unwrap());
+    let legacy = fixture().weights().rename(&renames).unwrap();
+    assert!(legacy.get("rpn.head.conv.bias").is_some());
+    assert_eq!(config.adapt(legacy).unwrap(), config.adapt(fixture().weights()).unwrap());
 }
 
 fn images(device: &Device) -> Tensor<4> {

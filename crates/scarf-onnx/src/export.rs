@@ -31,7 +31,8 @@ pub struct ExportOptions {
 /// `input` (what the images are), `recipe` (JSON).
 ///
 /// # Errors
-/// Where a level has no cell at that size, or `config` or `classes` are not the detector's.
+/// Where a level has no cell at that size, the head of `config` is of another kind than the detector's, or `classes` are
+/// another number. That `config` is otherwise the detector's is the caller's word.
 pub fn export(
     detector: &Detector,
     config: &DetectorConfig,

@@ -21,8 +21,12 @@ pub(crate) fn detections(
         true => clip(graph, &predicted.boxes, image),
         false => predicted.boxes.clone(),
     };
+    let scores = match settings.best_class {
+        true => best_classes(graph, &predicted.scores),
+        false => predicted.scores.clone(),
+    };
     let by_class = [("perm", Attribute::Ints(vec![0, 2, 1]))];
-    let by_class = graph.set("Transpose", &[&predicted.scores], &by_class);
+    let by_class = graph.set("Transpose", &[&scores], &by_class);
     let mut candidates = candidates(graph, &by_class, &boxes, anchors.min(settings.candidates));
     if settings.pooled {
         let all = graph.reshape(&candidates, &[0, 1, -1]);
@@ -41,6 +45,14 @@ pub(crate) fn detections(
     let width = graph.ints(&[anchors as i64]);
     let (labels, anchor) = (graph.op("Div", &[&place, &width]), graph.op("Mod", &[&place, &width]));
     Found { boxes: gather_rows(graph, &boxes, &anchor), scores, labels, rows }
+}
+
+/// `[batch, anchors, classes]`: the best score of each anchor, of equal ones the first, and -1 for its other classes.
+fn best_classes(graph: &mut Graph, scores: &Value) -> Value {
+    let nothing = graph.filled_like(scores, -1.0);
+    let one = graph.ints(&[1]);
+    let [best, place] = graph.top(scores, &one, 2);
+    graph.set("ScatterElements", &[&nothing, &place, &best], &[("axis", Attribute::Int(2))])
 }
 
 /// `[batch, classes, anchors]`: each class's `count` best scores, if their boxes are any, and -1.

@@ -83,7 +83,7 @@ impl Trace {
     /// `x` `[rows, in]` through a layer, `[rows, out]`; `count` is how many rows it costs at most.
     pub(crate) fn linear(&self, x: &Value, layer: &Linear, count: usize) -> Value {
         let [output, input] = layer.weight.dims();
-        let weight = self.names.get(&layer.weight.id).cloned().unwrap_or_else(|| "weight".to_owned());
+        let weight = name_of(&self.names, layer.weight.id);
         let name = weight.trim_end_matches(".weight").to_owned();
         let graph = &mut self.graph();
         graph.layer(Layer {
@@ -105,6 +105,11 @@ impl Trace {
     pub(crate) fn graph(&self) -> std::cell::RefMut<'_, Graph> {
         self.graph.borrow_mut()
     }
+}
+
+/// The path of a parameter; of one that is no part of the module that is traced, a name of its own.
+fn name_of(names: &HashMap<ParamId, String>, id: ParamId) -> String {
+    names.get(&id).cloned().unwrap_or_else(|| format!("parameter.{id}.weight"))
 }
 
 fn shape([_, channels, rows, columns]: [usize; 4]) -> [Dim; 4] {
@@ -130,7 +135,7 @@ impl Traced {
     }
 
     fn name(&self, id: ParamId) -> String {
-        self.names.get(&id).cloned().unwrap_or_else(|| "parameter".to_owned())
+        name_of(&self.names, id)
     }
 
     /// A convolution with the kernel and bias that `folded` gives, and `parameters` trained numbers.

@@ -14,7 +14,7 @@ use scarf_heads::{AnyHead, BoxCoder, Detector, DetectorConfig, HeadConfig, Predi
 use scarf_onnx::{ExportOptions, export};
 
 /// Detectors of every neck and head, odd sizes among them.
-const DETECTORS: [&str; 7] = [
+const DETECTORS: [&str; 8] = [
     "size = 97\nbackbone.mobilenet_v1 = { width = 0.25 }\n[neck.ssd_extras]\n[head.ssd]",
     "size = 128\nbackbone.resnet = { depth = 18 }\nneck.ssd_extras = { channels = [64, 32], norm = 'none' }\n\
      head.ssd = { kernel = 1, scores = 'sigmoid', postprocess = { score = 0.3, detections = 17 } }",
@@ -24,6 +24,8 @@ const DETECTORS: [&str; 7] = [
      head.ssd = { anchors.torchvision = { ratios = [[2.0], [2.0, 3.0], [2.0]], scales = [0.1, 0.3, 0.6, 1.05] } }",
     "size = 96\nbackbone.resnet = { depth = 18 }\nneck.ssd_extras = { channels = [64] }\n\
      head.ssd = { postprocess = { pooled = true, clip = false, candidates = 150, detections = 100 } }",
+    "size = 96\nbackbone.resnet = { depth = 18 }\nneck.ssd_extras = { channels = [64] }\n\
+     head.ssd = { postprocess = { pooled = true, best_class = true, candidates = 60, detections = 40 } }",
     // Nothing is found.
     "size = 64\nbackbone.mobilenet_v1 = { width = 0.25 }\nneck.ssd_extras = { channels = [] }\n\
      head.ssd = { postprocess = { score = 0.999 } }",

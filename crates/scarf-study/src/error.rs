@@ -170,7 +170,11 @@ fn lines(problems: &[Problem]) -> String {
 
 fn no_weights(looked: &Option<PathBuf>) -> String {
     match looked {
-        Some(file) => format!("but there is no {}", file.display()),
+        Some(file) => format!(
+            "but there is no {}: `scarf weights list` has what can be fetched, and `scarf weights fetch` puts it there under \
+             such a name by --as",
+            file.display()
+        ),
         None => "which come from outside: give the folder that holds them by --weights DIR".into(),
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// The program that does the runs, known by this contract alone.
 ///
-/// `PROGRAM check --settings FILE.json` fails where the settings are wrong, and says on stderr what is, with the key.
+/// `PROGRAM check --settings FILE.json [--device DEVICE]` fails where the settings are wrong, and says on stderr what is, with the key.
 /// The checkpoint that a run begins from need not be there yet.
 ///
 /// `PROGRAM run --settings FILE.json --out DIR [--device DEVICE]` does a run. Its standard input is a locked file of
@@ -50,10 +50,12 @@ impl Program {
     /// # Errors
     /// What the program says is wrong with them, as the inner one; that it cannot be started, as the outer.
     pub(crate) fn check(&self, settings: &Path) -> Result<Result<(), String>, Error> {
-        let output = Command::new(&self.path)
-            .arg("check")
-            .arg("--settings")
-            .arg(settings)
+        let mut command = Command::new(&self.path);
+        command.arg("check").arg("--settings").arg(settings);
+        if let Some(device) = &self.device {
+            command.arg("--device").arg(device);
+        }
+        let output = command
             .stdin(Stdio::null())
             .output()
             .map_err(|source| Error::Program { path: self.path.clone(), source })?;

@@ -73,11 +73,11 @@ pub(crate) fn costs(summary: &Summary) -> Option<Cells> {
     }
     let mut head = vec!["approach".to_string(), "training".into()];
     head.extend(searched.then(|| "search".into()));
-    head.extend(pretrained.then(|| "pretraining".into()));
+    head.extend(pretrained.then(|| "begun from".into()));
     head.push("in all".into());
     head.extend(original.then(|| "at the original's price".into()));
     head.extend(reach.map(|reach| format!("to val AP {reach:.3}")));
-    head.push("best for the money".into());
+    head.push("no cheaper one is as good".into());
     let row = |row: &Row| {
         let mut cells = vec![row.title.clone(), or_none(row.cost, money)];
         cells.extend(searched.then(|| or_none(row.search, money)));
@@ -170,7 +170,8 @@ fn failed_ablations(summary: &Summary) -> impl Iterator<Item = (&str, &str)> {
 pub(crate) const ABLATIONS: &str = "One thing done otherwise than in the approach named beside it (whose val AP is in \
 brackets), scored on the validation images alone: what is chosen here has not seen the test images. AP by it: how much \
 more, over the seeds that both have, with a 95 % interval (paired, bias-corrected bootstrap over the validation images); \
-with one seed the spread from run to run is unknown, and may be as large as what it seems to say";
+with one seed the spread from run to run is unknown, and may be as large as what it seems to say. A run that shared its \
+machine is charged its share of it, and took longer";
 
 /// AP (and AP50) of each class by approach; means over the seeds.
 fn classes(summary: &Summary) -> Option<Cells> {
@@ -280,7 +281,8 @@ pub(crate) fn outcome(verdict: &Verdict) -> &'static str {
 pub(crate) const METHOD: &str = "Claims are judged on the test images by a paired, bias-corrected bootstrap (Koehn \
 2004, Efron 1981): 1,000 times the images are drawn anew with replacement, the same ones for both sides, and AP is \
 computed anew and averaged over the seeds. Supported: the 95 % interval of the difference lies above 0, and no seed says otherwise; contradicted: it lies \
-below, and no seed says otherwise. The interval is of these trained models on other images, each claim for itself.";
+below, and no seed says otherwise. The interval is of these trained models on other images, each claim for itself. A \
+published number is taken as exact: where it is of other images, that adds an uncertainty which is not in the interval.";
 
 fn table(Cells { head, rows }: Cells) -> String {
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
@@ -293,30 +295,32 @@ fn table(Cells { head, rows }: Cells) -> String {
 }
 
 /// What the intervals of the rows are of.
-pub(crate) fn intervals(summary: &Summary) -> &'static str {
+pub(crate) fn intervals(summary: &Summary) -> String {
     let any = summary.rows.iter().any(|row| row.intervals[0].is_some());
     let (least, most) = summary
         .rows
         .iter()
         .filter_map(Row::ap)
         .fold((usize::MAX, 0), |(least, most), stat| (least.min(stat.n), most.max(stat.n)));
+    let over_seeds = "95 % intervals are of the mean over seeds (Student's t)";
     match (any, least, most) {
-        (_, _, 0) => "no scores yet",
-        (false, _, 1) => "one seed, so run-to-run spread is unknown",
+        (_, _, 0) => "no scores yet".into(),
+        (false, _, 1) => "one seed, so run-to-run spread is unknown".into(),
         (true, _, 1) => {
             "one seed; 95 % intervals are over test images (bias-corrected bootstrap), and run-to-run spread is unknown"
+                .into()
         }
-        (_, 0 | 1, _) => {
-            "means over the seeds; 95 % intervals are of the mean over seeds (Student's t), or over test images \
-             (bootstrap) where there is one seed"
-        }
-        _ => "means over the seeds; 95 % intervals are of the mean over seeds (Student's t)",
+        (_, 0 | 1, _) => format!(
+            "means over the seeds, {most} at most; {over_seeds}, or over test images (bootstrap) where there is one seed"
+        ),
+        (_, least, most) if least == most => format!("means over {most} seeds; {over_seeds}"),
+        _ => format!("means over the seeds, {least} to {most}; {over_seeds}"),
     }
 }
 
 fn footing(summary: &Summary) -> String {
     format!(
-        "COCO AP on the test images, {}; all runs together took {} and {}",
+        "COCO AP on the test images, {}; the times of all runs add up to {}, for {}",
         intervals(summary),
         duration(summary.seconds),
         money(summary.dollars)
@@ -326,7 +330,8 @@ fn footing(summary: &Summary) -> String {
 /// What the table of costs says beyond its head.
 pub(crate) fn costs_footing(summary: &Summary) -> String {
     let mut text =
-        "Time and cost of one detector, all that it takes included: training, search, pretraining."
+        "Time and cost of one detector, all that it takes included: training, search, and what it was begun from. A run \
+         that shared its machine is charged its share of it, and took longer."
             .to_string();
     if let Some(reach) = summary.reach {
         text += &format!(

@@ -219,9 +219,7 @@ fn number(claim: &Claim) -> String {
 
 /// How a comparison came out, in words.
 fn reason(compared: &Compared, claim: &Claim, better: &str, than: &str) -> String {
-    let Compared { difference, interval: (low, high), p_value, resamples, .. } = compared;
-    let least = 1.0 / (*resamples as f64 + 1.0);
-    let p = if *p_value <= least { format!("p ≤ {least:.3}") } else { format!("p = {p_value:.3}") };
+    let Compared { difference, interval: (low, high), .. } = compared;
     let metric = claim.metric.name().replace("ap", "AP").replace('_', " ");
     let seeds = match compared.by_seed.as_slice() {
         [] => "no seed in common, so run-to-run spread is not paired".into(),
@@ -232,7 +230,7 @@ fn reason(compared: &Compared, claim: &Claim, better: &str, than: &str) -> Strin
         }
     };
     format!(
-        "{better} against {than}: {metric} {difference:+.3}, 95 % interval {low:+.3} to {high:+.3}, {p}; {seeds}"
+        "{better} against {than}: {metric} {difference:+.3}, 95 % interval {low:+.3} to {high:+.3}; {seeds}"
     )
 }
 

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{LossScale, TrainError};
 
+/// How the name of a checkpoint begins that is not whole.
+const PART: &str = ".part-";
 const STATE: &str = "state.json";
 const MODEL: &str = "model.bpk";
 const AVERAGE: &str = "average.bpk";
@@ -59,7 +61,12 @@ pub fn save<M: Module>(
 ) -> Result<(), TrainError> {
     fs::create_dir_all(dir).map_err(TrainError::io(dir))?;
     let whole = dir.join(format!("epoch-{:04}", state.epoch));
-    let part = tempfile::Builder::new().prefix(".part-").tempdir_in(dir).map_err(TrainError::io(dir))?;
+    remove_parts(dir)?;
+    let mut builder = tempfile::Builder::new();
+    // Temporary folders are for their owner's eyes alone, which is wrong for what this becomes.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755));
+    let part = builder.prefix(PART).tempdir_in(dir).map_err(TrainError::io(dir))?;
     let failed = |file: &str| {
         let path = part.path().join(file);
         move |error: burn::store::RecordError| TrainError::Checkpoint { path, problem: error.to_string() }
@@ -133,13 +140,25 @@ pub fn load<M: Module>(
         )));
     }
     if state.settings != settings {
-        return Err(problem("was made with other settings; remove it to begin anew".into()));
+        return Err(problem("was made with other settings or images; remove it to begin anew".into()));
     }
-    let model =
-        model.try_load_file(path.join(MODEL)).map_err(|error| problem(format!("{MODEL}: {error}")))?;
-    let optimizer =
-        optimizer.load(path.join(OPTIMIZER)).map_err(|error| problem(format!("{OPTIMIZER}: {error}")))?;
+    let unread = |file: &str, error: burn::store::RecordError| {
+        problem(format!("{file}: {error}; remove the folder to begin anew"))
+    };
+    let model = model.try_load_file(path.join(MODEL)).map_err(|error| unread(MODEL, error))?;
+    let optimizer = optimizer.load(path.join(OPTIMIZER)).map_err(|error| unread(OPTIMIZER, error))?;
     Ok((model, optimizer, state))
+}
+
+/// Removes what was left by a program that was killed while it wrote.
+fn remove_parts(dir: &Path) -> Result<(), TrainError> {
+    for entry in fs::read_dir(dir).map_err(TrainError::io(dir))? {
+        let entry = entry.map_err(TrainError::io(dir))?;
+        if entry.file_name().to_string_lossy().starts_with(PART) {
+            fs::remove_dir_all(entry.path()).map_err(TrainError::io(entry.path()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whole checkpoints, oldest first. A folder gets its name only when it is whole.

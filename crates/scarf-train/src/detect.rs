@@ -75,6 +75,11 @@ impl DetectConfig {
         Ok(())
     }
 
+    /// The sizes in which images are shown to a detector that was trained with `size`.
+    pub fn sizes(&self, size: Size) -> impl Iterator<Item = Size> {
+        self.scales.iter().map(move |&scale| Size::new(shown(size.width, scale), shown(size.height, scale)))
+    }
+
     /// What there is on each image, best score first, in pixels of `size`, which the detector was trained with. `images`
     /// shows them all in a size, `[batch, 3, height, width]`, RGB in `0..=255`.
     pub fn detect<B: Backbone, N: Neck, H: Head>(
@@ -84,8 +89,7 @@ impl DetectConfig {
         images: impl Fn(Size) -> Tensor<4>,
     ) -> Vec<Vec<Detection>> {
         let mut looks = Vec::new();
-        for scale in &self.scales {
-            let shown = Size::new(shown(size.width, *scale), shown(size.height, *scale));
+        for shown in self.sizes(size) {
             let images = images(shown);
             for &[across, down] in self.flips.looks() {
                 let axes = [(across, 3), (down, 2)].into_iter().filter(|(flipped, _)| *flipped);

@@ -26,7 +26,7 @@ pub struct Fit<'a> {
     pub config: &'a TrainConfig,
     /// What to learn from.
     pub train: Samples<'a>,
-    /// What the best epoch is chosen by. Empty: the last epoch is the best.
+    /// What the best epoch is chosen by. Empty, or without any object: the last epoch that was scored is the best.
     pub val: Samples<'a>,
     /// The images of both on the device, to be augmented and resized there where that can be done; without them the
     /// host makes the batches.
@@ -138,7 +138,7 @@ pub fn fit<B: Backbone, N: Neck, H: Head>(
     precision
         .check(fit.device)
         .map_err(|problem| TrainError::Config(format!("`train.precision`: {problem}")))?;
-    if fit.train.indices.is_empty() {
+    if fit.train.indices.is_empty() && fit.config.epochs > 0 {
         return Err(TrainError::NoImages);
     }
     let optimizer = fit.config.optimizer.init();
@@ -147,7 +147,10 @@ pub fn fit<B: Backbone, N: Neck, H: Head>(
         Some(path) => checkpoint::load(path, model, optimizer, fit.settings)?,
         None => (model, optimizer, fit.first_state()),
     };
-    model = fit.config.freeze.apply(model)?.with_precision(precision);
+    if fit.config.epochs > 0 {
+        model = fit.config.freeze.apply(model)?;
+    }
+    model = model.with_precision(precision);
     let mut average = fit.config.ema.map(|_| model.valid());
     if let Some(path) = &newest {
         average = average.map(|average| checkpoint::load_average(path, average)).transpose()?;
@@ -161,10 +164,11 @@ pub fn fit<B: Backbone, N: Neck, H: Head>(
         let plain = average.as_ref().unwrap_or(&model).valid();
         let val = fit.is_scored(state.epoch).then(|| fit.validate(&plain)).transpose()?;
         let ap = val.as_ref().and_then(|val| val.report.ap);
-        // Without validation images the newest is the best; an epoch that was not scored never is.
+        // With nothing to choose by (no validation images, or no object on them) the newest is the best; an epoch that
+        // was not scored never is.
         let best = match ap {
             Some(ap) => state.best.is_none_or(|(_, best)| ap > best),
-            None => fit.val.indices.is_empty(),
+            None => fit.val.indices.is_empty() || val.is_some(),
         };
         if let (true, Some(ap)) = (best, ap) {
             state.best = Some((state.epoch, ap));
@@ -257,7 +261,7 @@ impl<'a> Fit<'a> {
     ) -> Result<(Detector<B, N, H>, Means), TrainError> {
         let order = shuffled(self.train.indices, self.seed, state.epoch);
         let recipe = self.recipe(&self.config.augment);
-        let (steps, all) = (self.steps(), self.steps() * self.config.epochs);
+        let (steps, all) = (self.steps(), self.steps().saturating_mul(self.config.epochs));
         let device = self.device.clone().autodiff();
         let mut means = Means::default();
         let mut model = Some(model);

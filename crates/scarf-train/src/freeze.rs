@@ -1,3 +1,5 @@
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::Tensor;
 use scarf_backbones::{Backbone, freeze, freeze_stages};
 use scarf_heads::{Detector, Head, Neck};
 use serde::{Deserialize, Serialize};
@@ -20,7 +22,7 @@ impl FreezeConfig {
     /// `detector` with those parts frozen.
     ///
     /// # Errors
-    /// If there are fewer stages, or a pattern is none or matches nothing.
+    /// If there are fewer stages, a pattern is none or matches nothing, or nothing is left to train.
     pub fn apply<B: Backbone, N: Neck, H: Head>(
         &self,
         mut detector: Detector<B, N, H>,
@@ -29,33 +31,37 @@ impl FreezeConfig {
         for pattern in &self.matching {
             detector = freeze(detector, pattern)?;
         }
+        if wanting(&detector) == 0 {
+            return Err(TrainError::Config(
+                "`train.freeze`: nothing is left to train; freeze less, or train for 0 epochs".into(),
+            ));
+        }
         Ok(detector)
     }
 }
 
+/// Parameters that want a gradient.
+#[derive(Default)]
+struct Wanting(usize);
+
+impl ModuleVisitor for Wanting {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0 += usize::from(param.is_require_grad());
+    }
+}
+
+fn wanting<M: Module>(module: &M) -> usize {
+    let mut counted = Wanting::default();
+    module.visit(&mut counted);
+    counted.0
+}
+
 #[cfg(test)]
 mod tests {
-    use burn::module::{Module, ModuleVisitor, Param};
-    use burn::tensor::{Device, Tensor};
+    use burn::tensor::Device;
 
     use super::*;
     use crate::small;
-
-    /// Parameters that want a gradient.
-    #[derive(Default)]
-    struct Wanting(usize);
-
-    impl ModuleVisitor for Wanting {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.0 += usize::from(param.is_require_grad());
-        }
-    }
-
-    fn wanting<M: Module>(module: &M) -> usize {
-        let mut counted = Wanting::default();
-        module.visit(&mut counted);
-        counted.0
-    }
 
     #[test]
     fn stages_and_patterns_want_no_gradient() {
@@ -71,5 +77,7 @@ mod tests {
         assert_eq!(stages, "train.freeze: 6 stages cannot be frozen: the backbone has 5");
         let nothing = error(FreezeConfig { stages: 0, matching: vec!["^rpn".into()] });
         assert!(nothing.starts_with("train.freeze: no parameter matches `^rpn`"), "{nothing}");
+        let all = error(FreezeConfig { stages: 0, matching: vec![".".into()] });
+        assert!(all.contains("`train.freeze`: nothing is left to train"), "{all}");
     }
 }

@@ -22,7 +22,8 @@ pub enum OptimizerConfig {
         #[serde(default)]
         nesterov: bool,
     },
-    /// Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
+    /// Adam with decoupled weight decay (Loshchilov and Hutter, 2019); its beta 2 is .999, its epsilon 1e-5 (burn's; PyTorch's
+    /// is 1e-8), and the decay is of every parameter.
     AdamW {
         /// The learning rate that the schedule's factor multiplies.
         lr: f64,
@@ -45,6 +46,21 @@ impl OptimizerConfig {
         match self {
             Self::Sgd { lr, .. } | Self::AdamW { lr, .. } => *lr,
         }
+    }
+
+    /// What is wrong with the numbers besides `lr`, if anything, and what would be right.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let (Self::Sgd { momentum, weight_decay, .. } | Self::AdamW { momentum, weight_decay, .. }) = *self;
+        if !(0.0..1.0).contains(&momentum) {
+            return Err(format!("momentum is {momentum}; a number from 0 up to, not with, 1 is needed"));
+        }
+        if !(weight_decay.is_finite() && weight_decay >= 0.0) {
+            return Err(format!("weight_decay is {weight_decay}; 0 or more is needed"));
+        }
+        if matches!(self, Self::Sgd { nesterov: true, .. }) && momentum == 0.0 {
+            return Err("nesterov is nothing without momentum".into());
+        }
+        Ok(())
     }
 
     /// The optimizer, without state.

@@ -11,7 +11,7 @@ pub enum ScheduleConfig {
         /// Steps over which it first rises linearly from a thousandth.
         #[serde(default)]
         warmup: usize,
-        /// The factor of the last step, in `0..=1`.
+        /// The factor that the last step comes close to, in `0..=1`: that of the step after it.
         #[serde(default)]
         end: f64,
     },
@@ -34,6 +34,27 @@ impl Default for ScheduleConfig {
 }
 
 impl ScheduleConfig {
+    /// What is wrong with the numbers, if anything, and what would be right.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match *self {
+            Self::Cosine { end, .. } if !(0.0..=1.0).contains(&end) => {
+                Err(format!("cosine.end is {end}; a number from 0 to 1 is needed"))
+            }
+            Self::Step { factor, .. } if !(factor.is_finite() && factor > 0.0) => {
+                Err(format!("step.factor is {factor}; a positive number is needed"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The steps over which the rate first rises.
+    pub fn warmup(&self) -> usize {
+        match self {
+            Self::Constant {} => 0,
+            Self::Cosine { warmup, .. } | Self::Step { warmup, .. } => *warmup,
+        }
+    }
+
     /// The factor at a step (from 0) of a run of `steps`, `per_epoch` of them an epoch.
     pub fn factor(&self, step: usize, steps: usize, per_epoch: usize) -> f64 {
         match self {

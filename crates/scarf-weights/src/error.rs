@@ -26,14 +26,14 @@ pub enum WeightsError {
         problem: String,
     },
     /// The file is of no format that is known.
-    #[error("{}: {kind}; safetensors, PyTorch's .pth and MXNet's .params can be read", path.display())]
+    #[error("{}: {kind}; safetensors, PyTorch's .pth, MXNet's .params and TensorFlow's frozen .pb can be read", path.display())]
     Unknown {
         /// The file.
         path: PathBuf,
         /// What it seems to be.
         kind: &'static str,
     },
-    /// A zip archive is damaged, or has not what is wanted.
+    /// An archive is damaged, or has not what is wanted.
     #[error("{}: {problem}", path.display())]
     Archive {
         /// The archive.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use crate::stored::{Contents, Found};
-use crate::{Element, Weights, WeightsError, mxnet, pytorch, safetensors, zip};
+use crate::{Element, Weights, WeightsError, mxnet, pytorch, safetensors, tensorflow, zip};
 
 /// The formats that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Format {
     PytorchLegacy,
     /// MXNet's and GluonCV's `.params`.
     Mxnet,
+    /// TensorFlow's frozen graph, a `.pb` whose constants are the weights.
+    Tensorflow,
 }
 
 impl fmt::Display for Format {
@@ -27,6 +29,7 @@ impl fmt::Display for Format {
             Self::Pytorch => "PyTorch",
             Self::PytorchLegacy => "PyTorch (before 1.6)",
             Self::Mxnet => "MXNet",
+            Self::Tensorflow => "TensorFlow",
         })
     }
 }
@@ -45,7 +48,11 @@ impl Format {
         if bytes.get(8) == Some(&b'{') {
             return Ok(Self::Safetensors);
         }
-        let others: [(&[u8], &str); 5] = [
+        if tensorflow::begins(bytes) {
+            return Ok(Self::Tensorflow);
+        }
+        let others: [(&[u8], &str); 6] = [
+            (b"\x1f\x8b", "an archive that gzip compressed: unpack it first"),
             (b"\x80", "a pickle that torch.save did not write"),
             (b"\x89HDF", "an HDF5 file, such as Keras writes"),
             (b"version https://git-lfs", "a pointer of Git LFS: the file itself was not downloaded"),
@@ -67,6 +74,7 @@ impl Format {
             Self::Pytorch => pytorch::read_zip(bytes),
             Self::PytorchLegacy => pytorch::read_legacy(bytes),
             Self::Mxnet => mxnet::read(bytes),
+            Self::Tensorflow => tensorflow::read(bytes),
         }
     }
 }

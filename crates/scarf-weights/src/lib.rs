@@ -10,6 +10,7 @@
 //! # }
 //! ```
 
+mod archive;
 mod element;
 mod error;
 mod file;
@@ -19,13 +20,14 @@ mod pytorch;
 mod report;
 mod safetensors;
 mod stored;
+mod tensorflow;
 mod weights;
 mod zip;
 
+pub use archive::unpack;
 pub use element::Element;
 pub use error::WeightsError;
 pub use file::{Format, Listed, Listing};
 pub use report::{Allow, LoadReport, Misshapen};
 pub use safetensors::Precision;
 pub use weights::{Array, Rename, Weights};
-pub use zip::unzip;

@@ -3,7 +3,7 @@
 //! The layout is that of `NDArray::Save` and `NDArray::Load` in MXNet's `src/ndarray/ndarray.cc`.
 
 use crate::Element;
-use crate::stored::{Contents, Cursor, Found, Stored};
+use crate::stored::{Contents, Cursor, Found, Stored, check_axes};
 
 /// How a file begins.
 pub(crate) const MAGIC: u64 = 0x112;
@@ -56,9 +56,7 @@ fn array<'a>(cursor: &mut Cursor<'a>) -> Found<Option<Stored<'a>>> {
     if axes < 0 || (axes == 0 && magic != V3) {
         return Ok(None);
     }
-    if axes > 32 {
-        return Err(format!("{axes} axes"));
-    }
+    check_axes(axes as usize)?;
     let extent = |_| if wide { cursor.size() } else { Ok(cursor.u32()? as usize) };
     let shape: Vec<usize> = (0..axes).map(extent).collect::<Found<_>>()?;
     let _device = (cursor.i32()?, cursor.i32()?);

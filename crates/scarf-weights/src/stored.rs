@@ -7,8 +7,15 @@ use crate::{Array, Element, Weights};
 /// What a reader finds wrong.
 pub(crate) type Found<T> = Result<T, String>;
 
+/// The most axes of a tensor.
+const MOST_AXES: usize = 16;
 /// The longest name of a tensor, in bytes.
 const LONGEST_NAME: usize = 1024;
+
+/// Refuses more axes than any network has: each is walked for every row.
+pub(crate) fn check_axes(axes: usize) -> Found<()> {
+    if axes > MOST_AXES { Err(format!("{axes} axes; at most {MOST_AXES} can be read")) } else { Ok(()) }
+}
 
 /// A tensor over the bytes of a file.
 #[derive(Clone, Debug)]
@@ -43,6 +50,7 @@ impl<'a> Stored<'a> {
         if shape.len() != strides.len() {
             return Err(format!("{} extents and {} strides", shape.len(), strides.len()));
         }
+        check_axes(shape.len())?;
         let count = shape.iter().try_fold(1usize, |count, &extent| count.checked_mul(extent));
         let count = count.ok_or("its shape is too large")?;
         let last = shape.iter().zip(&strides).try_fold(0usize, |last, (&extent, &stride)| {

@@ -15,6 +15,31 @@ pub struct Array {
     pub values: Vec<f32>,
 }
 
+impl Array {
+    /// The same elements, axis `axes[i]` as the i-th.
+    ///
+    /// # Panics
+    /// If `axes` are not the numbers of this array's axes, each once.
+    #[must_use]
+    pub fn permute(&self, axes: &[usize]) -> Self {
+        let mut sorted = axes.to_vec();
+        sorted.sort_unstable();
+        assert!(sorted.into_iter().eq(0..self.shape.len()), "{axes:?} are not the axes of {:?}", self.shape);
+        let mut strides = vec![1; axes.len()];
+        for axis in (1..axes.len()).rev() {
+            strides[axis - 1] = strides[axis] * self.shape[axis];
+        }
+        let shape: Vec<usize> = axes.iter().map(|&axis| self.shape[axis]).collect();
+        let mut places = vec![0];
+        for &axis in axes {
+            let steps = (0..self.shape[axis]).map(|index| index * strides[axis]);
+            places =
+                places.into_iter().flat_map(|place| steps.clone().map(move |step| place + step)).collect();
+        }
+        Self { shape, values: places.into_iter().map(|place| self.values[place]).collect() }
+    }
+}
+
 /// Named tensors: the contents of a safetensors file, or the state of a module.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Weights {
@@ -114,10 +139,21 @@ impl Weights {
     ///
     /// # Errors
     /// If the pattern is none.
-    pub fn matching(mut self, pattern: &str) -> Result<Self, WeightsError> {
+    pub fn matching(self, pattern: &str) -> Result<Self, WeightsError> {
+        Ok(self.split(pattern)?.0)
+    }
+
+    /// The tensors whose names `pattern` matches, with the header's text, and the others.
+    ///
+    /// # Errors
+    /// If the pattern is none.
+    pub fn split(self, pattern: &str) -> Result<(Self, Self), WeightsError> {
         let pattern = compile(pattern)?;
-        self.arrays.retain(|name, _| pattern.is_match(name));
-        Ok(self)
+        let (matching, others) = self.arrays.into_iter().partition(|(name, _)| pattern.is_match(name));
+        Ok((
+            Self { arrays: matching, metadata: self.metadata },
+            Self { arrays: others, metadata: BTreeMap::new() },
+        ))
     }
 
     /// With the tensors of `other` whose names are not here yet.
@@ -161,6 +197,17 @@ mod tests {
         let error = named(&[("a", 1.0), ("b", 2.0)]).rename(&renames).unwrap_err().to_string();
         assert_eq!(error, "a and b would both be named b");
         assert!(Rename::new("(", "").unwrap_err().to_string().starts_with("the pattern `(`: "));
+    }
+
+    #[test]
+    fn axes_change_places() {
+        let values: Vec<f32> = (0..6).map(|value| value as f32).collect();
+        let array = Array { shape: vec![1, 2, 3], values: values.clone() };
+        let turned = array.permute(&[2, 0, 1]);
+        assert_eq!(turned, Array { shape: vec![3, 1, 2], values: vec![0.0, 3.0, 1.0, 4.0, 2.0, 5.0] });
+        assert_eq!(turned.permute(&[1, 2, 0]), array);
+        let scalar = Array { shape: vec![], values: vec![7.0] };
+        assert_eq!(scalar.permute(&[]), scalar);
     }
 
     #[test]

@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use crate::WeightsError;
+use crate::archive::{self, LARGEST};
 use crate::stored::{Cursor, Found};
 
 /// How an archive begins.
@@ -12,27 +11,15 @@ pub(crate) const MAGIC: &[u8] = b"PK\x03\x04";
 /// How the record at its end begins, and how long that is without its comment.
 const END: &[u8] = b"PK\x05\x06";
 const END_LENGTH: usize = 22;
-/// What can be unpacked at most, in bytes.
-const LARGEST: usize = 1 << 31;
 
-/// The bytes of the one entry of the zip archive `path` whose name ends with `suffix`.
-///
-/// # Errors
-/// If the file cannot be read, is no zip archive, has no such entry or several, or is damaged.
-pub fn unzip(path: impl AsRef<Path>, suffix: &str) -> Result<Vec<u8>, WeightsError> {
-    let path = path.as_ref();
-    let bytes = std::fs::read(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
-    let found = || {
-        let entries = entries(&bytes)?;
-        let names: Vec<&str> = entries.keys().copied().filter(|name| name.ends_with(suffix)).collect();
-        match names[..] {
-            [name] => {
-                entries[name].unpack().map_err(|problem| format!("{name}: {problem}")).map(Cow::into_owned)
-            }
-            _ => Err(format!("{} entries end with `{suffix}`, not one", names.len())),
-        }
-    };
-    found().map_err(|problem| WeightsError::Archive { path: path.to_owned(), problem })
+/// The bytes of the one entry whose name ends with `suffix`.
+pub(crate) fn unpack(bytes: &[u8], suffix: &str) -> Found<Vec<u8>> {
+    let entries = entries(bytes)?;
+    let names: Vec<&str> = entries.keys().copied().filter(|name| name.ends_with(suffix)).collect();
+    match names[..] {
+        [name] => entries[name].unpack().map(Cow::into_owned).map_err(|problem| format!("{name}: {problem}")),
+        _ => Err(archive::not_one(names.len(), suffix)),
+    }
 }
 
 /// What an archive holds under one name.

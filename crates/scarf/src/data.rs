@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::faults::Faults;
-use crate::folder::Folder;
+use crate::folder::{self, Folder};
 use crate::result::write_json;
 
 /// Which images, and how they are split.
@@ -143,10 +143,24 @@ pub(crate) struct Opened {
 impl DataSettings {
     /// Whether the settings name a set.
     pub(crate) fn check(&self) -> Result<()> {
-        if let SplitSettings::Fold { of, number: Some(number), .. } = self.split
-            && number >= of
-        {
-            bail!("split.fold.number is {number}; the folds are 0 to {}", of.saturating_sub(1));
+        match self.split {
+            SplitSettings::Fold { of, .. } if of < 2 => {
+                bail!("split.fold.of is {of}; a cross-validation has 2 folds or more")
+            }
+            SplitSettings::Fold { of, number: Some(number), .. } if number >= of => {
+                bail!("split.fold.number is {number}; the folds are 0 to {}", of - 1)
+            }
+            SplitSettings::Stratified { train, val, test, .. } => {
+                let all = [train, val, test];
+                let sum: f64 = all.iter().sum();
+                if !all.iter().all(|part| (0.0..=1.0).contains(part)) || (sum - 1.0).abs() > 1e-9 {
+                    bail!("split.stratified is {all:?}; three parts of 0 to 1 that add up to 1 are needed");
+                }
+            }
+            _ => {}
+        }
+        if self.synthetic.as_ref().is_some_and(|drawn| drawn.images_per_class == 0) {
+            bail!("synthetic.images_per_class is 0; at least 1 is needed");
         }
         self.faults.check(&self.set)?;
         if self.set == "voc" {
@@ -169,7 +183,15 @@ impl DataSettings {
     /// The classes, and an early error where the folder of the set is not there.
     pub(crate) fn classes(&self, data_dir: Option<&Path>) -> Result<Classes> {
         if let Some(voc) = self.own() {
-            self.folder(data_dir)?;
+            let root = self.folder(data_dir)?;
+            for folder in [&voc.images, &voc.annotations] {
+                if !root.join(folder).is_dir() {
+                    bail!(
+                        "{}: no such folder; data.voc says what they are called",
+                        root.join(folder).display()
+                    );
+                }
+            }
             return Ok(voc.classes.clone());
         }
         let entry = catalog::get(&self.set)?;
@@ -265,11 +287,18 @@ pub(crate) fn write_detections(path: &Path, samples: Samples<'_>, found: &[Vec<D
 /// What `scarf data` is told.
 #[derive(Debug, Args)]
 pub(crate) struct DataCommand {
-    /// A set of the catalog, or voc for a folder of your own; all are listed where it is left out.
+    /// A set of the catalog, voc for a folder of your own, or coco to make one; all are listed where it is left out.
     set: Option<String>,
-    /// The folder of the set, or the one that holds it; of your own, the one that holds images and Pascal VOC files.
+    /// The folder of the set, or the one that holds it; of your own, the one that holds images and Pascal VOC files; of
+    /// coco, the one that holds the images.
     #[arg(long, env = "SCARF_DATA")]
     data: Option<PathBuf>,
+    /// Of coco: the JSON file with images, annotations and categories.
+    #[arg(long, value_name = "FILE")]
+    gt: Option<PathBuf>,
+    /// Of coco: where to write images and Pascal VOC files.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// Leave out what is wrong, and list it.
     #[arg(long)]
     skip_bad: bool,
@@ -286,19 +315,24 @@ impl DataCommand {
                 println!("{:<16} {}", entry.name, entry.title);
             }
             println!("{:<16} A folder of your own, of images and Pascal VOC files", "voc");
+            println!("{:<16} COCO's JSON and its images, turned into such a folder", "coco");
             return Ok(());
         };
         let folder =
             self.data.as_deref().context("say where the set lies by --data DIR, or by SCARF_DATA")?;
         let on_bad = if self.skip_bad { OnBad::Skip } else { OnBad::Fail };
+        if self.verify && ["voc", "coco"].contains(&name.as_str()) {
+            bail!("--verify is for sets of the catalog: of a folder of your own it has no checksums");
+        }
         if name == "voc" {
-            if self.verify {
-                bail!("--verify is for sets of the catalog: of a folder of your own it has no checksums");
-            }
-            let own = Folder::find(folder, on_bad)?;
-            tell(&own.set, &own.skipped)?;
-            println!("\nIn a study file (studies/own.toml is one to copy):\n\n{}", own.settings());
-            return Ok(());
+            return own(folder, on_bad);
+        }
+        if name == "coco" {
+            let (Some(gt), Some(out)) = (&self.gt, &self.out) else {
+                bail!("say by --gt FILE where COCO's JSON is, and by --out DIR where to write");
+            };
+            from_coco(gt, folder, out, on_bad)?;
+            return own(out, OnBad::Fail);
         }
         let entry = catalog::get(name)?;
         let (set, skipped) = entry.load(folder, on_bad)?;
@@ -309,6 +343,41 @@ impl DataCommand {
         }
         Ok(())
     }
+}
+
+/// Tells what a folder of one's own holds, and what a study file says of it.
+fn own(folder: &Path, on_bad: OnBad) -> Result<()> {
+    let own = Folder::find(folder, on_bad)?;
+    tell(&own.set, &own.skipped)?;
+    println!("\nDecoded, as a run keeps them, the images take {}.", megabytes(folder::memory(&own.set)));
+    println!("\nIn a study file (studies/own.toml is one to copy):\n\n{}", own.settings());
+    Ok(())
+}
+
+fn megabytes(bytes: u64) -> String {
+    match bytes as f64 / 1e6 {
+        many if many >= 1000.0 => format!("{:.1} GB", many / 1000.0),
+        few => format!("{few:.0} MB"),
+    }
+}
+
+/// Copies images and writes a Pascal VOC file for each; boxes of crowds, which VOC does not know, are left out.
+fn from_coco(gt: &Path, images: &Path, out: &Path, on_bad: OnBad) -> Result<()> {
+    let (mut set, skipped) = coco::read(gt, images, coco::Boxes::Xywh, on_bad)?;
+    for skipped in &skipped {
+        println!("left out {}: {}", skipped.path.display(), skipped.reason);
+    }
+    let before = set.samples.iter().map(|sample| sample.annotations.len()).sum::<usize>();
+    set.samples.iter_mut().for_each(|sample| sample.annotations.retain(|annotation| !annotation.crowd));
+    let crowds = before - set.samples.iter().map(|sample| sample.annotations.len()).sum::<usize>();
+    if crowds > 0 {
+        println!("left out {crowds} boxes of crowds");
+    }
+    let layout = VocLayout { images: out.join(self::images()), annotations: out.join(annotations()) };
+    for folder in [&layout.images, &layout.annotations] {
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    Ok(voc::write(&set, &layout)?)
 }
 
 fn tell(set: &DataSet, skipped: &[Skipped]) -> Result<()> {

@@ -21,6 +21,7 @@ pub(crate) struct Folder {
     classes: Classes,
     pub(crate) set: DataSet,
     pub(crate) skipped: Vec<Skipped>,
+    on_bad: OnBad,
 }
 
 /// The folder within `root` that holds annotations, where they have one of their own.
@@ -44,7 +45,7 @@ impl Folder {
             IMAGES.iter().map(PathBuf::from).find(|name| root.join(name).is_dir()).unwrap_or_default();
         let layout = VocLayout { images: root.join(&images), annotations: root.join(&annotations) };
         let (set, skipped) = voc::load(&layout, &classes, on_bad)?;
-        Ok(Self { images, annotations, classes, set, skipped })
+        Ok(Self { images, annotations, classes, set, skipped, on_bad })
     }
 
     /// What a study file says of it.
@@ -52,11 +53,17 @@ impl Folder {
         // A list of strings is the same in TOML.
         let (names, text) =
             (json!(self.classes.names()), |path: &Path| json!(path.to_string_lossy()).to_string());
+        let skip = if self.on_bad == OnBad::Skip { "skip_bad = true\n" } else { "" };
         format!(
             "[data]\nset = \"voc\"\nvoc = {{ classes = {names}, images = {}, annotations = {} }}\n\
-             split.stratified = {{ train = 0.7, val = 0.1, test = 0.2 }}\n",
+             split.stratified = {{ train = 0.7, val = 0.1, test = 0.2 }}\n{skip}",
             text(&self.images),
             text(&self.annotations)
         )
     }
+}
+
+/// Bytes of memory that the images of a set take when they are decoded, as a run keeps them all.
+pub(crate) fn memory(set: &DataSet) -> u64 {
+    set.samples.iter().map(|sample| 3 * u64::from(sample.size.width) * u64::from(sample.size.height)).sum()
 }

@@ -9,6 +9,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use scarf_train::{Fit, Resident, Samples, detect, fit, score};
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::data::Opened;
 use crate::settings::{Part, Settings};
@@ -27,7 +28,11 @@ pub(crate) fn check(settings: &Settings, device: &Device) -> Result<()> {
         ..settings.clone()
     };
     let (detector, _) = model::begin(&begun, &classes, device)?;
-    settings.recipe.train.freeze.apply(detector)?;
+    settings.check_device(device)?;
+    settings.check_looks(&detector)?;
+    if settings.recipe.train.epochs > 0 {
+        settings.recipe.train.freeze.apply(detector)?;
+    }
     Ok(())
 }
 
@@ -53,7 +58,18 @@ pub(crate) fn run(settings: &Settings, out: &Path, device: &Device) -> Result<()
         eprintln!("  images lie on the device: {} MiB", resident.bytes().div_ceil(1 << 20));
     }
     let config = &settings.recipe.model;
-    let digest = settings.digest();
+    let digest = settings.digest(&opened.fingerprint());
+    let checkpoints = out.join("checkpoint");
+    warn_of_warmup(settings, train.indices.len());
+    if scarf_train::checkpoint::newest(&checkpoints)?.is_none() {
+        // What an attempt with other settings may have left is not this one's.
+        match fs::remove_file(out.join(model::BEST)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| out.join(model::BEST).display().to_string());
+            }
+            _ => {}
+        }
+    }
     let job = Fit {
         config: &settings.recipe.train,
         train,
@@ -61,7 +77,7 @@ pub(crate) fn run(settings: &Settings, out: &Path, device: &Device) -> Result<()
         resident: resident.as_ref(),
         size: config.image(),
         seed: settings.seed,
-        checkpoints: &out.join("checkpoint"),
+        checkpoints: &checkpoints,
         settings: &digest,
         device,
     };
@@ -101,6 +117,19 @@ pub(crate) fn run(settings: &Settings, out: &Path, device: &Device) -> Result<()
     result::write_json(&out.join("result.json"), &Value::Object(record))
 }
 
+/// Says so where the learning rate is still rising when the training ends.
+fn warn_of_warmup(settings: &Settings, images: usize) {
+    let train = &settings.recipe.train;
+    let (warmup, steps) =
+        (train.schedule.warmup(), images.div_ceil(train.batch).saturating_mul(train.epochs));
+    if warmup > 0 && warmup >= steps && steps > 0 {
+        eprintln!(
+            "  the learning rate rises over {warmup} steps, and there are only {steps}: a smaller \
+             recipe.train.schedule.*.warmup suits so few images"
+        );
+    }
+}
+
 /// What the model reaches on a part, and how fast it went through it.
 fn score_part(
     name: &str,
@@ -127,6 +156,16 @@ fn score_part(
 }
 
 impl Opened {
+    /// What tells the images, their objects and their parts from those of other data, but for the pixels.
+    fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        for sample in &self.set.samples {
+            hash.update(format!("{} {:?} {:?};", sample.name, sample.size, sample.annotations));
+        }
+        hash.update(format!("{:?}", self.split));
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Training, validation and test images.
     fn parts(&self) -> [Samples<'_>; 3] {
         let learnt = self.mislabeled.as_ref().unwrap_or(&self.set);

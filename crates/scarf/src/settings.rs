@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use scarf_heads::DetectorConfig;
+use burn::tensor::Device;
+use scarf_heads::{Detector, DetectorConfig};
 use scarf_train::{DetectConfig, TrainConfig};
 use serde::{Deserialize, Serialize};
 
@@ -135,8 +136,29 @@ impl Settings {
         Ok(settings)
     }
 
-    /// What a checkpoint must share to be resumed. No place is in it; what the weights began as is in the id.
-    pub(crate) fn digest(&self) -> String {
-        serde_json::to_string(&(&self.id, self.seed, &self.recipe, &self.data)).unwrap_or_default()
+    /// Whether the device can do what the recipe asks for.
+    pub(crate) fn check_device(&self, device: &Device) -> Result<()> {
+        self.recipe
+            .train
+            .precision
+            .check(device)
+            .map_err(|problem| anyhow!("recipe.train.precision: {problem}"))
+    }
+
+    /// Whether the detector can see something in each size in which images will be shown to it.
+    pub(crate) fn check_looks(&self, detector: &Detector) -> Result<()> {
+        let (model, detect) = (&self.recipe.model, &self.recipe.detect);
+        for shown in detect.sizes(model.image()) {
+            model.check_size(detector, shown.width).with_context(|| {
+                format!("recipe.detect.scales {:?}, of which one shows {} pixels", detect.scales, shown.width)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What a checkpoint must share to be resumed, the images that were found included. No place is in it; what the weights
+    /// began as is in the id.
+    pub(crate) fn digest(&self, images: &str) -> String {
+        serde_json::to_string(&(&self.id, self.seed, &self.recipe, &self.data, images)).unwrap_or_default()
     }
 }

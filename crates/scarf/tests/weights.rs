@@ -276,12 +276,52 @@ fn an_archive_is_fetched_unpacked_and_converted() {
     let params = fs::read(data("symbol.params")).unwrap();
     let server = Server::start(Manners::good(&fs::read(data("gluon.zip")).unwrap()));
     let sha1 = hex(&Sha1::digest(&params));
-    let place = Place::new(&server.url, &format!("unzip = 'symbol.params'\nsha1 = '{sha1}'"));
+    let place = Place::new(&server.url, &format!("unpack = 'symbol.params'\nsha1 = '{sha1}'"));
     place.fetch();
     assert_eq!(place.files(), ["symbol.params"]);
     assert_eq!(fs::read(place.path("dir/symbol.params")).unwrap(), params);
     place.fetch();
     assert_eq!(server.seen().len(), 1);
+}
+
+#[test]
+fn an_archive_of_tensorflow_is_checked_whole_and_gives_what_studies_ask_for() {
+    let graph = fs::read(data("graph.pb")).unwrap();
+    let archive = tar_gz(&[("./readme.txt", b"not this"), ("./graph.pb", &graph)]);
+    let server = Server::start(Manners::good(&archive));
+    let digest = |bytes: &[u8]| format!("unpack = 'graph.pb'\nof_archive = true\n{}", sha256(bytes));
+    let place = Place::new(&server.url, &digest(&archive));
+    let told = place.told();
+    let told: Vec<&str> = told.iter().map(String::as_str).chain(["--as", "mine"]).collect();
+    for _ in 0..2 {
+        scarf(&told).success();
+        assert_eq!(place.files(), ["graph.pb", "mine.safetensors"]);
+    }
+    assert_eq!(server.seen().len(), 1);
+    assert_eq!(fs::read(place.path("dir/graph.pb")).unwrap(), graph);
+    assert_eq!(shown(&place.path("dir/mine.safetensors"))["numbers"], shown(&data("graph.pb"))["numbers"]);
+
+    fs::copy(data("state.safetensors"), place.path("dir/mine.safetensors")).unwrap();
+    assert!(failure(&told).contains("mine.safetensors is there with other weights"));
+    let place = Place::new(&server.url, &digest(&graph));
+    assert!(place.failure().contains("the published file sha256"));
+    assert!(place.files().is_empty());
+    let told = place.told();
+    let told: Vec<&str> = told.iter().map(String::as_str).chain(["--as", "../mine"]).collect();
+    let error = failure(&told);
+    assert!(error.contains("--as ../mine: a name without a folder is wanted"), "{error}");
+}
+
+/// A tar of these files, compressed.
+fn tar_gz(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    for (name, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, name, *content).unwrap();
+    }
+    tar.into_inner().unwrap().finish().unwrap()
 }
 
 fn shown(path: &Path) -> Value {
@@ -298,6 +338,7 @@ fn any_format_is_shown_and_becomes_safetensors() {
         ("state.legacy.pth", "PyTorch (before 1.6)"),
         ("symbol.params", "MXNet"),
         ("state.safetensors", "safetensors"),
+        ("graph.pb", "TensorFlow"),
     ] {
         let (input, output) = (data(name), out.to_str().unwrap());
         let before = shown(&input);

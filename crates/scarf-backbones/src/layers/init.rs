@@ -83,17 +83,6 @@ impl Initializer {
         let values = self.sample(shape.iter().product(), per_group * area, out / groups * area, rng);
         Param::from_data(TensorData::new(values, shape), device)
     }
-
-    /// A trainable linear weight `[in, out]`, burn's layout.
-    pub fn linear_weight(
-        &self,
-        shape: [usize; 2],
-        device: &Device,
-        rng: &mut ChaCha8Rng,
-    ) -> Param<Tensor<2>> {
-        let values = self.sample(shape[0] * shape[1], shape[0], shape[1], rng);
-        Param::from_data(TensorData::new(values, shape), device)
-    }
 }
 
 /// A trainable vector of `length` equal numbers.

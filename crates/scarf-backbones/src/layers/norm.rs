@@ -32,6 +32,20 @@ impl NormConfig {
     /// PyTorch's defaults: epsilon 1e-5, momentum 0.1.
     pub const BATCH: Self = Self::Batch { epsilon: 1e-5, momentum: 0.1 };
 
+    /// What is wrong with the numbers, if anything.
+    pub fn check(&self) -> Result<(), String> {
+        let epsilon = self.epsilon().unwrap_or(0.0);
+        if !(0.0..=1.0).contains(&epsilon) {
+            return Err(format!("epsilon {epsilon} is not in 0..=1"));
+        }
+        match *self {
+            Self::Batch { momentum, .. } if !(0.0..=1.0).contains(&momentum) => {
+                Err(format!("momentum {momentum} is not in 0..=1"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether a convolution before it needs a bias of its own.
     pub fn wants_bias(&self) -> bool {
         matches!(self, Self::None)

@@ -39,6 +39,9 @@ impl IouCrop {
         if self.options.is_empty() || self.options.iter().any(|v| !v.is_finite()) {
             return Err("`options` needs at least one number; 1 stands for the whole image".into());
         }
+        if !(1..=1000).contains(&self.trials) {
+            return Err(format!("`trials` is {}, expected 1 to 1000", self.trials));
+        }
         Ok(())
     }
 

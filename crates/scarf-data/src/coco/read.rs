@@ -12,6 +12,9 @@ use crate::{DataError, DataSet, OnBad, Place, Problem, Sample, Skipped};
 
 /// Reads a data set from COCO's JSON; the images are looked for in their folder.
 ///
+/// A box that reaches beyond its image by less than a pixel is cut there: where x and width were rounded, each by itself, that
+/// is no mistake.
+///
 /// The classes are the categories in order of their ids. Images without annotations are samples
 /// too. Errors name the line, and the id of the image or annotation. With [`OnBad::Skip`] an image
 /// that is wrong, or has a wrong annotation, is left out and listed; a file that is not of COCO's form
@@ -178,6 +181,7 @@ impl<'a> Reader<'a> {
             Boxes::Xywh => BBox::from_xywh(a, b, c, d),
             Boxes::Xyxy => BBox::new(a, b, c, d),
         };
+        let bbox = within(bbox, size);
         check_box(bbox.to_array(), size).map_err(|problem| match self.boxes {
             Boxes::Xywh => Problem::Malformed(format!(
                 "{problem} (the file's [{a}, {b}, {c}, {d}] was read as x, y, width, height)"
@@ -192,4 +196,14 @@ impl<'a> Reader<'a> {
         }
         Ok(Annotation { area, crowd: object.iscrowd != 0, ..Annotation::new(bbox, class) })
     }
+}
+
+/// The box, cut where it reaches beyond its image by less than a pixel.
+fn within(bbox: BBox<f64>, size: Size) -> BBox<f64> {
+    let cut = |value: f64, end: u32| {
+        let near = value.clamp(0.0, f64::from(end));
+        if (value - near).abs() < 1.0 { near } else { value }
+    };
+    let [x1, y1, x2, y2] = bbox.to_array();
+    BBox::new(cut(x1, size.width), cut(y1, size.height), cut(x2, size.width), cut(y2, size.height))
 }

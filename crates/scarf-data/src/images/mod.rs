@@ -40,10 +40,24 @@ pub fn decode(path: &Path) -> Result<RgbImage, DataError> {
     Ok(image.into_rgb8())
 }
 
-/// Whether a JPEG's last scan ends: decoders fill what is missing with gray. Within a scan the marker is no data.
+/// Whether a JPEG's picture ends: decoders fill what is missing with gray. What is behind it, such as a phone's film, is not
+/// looked at.
 fn has_end(jpeg: &[u8]) -> bool {
-    let pairs = |bytes: &[u8], marker: [u8; 2]| bytes.windows(2).rposition(|pair| pair == marker);
-    pairs(jpeg, [0xff, 0xda]).is_none_or(|scan| pairs(&jpeg[scan..], [0xff, 0xd9]).is_some())
+    let mut at = 2;
+    while let Some(&[mark, kind]) = jpeg.get(at..at + 2) {
+        at += match (mark, kind) {
+            (0xff, 0xd9) => return true,
+            (0xff, 0x01 | 0xd0..=0xd8) => 2,
+            // A segment, which says how long it is.
+            (0xff, 0x02..=0xfe) => match jpeg.get(at + 2..at + 4) {
+                Some(&[high, low]) => 2 + usize::from(u16::from_be_bytes([high, low])),
+                _ => return false,
+            },
+            // Within a scan 0xff is followed by 0.
+            _ => 1,
+        };
+    }
+    false
 }
 
 /// A reader that goes by the content, for names lie.

@@ -8,14 +8,14 @@ use super::{Split, refuse};
 use crate::stats::duplicate_images;
 use crate::{DataError, DataSet, Sample};
 
-/// Splits by fractions for train, val and test, so that each part has its share of every class.
+/// Splits by fractions for train, val and test, so that each part has its share of every class, and of all images.
 ///
 /// An image counts for its main class: that of most of its boxes, the lower class where two are
 /// even; images without boxes are a class of their own. Images whose files are the same, byte for
 /// byte, stay on one side (NEU-DET's patches_101 and patches_105), so that the files are read.
 ///
 /// # Errors
-/// Where a fraction is negative or they do not add up to 1, or a file cannot be read.
+/// Where a fraction is negative, they do not add up to 1, a part with a fraction gets no image, or a file cannot be read.
 pub fn stratified(data: &DataSet, fractions: [f64; 3], seed: u64) -> Result<Split, DataError> {
     let sum: f64 = fractions.iter().sum();
     if fractions.iter().any(|&f| !(0.0..=1.0).contains(&f)) || (sum - 1.0).abs() > 1e-9 {
@@ -23,11 +23,12 @@ pub fn stratified(data: &DataSet, fractions: [f64; 3], seed: u64) -> Result<Spli
             format!("the fractions {fractions:?} add up to {sum}; expected three of 0..=1 that add up to 1");
         return Err(refuse(reason));
     }
-    let ends = [fractions[0], fractions[0] + fractions[1], 1.0];
     let mut parts = [const { Vec::new() }; 3];
+    // What each part has still to get of the classes before: small classes are not all rounded the same way.
+    let mut owed = [0.0; 3];
     for stratum in strata(data, seed)? {
-        let count: usize = stratum.iter().map(Vec::len).sum();
-        let ends = ends.map(|end| (end * count as f64).round() as usize);
+        let counts = shares(stratum.iter().map(Vec::len).sum(), fractions, &mut owed);
+        let ends = [counts[0], counts[0] + counts[1], counts.iter().sum()];
         let mut seen = 0;
         for group in stratum {
             // The last part with room takes what rounding leaves.
@@ -36,8 +37,31 @@ pub fn stratified(data: &DataSet, fractions: [f64; 3], seed: u64) -> Result<Spli
             parts[part].extend(group);
         }
     }
+    for (part, name) in ["train", "val", "test"].into_iter().enumerate() {
+        if fractions[part] > 0.0 && parts[part].is_empty() {
+            let (images, fraction) = (data.samples.len(), fractions[part]);
+            return Err(refuse(format!(
+                "of {images} images none is left for {name}, a part of {fraction}; more images, or 0 for {name}, are needed"
+            )));
+        }
+    }
     let [train, val, test] = parts;
     Ok(Split { train, val, test }.sorted())
+}
+
+/// How many of `count` images each part gets: one after the other goes to the part that lacks most of its share.
+fn shares(count: usize, fractions: [f64; 3], owed: &mut [f64; 3]) -> [usize; 3] {
+    let mut counts = [0; 3];
+    for (owed, fraction) in owed.iter_mut().zip(fractions) {
+        *owed += fraction * count as f64;
+    }
+    for _ in 0..count {
+        let most = owed.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        // Equal but for rounding: the earlier part.
+        let part = owed.iter().position(|&each| each > most - 1e-9).unwrap_or(0);
+        (owed[part], counts[part]) = (owed[part] - 1.0, counts[part] + 1);
+    }
+    counts
 }
 
 /// `k` splits for cross-validation: fold `i` is the test of split `i`, all others its train, val is
@@ -131,10 +155,34 @@ mod tests {
     }
 
     #[test]
+    fn small_classes_are_not_all_rounded_the_same_way() {
+        let fractions = [0.7, 0.1, 0.2];
+        for per_class in 1..12 {
+            let mut owed = [0.0; 3];
+            let mut all = [0; 3];
+            for _ in 0..20 {
+                let counts = shares(per_class, fractions, &mut owed);
+                assert_eq!(counts.iter().sum::<usize>(), per_class);
+                for (part, count) in counts.iter().enumerate() {
+                    assert!((*count as f64 - fractions[part] * per_class as f64).abs() < 2.0);
+                    all[part] += count;
+                }
+            }
+            for (part, count) in all.iter().enumerate() {
+                assert!((*count as f64 - fractions[part] * 20.0 * per_class as f64).abs() < 1.0, "{all:?}");
+            }
+        }
+        assert_eq!(shares(300, [0.64, 0.16, 0.2], &mut [0.0; 3]), [192, 48, 60]);
+        assert_eq!(shares(20, fractions, &mut [0.0; 3]), [14, 2, 4]);
+    }
+
+    #[test]
     fn what_cannot_be_split_is_refused() {
         let (_folder, data) = on_disk(2);
         assert!(stratified(&data, [0.5, 0.2, 0.2], 0).unwrap_err().to_string().contains("add up to"));
         assert!(stratified(&data, [1.5, -0.5, 0.0], 0).is_err());
+        let few = stratified(&data, [0.98, 0.01, 0.01], 0).unwrap_err().to_string();
+        assert!(few.contains("of 6 images none is left for val, a part of 0.01"), "{few}");
         assert!(k_fold(&data, 1, 0).is_err() && k_fold(&data, 7, 0).is_err());
     }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::roi::{Lessons, RoiConfig, RoiHead, Stage};
 use super::rpn::{Rpn, RpnConfig};
 use super::{Head, InitHead};
-use crate::{BoxCoder, ConfigError, Losses, Targets};
+use crate::{BoxCoder, ConfigError, Losses, Targets, error};
 
 /// Faster R-CNN's two stages (Ren et al. 2015): proposals, and what is in them.
 ///
@@ -24,7 +24,7 @@ pub struct FasterRcnnConfig {
     /// The second stage.
     pub roi: RoiConfig,
     /// Cascade R-CNN's further stages (Cai and Vasconcelos 2018), each of which begins where the one before it put its
-    /// boxes: the IoU from which such a box answers for an object, in `0..=1`; .6 and .7 in the paper.
+    /// boxes: the IoU from which such a box answers for an object, above 0 up to 1; .6 and .7 in the paper.
     ///
     /// As there, all stages then have one box for all classes, the k-th writes it `k` times as large as Faster R-CNN,
     /// and the last one's boxes are scored by the mean of all. A stage's loss counts half as much as that of the one
@@ -43,13 +43,7 @@ impl InitHead for FasterRcnnConfig {
         device: &Device,
         rng: &mut ChaCha8Rng,
     ) -> Result<FasterRcnn, ConfigError> {
-        if let Some(iou) = self.cascade.iter().find(|iou| !(0.0..=1.0).contains(*iou)) {
-            return Err(ConfigError::Range {
-                key: "head.faster_rcnn.cascade",
-                given: iou.to_string(),
-                needed: "an IoU from 0 to 1 is needed for each stage",
-            });
-        }
+        self.cascade.iter().try_for_each(|&iou| error::iou("head.faster_rcnn.cascade", iou))?;
         let rpn = self.rpn.init(levels, device, rng)?;
         let shared = !self.cascade.is_empty();
         let mut roi = |coder, foreground| {

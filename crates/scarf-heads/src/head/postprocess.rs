@@ -2,6 +2,8 @@ use scarf_core::{BBox, Detection, Size, class_wise_nms};
 use serde::{Deserialize, Serialize};
 
 use super::frame;
+use crate::ConfigError;
+use crate::error;
 
 /// From scores on anchors to a list of detections; the defaults are those of torchvision's SSD.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,6 +15,9 @@ pub struct Postprocess {
     pub candidates: usize,
     /// Candidates are the best of all classes together, as in GluonCV.
     pub pooled: bool,
+    /// Of an anchor the best class alone is a candidate (of equal ones the first), as in MXNet's `MultiBoxDetection`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub best_class: bool,
     /// Boxes are cut at the image's edge before suppression; GluonCV's are not at all.
     pub clip: bool,
     /// IoU above which the lesser of two boxes of a class goes.
@@ -23,19 +28,37 @@ pub struct Postprocess {
 
 impl Default for Postprocess {
     fn default() -> Self {
-        Self { score: 0.01, candidates: 400, pooled: false, clip: true, iou: 0.45, detections: 200 }
+        Self {
+            score: 0.01,
+            candidates: 400,
+            pooled: false,
+            best_class: false,
+            clip: true,
+            iou: 0.45,
+            detections: 200,
+        }
     }
 }
 
 impl Postprocess {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        error::score("head.ssd.postprocess.score", self.score)?;
+        error::iou("head.ssd.postprocess.iou", self.iou)?;
+        error::count("head.ssd.postprocess.candidates", self.candidates)?;
+        error::count("head.ssd.postprocess.detections", self.detections)
+    }
+
     /// The detections of one image, best first. `scores` is `[anchors, classes]` row by row, without background;
     /// `boxes` one an anchor.
     pub fn run(&self, scores: &[f32], classes: usize, boxes: &[BBox<f32>], image: Size) -> Vec<Detection> {
         let mut above = vec![Vec::new(); classes];
         for (anchor, row) in scores.chunks_exact(classes.max(1)).enumerate() {
+            let mut best = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             for (above, &score) in above.iter_mut().zip(row) {
-                if score > self.score {
+                if score > self.score && (!self.best_class || score == best) {
                     above.push((anchor, score));
+                    // Of equal ones the first.
+                    best = f32::INFINITY;
                 }
             }
         }
@@ -94,5 +117,21 @@ mod tests {
         let found = Postprocess::default().run(&scores, 2, &boxes, Size::new(100, 100));
         let brief: Vec<_> = found.iter().map(|d| (d.class, d.score, d.bbox.x1)).collect();
         assert_eq!(brief, [(0, 0.9, 0.0), (1, 0.7, 40.0), (1, 0.2, 0.0)]);
+    }
+    /// As `MultiBoxDetection`: (.1, .5, .4) with the background before is one detection.
+    #[test]
+    fn the_best_class_of_an_anchor_alone() {
+        let boxes = [BBox::new(0.0, 0.0, 20.0, 20.0), BBox::new(40.0, 40.0, 60.0, 60.0)];
+        let settings = Postprocess { best_class: true, ..Postprocess::default() };
+        let brief = |scores: &[f32]| -> Vec<_> {
+            let found = settings.run(scores, 2, &boxes, Size::new(100, 100));
+            found.iter().map(|d| (d.class, d.score, d.bbox.x1)).collect()
+        };
+        assert_eq!(brief(&[0.5, 0.4, 0.1, 0.6]), [(1, 0.6, 40.0), (0, 0.5, 0.0)]);
+        assert_eq!(
+            brief(&[0.4, 0.4, 0.0, 0.005]),
+            [(0, 0.4, 0.0)],
+            "of equal ones the first, of faint ones none"
+        );
     }
 }

@@ -19,7 +19,7 @@ use super::terms::rows;
 use super::{frame, numbers};
 use crate::matcher::{Match, Matcher};
 use crate::sampling::Sampler;
-use crate::{BoxCoder, ConfigError, Targets};
+use crate::{BoxCoder, ConfigError, Targets, error};
 
 /// A proposal of this side, in pixels, is read from the level of stride 16 (Lin et al. 2017, equation 1).
 const CANONICAL: f32 = 224.0;
@@ -97,15 +97,23 @@ impl RoiConfig {
         device: &Device,
         rng: &mut ChaCha8Rng,
     ) -> Result<RoiHead, ConfigError> {
-        let counts = [
-            ("head.faster_rcnn.roi.levels", self.levels),
-            ("head.faster_rcnn.roi.bins", self.bins),
-            ("head.faster_rcnn.roi.points", self.points),
-            ("head.faster_rcnn.roi.hidden", self.hidden),
-            ("head.faster_rcnn.roi.samples", self.samples),
-        ];
-        if let Some((key, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
-            return Err(ConfigError::Range { key, given: "0".into(), needed: "at least 1 is needed" });
+        error::count("head.faster_rcnn.roi.levels", self.levels)?;
+        error::count("head.faster_rcnn.roi.bins", self.bins)?;
+        error::count("head.faster_rcnn.roi.points", self.points)?;
+        error::count("head.faster_rcnn.roi.hidden", self.hidden)?;
+        error::count("head.faster_rcnn.roi.samples", self.samples)?;
+        error::count("head.faster_rcnn.roi.detections", self.detections)?;
+        error::iou("head.faster_rcnn.roi.foreground", self.foreground)?;
+        error::iou("head.faster_rcnn.roi.iou", self.iou)?;
+        error::share("head.faster_rcnn.roi.positive", self.positive)?;
+        error::score("head.faster_rcnn.roi.score", self.score)?;
+        if !(self.min_side.is_finite() && self.min_side >= 0.0) {
+            let given = self.min_side.to_string();
+            return Err(ConfigError::Range {
+                key: "head.faster_rcnn.roi.min_side",
+                given,
+                needed: "pixels from 0 are needed",
+            });
         }
         self.box_loss.check("head.faster_rcnn.roi.box_loss.giou.weight")?;
         let strides: Vec<usize> = levels.iter().take(self.levels).map(|level| level.stride).collect();

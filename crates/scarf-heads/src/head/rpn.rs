@@ -15,7 +15,7 @@ use super::terms::{binary_cross_entropy, rows, smooth_l1};
 use super::{flatten, frame, numbers};
 use crate::matcher::{Match, Matcher};
 use crate::sampling::Sampler;
-use crate::{AnchorConfig, BoxCoder, ConfigError, Targets, anchors};
+use crate::{AnchorConfig, BoxCoder, ConfigError, Targets, anchors, error};
 
 /// Where a smooth L1 turns linear.
 pub(super) const BETA: f32 = 1.0 / 9.0;
@@ -85,12 +85,25 @@ impl RpnConfig {
         rng: &mut ChaCha8Rng,
     ) -> Result<Rpn, ConfigError> {
         let range = |key, given: String, needed| Err(ConfigError::Range { key, given, needed });
-        if self.convolutions == 0 {
-            return range("head.faster_rcnn.rpn.convolutions", "0".into(), "at least 1 is needed");
-        }
-        if !(0.0 <= self.background && self.background <= self.foreground && self.foreground <= 1.0) {
+        error::count("head.faster_rcnn.rpn.convolutions", self.convolutions)?;
+        error::count("head.faster_rcnn.rpn.samples", self.samples)?;
+        error::count("head.faster_rcnn.rpn.train.before", self.train.before)?;
+        error::count("head.faster_rcnn.rpn.train.after", self.train.after)?;
+        error::count("head.faster_rcnn.rpn.test.before", self.test.before)?;
+        error::count("head.faster_rcnn.rpn.test.after", self.test.after)?;
+        error::share("head.faster_rcnn.rpn.positive", self.positive)?;
+        error::iou("head.faster_rcnn.rpn.iou", self.iou)?;
+        error::iou("head.faster_rcnn.rpn.foreground", self.foreground)?;
+        if !(self.background > 0.0 && self.background <= self.foreground) {
             let given = format!("{} under {}", self.background, self.foreground);
-            return range("head.faster_rcnn.rpn.background", given, "0 <= background <= foreground <= 1");
+            return range("head.faster_rcnn.rpn.background", given, "0 < background <= foreground is needed");
+        }
+        if !(self.min_side.is_finite() && self.min_side >= 0.0) {
+            return range(
+                "head.faster_rcnn.rpn.min_side",
+                self.min_side.to_string(),
+                "pixels from 0 are needed",
+            );
         }
         let shapes = self.anchors.shapes(levels.len())?;
         let each = shapes.first().map_or(0, Vec::len);

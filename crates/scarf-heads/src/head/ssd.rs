@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::box_loss::BoxLoss;
 use super::multibox::{MultiboxLoss, Normalizer};
 use super::{Head, InitHead, Postprocess, flatten, numbers};
-use crate::{AnchorConfig, BoxCoder, ConfigError, Losses, Matching, Targets, anchors};
+use crate::{AnchorConfig, BoxCoder, ConfigError, Losses, Matching, Targets, anchors, error};
 
 /// How a detector's logits become scores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,16 +86,16 @@ impl SsdHeadConfig {
         if self.lite && self.kernel != 1 {
             return range("head.ssd.kernel", self.kernel.to_string(), "SSDLite's is 1, behind its 3x3 one");
         }
-        if !(self.match_iou > 0.0 && self.match_iou <= 1.0) {
-            return range(
-                "head.ssd.match_iou",
-                self.match_iou.to_string(),
-                "an IoU above 0 up to 1 is needed",
-            );
-        }
+        error::iou("head.ssd.match_iou", self.match_iou)?;
         if !(self.negatives >= 0.0 && self.negatives.is_finite()) {
             return range("head.ssd.negatives", self.negatives.to_string(), "a number from 0 is needed");
         }
+        if self.postprocess.best_class && self.scores != Scores::Softmax {
+            let needed = "it compares the classes of an anchor, which wants scores = \"softmax\"";
+            return range("head.ssd.postprocess.best_class", "true".into(), needed);
+        }
+        self.postprocess.check()?;
+        error::norm("head.ssd.norm", &self.norm)?;
         self.box_loss.check("head.ssd.box_loss.giou.weight")
     }
 }
@@ -117,7 +117,9 @@ impl InitHead for SsdHeadConfig {
             .zip(&shapes)
             .map(|(level, shapes)| {
                 let mut predictor = |outputs| {
-                    let dw = Conv2dConfig::depthwise(level.channels).with_padding(Padding::Same);
+                    let dw = Conv2dConfig::depthwise(level.channels)
+                        .with_padding(Padding::Same)
+                        .with_initializer(self.initializer);
                     let dw = ConvBlockConfig::new(dw, self.norm, Activation::Relu6);
                     Predictor {
                         dw: self.lite.then(|| dw.init(device, rng)),

@@ -8,7 +8,7 @@ use scarf_backbones::{FeatureMap, Level, Pyramid};
 use serde::{Deserialize, Serialize};
 
 use super::{InitNeck, Neck};
-use crate::ConfigError;
+use crate::{ConfigError, error};
 
 /// Half as many rows and columns. A cut last window counts, so that the sizes fit those of stride 2.
 const HALVE: MaxPool2d = MaxPool2d { kernel: 2, stride: 2, padding: 0, ceil: true };
@@ -33,6 +33,7 @@ impl InitNeck for MfnConfig {
     type Neck = Mfn;
 
     fn init(&self, levels: &[Level], device: &Device, rng: &mut ChaCha8Rng) -> Result<Mfn, ConfigError> {
+        error::norm("neck.mfn.norm", &self.norm)?;
         let &[second, third, fourth, fifth] = levels else {
             return Err(ConfigError::Levels { key: "neck.mfn", given: 4, levels: levels.len() });
         };

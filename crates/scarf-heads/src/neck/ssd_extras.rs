@@ -8,7 +8,7 @@ use scarf_backbones::{FeatureMap, Level, Pyramid};
 use serde::{Deserialize, Serialize};
 
 use super::{InitNeck, Neck};
-use crate::ConfigError;
+use crate::{ConfigError, error};
 
 /// SSD's extra layers: the backbone's levels, and coarser ones grown from the last, each by a
 /// 1x1 convolution to fewer channels and one of `steps`. SSDLite's (Sandler et al., 2018, section
@@ -127,6 +127,7 @@ impl InitNeck for SsdExtrasConfig {
         device: &Device,
         rng: &mut ChaCha8Rng,
     ) -> Result<SsdExtras, ConfigError> {
+        error::norm("neck.ssd_extras.norm", &self.norm)?;
         let mut all = levels.to_vec();
         let mut extras = Vec::with_capacity(self.channels.len());
         for (channels, between, step) in self.plan()? {

@@ -95,7 +95,7 @@ struct Contents<'a> {
     answer: Vec<String>,
     verdicts: Vec<table::Judged>,
     method: &'static str,
-    intervals: &'static str,
+    intervals: String,
     cards: Vec<table::Card>,
     table: table::Table,
     cost: String,
@@ -166,7 +166,7 @@ fn facts(sources: &Sources<'_>) -> Vec<(&'static str, String)> {
     let started: Vec<&str> = sources.records.iter().map(|record| record.started.as_str()).collect();
     let mut facts = vec![
         ("runs", format!("{} of {} planned", sources.records.iter().count(), sources.plan.runs.len())),
-        ("time", format!("{}, all runs one after another", duration(sources.summary.seconds))),
+        ("time", format!("{}, the times of all runs added up", duration(sources.summary.seconds))),
         ("cost", format!("{}, all runs together", money(sources.summary.dollars))),
         (
             "price",

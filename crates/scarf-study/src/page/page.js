@@ -25,7 +25,12 @@ for (const table of document.querySelectorAll("table.sortable")) {
       body.append(...rows);
     };
     head.addEventListener("click", sort);
-    head.addEventListener("keydown", (event) => { if (event.key === "Enter") sort(); });
+    head.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" || event.key === " ") {
+        event.preventDefault();
+        sort();
+      }
+    });
   });
 }
 // Detections fainter than the slider are hidden, and with the box ticked all but the best k, k the true boxes.

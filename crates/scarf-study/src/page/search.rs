@@ -50,6 +50,8 @@ struct TrialRow {
     /// The objective's place between the worst and the best, in percent.
     bar: u32,
     time: String,
+    /// The same in seconds; -1 where it is not known.
+    seconds: f64,
     err: String,
     best: bool,
 }
@@ -186,6 +188,7 @@ impl<'a> Told<'a> {
                 },
                 bar: complete.map_or(0, bar),
                 time: trial.seconds.map_or_else(|| "–".into(), duration),
+                seconds: trial.seconds.unwrap_or(-1.0),
                 err: self.errors.get(&trial.number).cloned().unwrap_or_default(),
                 best: index == 0 && complete.is_some(),
             }

@@ -13,6 +13,9 @@ use crate::{ClassScore, NUMBERS};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+/// Approaches besides the best that the answer speaks of.
+const MOST_SENTENCES: usize = 4;
+
 /// What came of it, in a few sentences.
 pub(super) fn answer(summary: &Summary) -> Vec<String> {
     let (Some(best), Some(ap)) = (summary.best(), summary.best().and_then(Row::ap)) else {
@@ -30,7 +33,10 @@ pub(super) fn answer(summary: &Summary) -> Vec<String> {
             money(total)
         ))
     )];
-    for row in summary.rows.iter().filter(|row| row.approach != best.approach) {
+    let others: Vec<&Row> = summary.rows.iter().filter(|row| row.approach != best.approach).collect();
+    // The table has the rest.
+    let (told, left) = others.split_at(others.len().min(MOST_SENTENCES));
+    for row in told {
         let Some(other) = row.ap() else {
             let why = row.err.as_deref().unwrap_or("not all its runs have been done");
             sentences.push(format!("{} has no score: {why}.", row.title));
@@ -47,7 +53,10 @@ pub(super) fn answer(summary: &Summary) -> Vec<String> {
             ap.mean - other.mean
         ));
     }
-    let mut doubt = intervals(summary).to_string();
+    if !left.is_empty() {
+        sentences.push(format!("{} more are in the table.", left.len()));
+    }
+    let mut doubt = intervals(summary);
     doubt[..1].make_ascii_uppercase();
     sentences.push(doubt + ".");
     sentences
@@ -115,7 +124,7 @@ pub(super) fn cards(sources: &Sources<'_>) -> Vec<Card> {
             .study
             .approach(&row.approach)
             .map_or_else(String::new, |approach| approach.note.clone()),
-        best: best == Some(row.approach.as_str()),
+        best: best == Some(row.approach.as_str()) && sources.summary.rows.len() > 1,
         ap: row.ap().map_or_else(|| "–".into(), |stat| format!("{:.3}", stat.mean)),
         spread: row.intervals[0].map_or_else(String::new, |(low, high)| format!("{low:.3} to {high:.3}")),
         ap50: row.test.map_or_else(|| "–".into(), |test| format!("{:.3}", test[1].mean)),
@@ -180,7 +189,9 @@ pub(super) fn table(sources: &Sources<'_>) -> Table {
     head.push(("time".into(), "one detector with all that it takes: training, search, pretraining".into()));
     head.push(("cost".into(), "the same in dollars".into()));
     let mut rows: Vec<TableRow> = sources.summary.rows.iter().map(|row| table_row(sources, row)).collect();
-    for column in 0..NUMBERS.len() {
+    // A lone row is no best.
+    let columns = if rows.len() > 1 { NUMBERS.len() } else { 0 };
+    for column in 0..columns {
         let best = rows.iter().map(|row| row.cells[column].sort).fold(-1.0, f64::max);
         for row in rows.iter_mut().filter(|row| best >= 0.0 && row.cells[column].sort == best) {
             row.cells[column].best = true;
@@ -226,7 +237,8 @@ pub(super) struct PlainCell {
     sort: Option<f64>,
 }
 
-/// What a cell is sorted by: the number that it begins with, times and memory in one unit. -1 where it begins with none.
+/// What a cell is sorted by: the number that it begins with, times and memory in one unit; 1 where it says yes, -1 where it
+/// begins with none.
 fn leading(text: &str) -> f64 {
     let unit = |word: &str| match word.trim_end_matches(',') {
         "s" | "MB" => Some(1.0),
@@ -240,6 +252,9 @@ fn leading(text: &str) -> f64 {
         let end = word.find(|c: char| !(c.is_ascii_digit() || ".+-".contains(c))).unwrap_or(word.len());
         word[..end].parse::<f64>().ok()
     };
+    if text == "yes" {
+        return 1.0;
+    }
     let words: Vec<&str> = text.split(' ').collect();
     let parts = words.chunks(2).map_while(|pair| Some(number(pair[0])? * unit(pair.get(1)?)?));
     match parts.fold(None, |sum, part| Some(sum.unwrap_or(0.0) + part)) {
@@ -280,6 +295,9 @@ pub(super) fn ablations(summary: &Summary) -> Option<Ablations> {
 pub(super) fn cost_chart(sources: &Sources<'_>) -> String {
     let measured: Vec<(&Row, f64, Stat)> =
         sources.summary.rows.iter().filter_map(|row| Some((row, row.total?, row.ap()?))).collect();
+    if measured.len() < 2 {
+        return String::new();
+    }
     let (least, most) = measured
         .iter()
         .fold((f64::INFINITY, 0.0f64), |(low, high), each| (low.min(each.1), high.max(each.1)));
@@ -292,8 +310,10 @@ pub(super) fn cost_chart(sources: &Sources<'_>) -> String {
         mark: if row.front { Mark::NamedRinged } else { Mark::Named },
     }));
     let x = Axis {
-        title: "cost of one detector: training, search, pretraining".into(),
+        title: "cost of one detector: training, search, and what it was begun from".into(),
         log: least > 0.0 && most > 8.0 * least,
+        // One per cent is not all the width there is.
+        from_zero: most < 1.5 * least,
         dollars: true,
         ..Axis::default()
     };

@@ -2,10 +2,7 @@
 
 use super::pickle::{Id, Node, Pickle};
 use crate::Element;
-use crate::stored::Found;
-
-/// How many axes a tensor may have.
-const MOST_AXES: usize = 16;
+use crate::stored::{Found, check_axes};
 
 /// A storage that a pickle points to: its elements lie elsewhere in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,9 +72,7 @@ fn tensor(pickle: &Pickle, [storage, offset, shape, strides]: [Id; 4]) -> Found<
     }
     let counts = |id: Id| -> Found<Vec<usize>> {
         let items = pickle.items(id).ok_or("a shape that is no tuple")?;
-        if items.len() > MOST_AXES {
-            return Err(format!("{} axes; at most {MOST_AXES} can be read", items.len()));
-        }
+        check_axes(items.len())?;
         items.iter().map(|&item| pickle.count(item)).collect()
     };
     let (shape, strides) = (counts(shape)?, counts(strides)?);

@@ -19,7 +19,7 @@ const CONFIG: &str = "config.json";
 /// What `scarf weights convert` is told.
 #[derive(Debug, Args)]
 pub(super) struct Convert {
-    /// The file to read: safetensors, PyTorch's .pth, MXNet's .params.
+    /// The file to read: safetensors, PyTorch's .pth, MXNet's .params, TensorFlow's frozen .pb.
     input: PathBuf,
     /// The safetensors file to write.
     output: PathBuf,

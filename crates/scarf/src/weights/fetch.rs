@@ -28,6 +28,10 @@ const PATIENCE: usize = 3;
 pub(super) fn fetch(entry: &Published, url: Option<&str>, folder: &Path) -> Result<PathBuf> {
     let path = folder.join(entry.file());
     if path.exists() {
+        if entry.of_archive {
+            eprintln!("{} is there already; the archive with its digest is not kept", entry.name);
+            return Ok(path);
+        }
         let found = entry.digest.of(&mut File::open(&path)?)?;
         if found == entry.digest {
             eprintln!("{} is there already", entry.name);
@@ -191,23 +195,36 @@ impl Partial {
     /// Checks the file and gives it its name; what is wrong is removed.
     fn finish(self, entry: &Published, path: &Path) -> Result<()> {
         let length = self.length()?;
-        let checked = check_size(entry, length).and_then(|()| match &entry.unzip {
-            None => compare(entry, &mut File::open(&self.path)?),
-            Some(name) => self.unpack(entry, name, path),
+        let checked = check_size(entry, length).and_then(|()| match &entry.unpack {
+            None => compare(entry, &mut File::open(&self.path)?).map(|()| None),
+            Some(name) => self.unpack(entry, name).map(Some),
         });
-        if checked.is_err() || entry.unzip.is_some() {
-            fs::remove_file(&self.path)?;
-            return checked;
+        let unpacked = match checked {
+            Ok(unpacked) => unpacked,
+            Err(error) => {
+                fs::remove_file(&self.path)?;
+                return Err(error);
+            }
+        };
+        if let Some(bytes) = unpacked {
+            // A full disk does not cost what was checked.
+            write_atomic(path, &bytes)?;
+            return Ok(fs::remove_file(&self.path)?);
         }
         self.file.sync_all()?;
         fs::rename(&self.path, path).with_context(|| path.display().to_string())
     }
 
-    /// Writes the wanted entry of the archive, if its digest is right.
-    fn unpack(&self, entry: &Published, name: &str, path: &Path) -> Result<()> {
-        let bytes = scarf_weights::unzip(&self.path, name)?;
-        compare(entry, &mut bytes.as_slice())?;
-        Ok(write_atomic(path, &bytes)?)
+    /// The wanted entry of the archive, if the digest is right.
+    fn unpack(&self, entry: &Published, name: &str) -> Result<Vec<u8>> {
+        if entry.of_archive {
+            compare(entry, &mut File::open(&self.path)?)?;
+        }
+        let bytes = scarf_weights::unpack(&self.path, name)?;
+        if !entry.of_archive {
+            compare(entry, &mut bytes.as_slice())?;
+        }
+        Ok(bytes)
     }
 }
 

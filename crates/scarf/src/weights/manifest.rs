@@ -28,9 +28,9 @@ pub(super) struct Published {
     what: String,
     /// Where it lies.
     pub(super) url: String,
-    /// The entry that is wanted of a zip archive.
+    /// The entry that is wanted of an archive (zip, .tar.gz).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) unzip: Option<String>,
+    pub(super) unpack: Option<String>,
     /// The exact size of what lies at `url`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) bytes: Option<u64>,
@@ -40,6 +40,9 @@ pub(super) struct Published {
     /// The digest, of the entry where there is one.
     #[serde(flatten)]
     pub(super) digest: Digest,
+    /// Whether the digest is that of the archive instead.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) of_archive: bool,
     /// Of the weights, as their publisher says.
     licence: String,
 }
@@ -69,7 +72,7 @@ impl fmt::Display for Digest {
 impl Published {
     /// The file's name in a folder.
     pub(super) fn file(&self) -> &str {
-        self.unzip.as_deref().unwrap_or(self.url.rsplit('/').next().unwrap_or_default())
+        self.unpack.as_deref().unwrap_or(self.url.rsplit('/').next().unwrap_or_default())
     }
 
     fn check(&self) -> Result<()> {
@@ -83,6 +86,7 @@ impl Published {
         let file = self.file();
         let is_name = !file.is_empty() && !file.starts_with('.') && !file.contains(['/', '\\', '?', '#']);
         ensure!(is_name, "{}: `{file}` is no name of a file", self.name);
+        ensure!(self.unpack.is_some() || !self.of_archive, "{}: of_archive wants unpack", self.name);
         Ok(())
     }
 
@@ -158,7 +162,8 @@ mod tests {
             // torchvision and GluonCV put the first eight digits into the name of the file.
             let (Digest::Sha256(digits) | Digest::Sha256Prefix(digits) | Digest::Sha1(digits)) =
                 &entry.digest;
-            assert!(entry.url.contains(&format!("-{}.", &digits[..8])), "{}", entry.name);
+            let is_tensorflow = entry.url.contains("tensorflow");
+            assert!(is_tensorflow || entry.url.contains(&format!("-{}.", &digits[..8])), "{}", entry.name);
             assert!(entry.url.starts_with("https://"), "{}", entry.name);
         }
     }
@@ -175,6 +180,8 @@ mod tests {
         assert_eq!(entry(good, "https://a.b/.."), Err("a: `..` is no name of a file".into()));
         assert!(entry("", url).is_err());
         assert!(entry(&format!("{good}\nlicense = ''"), url).is_err());
+        let archive = format!("{good}\nof_archive = true");
+        assert_eq!(entry(&archive, url), Err("a: of_archive wants unpack".into()));
         assert!(entry(&format!("{good}\nsha256_prefix = 'aaaaaaaa'"), url).is_err());
     }
 

@@ -6,10 +6,11 @@ mod manifest;
 mod show;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::{Args, Subcommand};
+use scarf_weights::Weights;
 
 use manifest::Manifest;
 
@@ -38,6 +39,9 @@ enum Command {
         /// The folder for the file.
         #[arg(long, env = "SCARF_WEIGHTS", default_value = "weights")]
         dir: PathBuf,
+        /// Write NAME.safetensors beside it, too, as study files ask for weights.
+        #[arg(long = "as", value_name = "NAME")]
+        alias: Option<String>,
         /// Another place of the same file, such as a mirror.
         #[arg(long)]
         url: Option<String>,
@@ -61,16 +65,36 @@ impl WeightsCommand {
                 let manifest = Manifest::open(manifest.as_deref())?;
                 print(&if *json { manifest.to_json()? } else { manifest.to_string() })
             }
-            Command::Fetch { name, dir, url, manifest } => {
+            Command::Fetch { name, dir, alias, url, manifest } => {
                 let manifest = Manifest::open(manifest.as_deref())?;
+                let alias = alias.as_deref().map(|alias| alias_in(dir, alias)).transpose()?;
                 let path = fetch::fetch(manifest.get(name)?, url.as_deref(), dir)?;
-                print(&format!("{}\n", path.display()))
+                print(&format!("{}\n", path.display()))?;
+                let Some(alias) = alias else { return Ok(()) };
+                let weights = Weights::open(&path)?;
+                if alias.exists() {
+                    ensure!(
+                        Weights::open(&alias)? == weights,
+                        "{} is there with other weights: give another name, or move it away",
+                        alias.display()
+                    );
+                } else {
+                    weights.save(&alias)?;
+                }
+                print(&format!("{}\n", alias.display()))
             }
             Command::Convert(convert) => convert.run(),
             Command::Show(show) => show.run(),
             Command::Export(export) => export.run(),
         }
     }
+}
+
+/// The file `NAME.safetensors` in `dir`.
+fn alias_in(dir: &Path, name: &str) -> Result<PathBuf> {
+    let is_name = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
+    ensure!(is_name, "--as {name}: a name without a folder is wanted, such as mobilenet_v1_imagenet");
+    Ok(dir.join(format!("{name}.safetensors")))
 }
 
 /// Writes to standard output; a reader that has gone is no error.

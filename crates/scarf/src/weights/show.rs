@@ -15,7 +15,7 @@ const LINE: usize = 100;
 /// What `scarf weights show` is told.
 #[derive(Debug, Args)]
 pub(super) struct Show {
-    /// The file: safetensors, PyTorch's .pth, MXNet's .params.
+    /// The file: safetensors, PyTorch's .pth, MXNet's .params, TensorFlow's frozen .pb.
     file: PathBuf,
     /// JSON instead of a table, with all of the metadata.
     #[arg(long)]

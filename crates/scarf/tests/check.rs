@@ -1,0 +1,96 @@
+//! `scarf check` refuses what a run would stumble over, by its key; and a run, images that are others than it began with.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use scarf_data::synth::SyntheticSteel;
+use serde_json::{Value, json};
+
+/// What `scarf` says that is wrong; nothing where nothing is.
+fn said(command: &str, settings: &Value, folder: &Path) -> String {
+    let path = folder.join("settings.json");
+    fs::write(&path, settings.to_string()).unwrap();
+    let mut scarf = Command::new(env!("CARGO_BIN_EXE_scarf"));
+    scarf.args(["--device", "cpu", command, "--settings"]).arg(path);
+    if command == "run" {
+        scarf.arg("--out").arg(folder.join("out"));
+    }
+    let output = scarf.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() { String::new() } else { told }
+}
+
+fn settings(data: Value) -> Value {
+    json!({
+        "id": "check", "approach": "check", "seed": 3, "data": data,
+        "recipe": {
+            "model": {"size": 64, "backbone": {"mobilenet_v1": {"width": 0.25}},
+                      "neck": {"ssd_extras": {"channels": [32]}}, "head": {"ssd": {}}},
+            "train": {"epochs": 1, "batch": 4, "optimizer": {"sgd": {"lr": 0.01}}},
+        },
+    })
+}
+
+fn plate() -> Value {
+    let split = json!({"stratified": {"train": 0.6, "val": 0.2, "test": 0.2}});
+    json!({"set": "synthetic-plate", "synthetic": {"images_per_class": 5}, "split": split})
+}
+
+#[test]
+fn what_a_run_would_stumble_over_is_refused_by_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(said("check", &settings(plate()), folder.path()), "");
+    let gone =
+        json!({"set": "voc", "voc": {"classes": ["pit"], "images": "nowhere"}, "split": plate()["split"]});
+    for (key, value, problem) in [
+        ("/recipe/train/augment", json!([{"horizontal_flip": {"p": 50.0}}]), "`train.augment[0]`: `p` is 50"),
+        ("/recipe/train/freeze", json!({"matching": ["."]}), "`train.freeze`: nothing is left to train"),
+        ("/recipe/train/clip_norm", json!(-1.0), "`train.clip_norm` is -1"),
+        // Seen small, the coarsest map is smaller than the kernel that reads it.
+        (
+            "/recipe/model",
+            json!("ssd300_vgg16"),
+            "recipe.detect.scales [1.0, 0.8], of which one shows 240 pixels",
+        ),
+        ("/data/split", json!({"fold": {"of": 1}}), "split.fold.of is 1"),
+        (
+            "/data/split",
+            json!({"stratified": {"train": 0.5, "val": 0.1, "test": 0.1}}),
+            "split.stratified is [0.5, 0.1, 0.1]; three parts of 0 to 1 that add up to 1",
+        ),
+        ("/data/synthetic", json!({"images_per_class": 0}), "synthetic.images_per_class is 0"),
+        ("/data", gone, "nowhere: no such folder; data.voc says what they are called"),
+    ] {
+        let mut settings = settings(plate());
+        settings["data_dir"] = json!(folder.path());
+        if key == "/recipe/model" {
+            settings["recipe"]["detect"] = json!({"scales": [1.0, 0.8]});
+        }
+        let (parent, last) = key.rsplit_once('/').unwrap();
+        settings.pointer_mut(parent).unwrap()[last] = value;
+        let told = said("check", &settings, folder.path());
+        assert!(told.contains(problem), "{key}: {told}");
+    }
+}
+
+#[test]
+fn a_run_does_not_go_on_with_other_objects() {
+    let folder = tempfile::tempdir().unwrap();
+    let drawn = folder.path().join("drawn");
+    SyntheticSteel { seed: 5, images_per_class: 2, ..SyntheticSteel::default() }.ensure(&drawn).unwrap();
+    let classes =
+        json!(["crazing", "inclusion", "patches", "pitted_surface", "rolled-in_scale", "scratches"]);
+    let split = json!({"stratified": {"train": 0.5, "val": 0.25, "test": 0.25}});
+    let mut settings = settings(json!({"set": "voc", "voc": {"classes": classes}, "split": split}));
+    settings["data_dir"] = json!(drawn);
+    assert_eq!(said("run", &settings, folder.path()), "");
+    assert_eq!(said("run", &settings, folder.path()), "", "what is done is scored again");
+    let file = drawn.join("ANNOTATIONS/crazing_1.xml");
+    let text = fs::read_to_string(&file).unwrap();
+    let (before, after) = text.split_once("<object>").unwrap();
+    let (_, after) = after.split_once("</object>").unwrap();
+    fs::write(&file, format!("{before}{after}")).unwrap();
+    let told = said("run", &settings, folder.path());
+    assert!(told.contains("was made with other settings or images; remove it to begin anew"), "{told}");
+}
