@@ -1,5 +1,5 @@
-//! The chores of the workspace: studies, their reports, and what CI runs. Thin: it knows no burn, and compiles in
-//! seconds.
+//! The chores of the workspace: studies, their reports, and what CI runs. Thin: it knows no burn, and is
+//! built in two minutes.
 
 mod bench;
 mod chores;

@@ -1,5 +1,7 @@
 //! What ResNet and ResNet v2 have in common: how many blocks of which shapes make the four stages.
 
+use scarf_weights::{LoadReport, Weights, WeightsError};
+
 use crate::backbone::{ConfigError, Level, Pyramid};
 use crate::feature_map::FeatureMap;
 use crate::layers::MaxPool2d;
@@ -26,6 +28,27 @@ pub(crate) struct Shape {
 }
 
 impl Plan {
+    /// Refuses weights, under our names, of a network with more blocks: those that are here would fit, and make another one.
+    pub(crate) fn check(&self, weights: &Weights) -> Result<(), WeightsError> {
+        // The first convolution stands for a block; MXNet's own names are left where there is no block for them.
+        let is_more = |name: &&str| match name.strip_suffix(".conv1.conv.weight") {
+            Some(place) => {
+                let place = place.strip_prefix("stages.").and_then(|place| place.split_once('.'));
+                place.and_then(|(stage, block)| Some((stage.parse().ok()?, block.parse().ok()?))).is_some_and(
+                    |(stage, block): (usize, usize)| {
+                        self.blocks.get(stage).is_some_and(|&count| block >= count)
+                    },
+                )
+            }
+            None => name.starts_with("stage") && name.contains("_unit") && name.ends_with(".conv1.weight"),
+        };
+        let unexpected: Vec<String> = weights.names().filter(is_more).map(str::to_owned).collect();
+        if unexpected.is_empty() {
+            return Ok(());
+        }
+        Err(WeightsError::Mismatch(Box::new(LoadReport { unexpected, ..LoadReport::default() })))
+    }
+
     /// Of a network of so many layers, if there is one.
     pub(crate) fn find(depth: usize) -> Option<Self> {
         let (blocks, bottleneck) = match depth {
@@ -99,4 +122,32 @@ pub(crate) fn pyramid<M: FeatureMap, B>(
         }
     }
     Pyramid(maps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ResNetConfig, ResNetV2Config};
+    use scarf_weights::Array;
+
+    #[test]
+    fn a_deeper_network_is_refused() {
+        let of = |names: &[&str]| {
+            let mut weights = Weights::default();
+            for name in names {
+                weights.insert(*name, Array { shape: vec![1], values: vec![0.0] });
+            }
+            weights
+        };
+        let v1 = ResNetConfig { depth: 18, ..ResNetConfig::default() };
+        assert!(v1.adapt(of(&["layer1.1.conv1.weight", "layer4.1.conv1.weight"])).is_ok());
+        let error =
+            v1.adapt(of(&["layer1.2.conv1.weight", "layer1.0.conv1.weight"])).unwrap_err().to_string();
+        assert!(error.ends_with("1 unexpected: stages.0.2.conv1.conv.weight"), "{error}");
+        let v2 = ResNetV2Config { depth: 18, ..ResNetV2Config::default() };
+        assert!(v2.adapt(of(&["stage1_unit2_conv1_weight"])).is_ok());
+        for deeper in ["stage1_unit3_conv1_weight", "features.5.2.conv1.weight"] {
+            assert!(v2.adapt(of(&[deeper])).is_err(), "{deeper}");
+        }
+    }
 }

@@ -107,7 +107,7 @@ impl ResNetConfig {
     /// under those of a [`ResNet`] of this recipe, batch normalisation folded if `norm` asks.
     ///
     /// # Errors
-    /// If parts of a block are missing.
+    /// If parts of a block are missing, or the file is of a network with more blocks.
     pub fn adapt(&self, weights: Weights) -> Result<Weights, WeightsError> {
         let mut renames = vec![
             Rename::new(r"^conv1\.", "stem.conv.")?,
@@ -123,7 +123,9 @@ impl ResNetConfig {
         for stage in 0..4 {
             renames.push(Rename::new(&format!(r"^layer{}\.", stage + 1), &format!("stages.{stage}."))?);
         }
-        weights.rename(&renames)?.with_norm(&self.norm, 1e-5)
+        let weights = weights.rename(&renames)?;
+        Plan::find(self.depth).unwrap_or_default().check(&weights)?;
+        weights.with_norm(&self.norm, 1e-5)
     }
 
     /// Gluon's names to ours: it counts a stage's convolutions together, the shortcut after the first block's.

@@ -100,17 +100,16 @@ impl ResNetV2Config {
     /// `resnet50_v2` (`features.5.0.bn1.gamma`) under those of a [`ResNetV2`] of this recipe.
     ///
     /// # Errors
-    /// If two would get one name.
+    /// If two would get one name, or the file is of a network with more blocks.
     pub fn adapt(&self, mut weights: Weights) -> Result<Weights, WeightsError> {
         // Never trained: 1, whatever the file says.
-        for name in ["bn_data_gamma", "arg:bn_data_gamma", "features.0.gamma"] {
+        for name in ["bn_data_gamma", "features.0.gamma"] {
             if let Some(mut scale) = weights.remove(name) {
                 scale.values.fill(1.0);
                 weights.insert(name, scale);
             }
         }
         let mut renames = vec![
-            Rename::new(r"^(?:arg|aux):", "")?,
             Rename::new(r"^bn_data_", "data_norm.norm.")?,
             Rename::new(r"^conv0_", "stem.conv.")?,
             Rename::new(r"^bn0_", "stem.norm.")?,
@@ -147,7 +146,9 @@ impl ResNetV2Config {
         renames.extend(gluon_norms()?);
         // These norms stand alone, not in a block.
         renames.push(Rename::new(r"^(data_norm|stages\.\d\.\d+\.norm)\.norm\.", "$1.")?);
-        weights.rename(&renames)
+        let weights = weights.rename(&renames)?;
+        Plan { blocks, bottleneck }.check(&weights)?;
+        Ok(weights)
     }
 
     /// Nothing of a published file is dispensable.

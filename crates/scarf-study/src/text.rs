@@ -143,7 +143,7 @@ pub(crate) const ABLATION_WORDS: [usize; 3] = [0, 1, 5];
 
 /// What each variation is worth on the validation images; `None` where there are none.
 pub(crate) fn ablations(summary: &Summary) -> Option<Cells> {
-    let head = ["otherwise", "of", "val AP", "val AP50", "AP by it", "says", "one training"];
+    let head = ["otherwise", "of", "val AP", "val AP50", "AP difference", "says", "one training"];
     let number = |stats: Option<[Stat; 12]>, index: usize| {
         or_none(stats.filter(|stats| stats[index].n > 0), |stats| format!("{:.3}", stats[index].mean))
     };
@@ -168,7 +168,7 @@ fn failed_ablations(summary: &Summary) -> impl Iterator<Item = (&str, &str)> {
 
 /// What [`ablations`] says, column by column.
 pub(crate) const ABLATIONS: &str = "One thing done otherwise than in the approach named beside it (whose val AP is in \
-brackets), scored on the validation images alone: what is chosen here has not seen the test images. AP by it: how much \
+brackets), scored on the validation images alone: what is chosen here has not seen the test images. AP difference: how much \
 more, over the seeds that both have, with a 95 % interval (paired, bias-corrected bootstrap over the validation images); \
 with one seed the spread from run to run is unknown, and may be as large as what it seems to say. A run that shared its \
 machine is charged its share of it, and took longer";

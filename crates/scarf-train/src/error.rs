@@ -39,6 +39,14 @@ pub enum TrainError {
         /// What is wrong, and what would be right.
         problem: String,
     },
+    /// A file that is no trained model.
+    #[error("{}: {problem}", path.display())]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
     /// Labels or detections that cannot be scored.
     #[error(transparent)]
     Evaluation(#[from] scarf_metrics::EvalError),

@@ -2,6 +2,22 @@
 //!
 //! Architecture invariant: nothing here knows of studies, searches or the command line; whoever
 //! wants to prune or draw watches through [`Observer`].
+//!
+//! A trained model at work, in a program of one's own:
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use burn::tensor::Device;
+//! use scarf_train::Predictor;
+//!
+//! let (predictor, card) = Predictor::open("best.safetensors", Device::default())?;
+//! let picture = scarf_data::images::decode("plate.jpg".as_ref())?;
+//! for found in predictor.predict(&[&picture]).remove(0) {
+//!     println!("{} {:.2} {:?}", card.classes.names()[found.class], found.score, found.bbox);
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod average;
 mod batch;
@@ -14,6 +30,7 @@ mod evaluate;
 mod fit;
 mod freeze;
 mod loss_scale;
+pub mod model;
 mod optimizer;
 mod predictor;
 mod resident;

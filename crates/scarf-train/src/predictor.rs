@@ -1,5 +1,7 @@
 //! A trained model at work on pictures.
 
+use std::path::Path;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use image::RgbImage;
 use scarf_backbones::{AnyBackbone, Backbone};
@@ -7,8 +9,10 @@ use scarf_core::{Detection, Size};
 use scarf_data::images::resize;
 use scarf_heads::{AnyHead, AnyNeck, Detector, Head, Neck};
 
+use crate::TrainError;
 use crate::batch::planar;
 use crate::detect::{DetectConfig, scaled};
+use crate::model::{self, Card};
 
 /// Pictures of any size in, detections in their own pixels out.
 ///
@@ -20,6 +24,18 @@ pub struct Predictor<B = AnyBackbone, N = AnyNeck, H = AnyHead> {
     size: Size,
     how: DetectConfig,
     device: Device,
+}
+
+impl Predictor {
+    /// Opens a model that scarf trained, such as the best.safetensors of a run, and gives what the file says of itself: the
+    /// names of the classes among it.
+    ///
+    /// # Errors
+    /// As [`model::open`].
+    pub fn open(path: impl AsRef<Path>, device: Device) -> Result<(Self, Card), TrainError> {
+        let (detector, card) = model::open(path.as_ref(), &device)?;
+        Ok((Self::new(detector, card.model.image(), card.detect.clone(), device), card))
+    }
 }
 
 impl<B: Backbone, N: Neck, H: Head> Predictor<B, N, H> {
@@ -67,6 +83,32 @@ mod tests {
 
     fn picture(width: u32, height: u32) -> RgbImage {
         RgbImage::from_fn(width, height, |x, y| image::Rgb([(3 * x) as u8, (5 * y) as u8, (x * y) as u8]))
+    }
+
+    #[test]
+    fn a_model_that_was_written_is_opened_by_its_own_card() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("best.safetensors");
+        let recipe = "size = 64\n[backbone.mobilenet_v1]\nwidth = 0.25\n[neck.ssd_extras]\n[head.ssd]\n";
+        let classes = serde_json::from_str(r#"["pit", "scratch"]"#).unwrap();
+        let card = Card {
+            model: toml::from_str(recipe).unwrap(),
+            classes,
+            epoch: 1,
+            val_ap: None,
+            detect: DetectConfig::default(),
+        };
+        model::save(&path, &small::detector(1, &Device::flex()), &card).unwrap();
+        let (opened, said) = Predictor::open(&path, Device::flex()).unwrap();
+        assert_eq!(said, card);
+        let picture = picture(80, 60);
+        assert_eq!(opened.predict(&[&picture]), predictor().predict(&[&picture]));
+        scarf_backbones::Weights::default().save(&path).unwrap();
+        let error = Predictor::open(&path, Device::flex()).unwrap_err().to_string();
+        assert!(
+            error.ends_with("best.safetensors: holds weights, but no recipe: it was not written by scarf"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Models as files: safetensors whose header holds the recipe and the names of the classes.
+//! The models that a run begins from and ends with.
 
 use std::path::Path;
 
@@ -9,59 +9,13 @@ use rand_chacha::rand_core::SeedableRng;
 use scarf_backbones::{Allow, ModuleWeights, Weights};
 use scarf_core::Classes;
 use scarf_heads::{Detector, DetectorConfig};
-use serde::{Deserialize, Serialize};
 
-use crate::settings::{Init, Settings, is_default};
-use scarf_train::DetectConfig;
+pub(crate) use scarf_train::model::{Card, open, parts, save};
+
+use crate::settings::{Init, Settings};
 
 /// The best model of a run, in its folder.
 pub(crate) const BEST: &str = "best.safetensors";
-/// Key of the file's header.
-const CARD: &str = "scarf";
-
-/// What a model file says of itself.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Card {
-    /// How the model is built.
-    pub model: DetectorConfig,
-    /// The names of its outputs, in order.
-    pub classes: Classes,
-    /// Epoch of training, from 1.
-    pub epoch: usize,
-    /// AP on the validation images then, if it was scored; by one look an image.
-    pub val_ap: Option<f64>,
-    /// How it looks at images.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub detect: DetectConfig,
-}
-
-/// Writes a model, whole or not at all.
-pub(crate) fn save(
-    path: &Path,
-    detector: &Detector,
-    card: &Card,
-) -> Result<(), scarf_backbones::WeightsError> {
-    let card = serde_json::to_string(card).unwrap_or_default();
-    Weights::of(detector).with_metadata(CARD, card).save(path)
-}
-
-/// Reads a model file.
-pub(crate) fn parts(path: &Path) -> Result<(Weights, Card)> {
-    let weights = Weights::open(path)?;
-    let Some(card) = weights.metadata().get(CARD) else {
-        bail!("{}: holds weights, but no recipe: it was not written by scarf", path.display());
-    };
-    let card = serde_json::from_str(card).with_context(|| format!("{}: its recipe", path.display()))?;
-    Ok((weights, card))
-}
-
-/// Opens a model file for inference.
-pub(crate) fn open(path: &Path, device: &Device) -> Result<(Detector, Card)> {
-    let (weights, card) = parts(path)?;
-    let detector = filled(&weights, &Allow::default(), path, &card.model, card.classes.len(), device)?;
-    Ok((detector, card))
-}
-
 /// A detector with the weights of this file.
 fn filled(
     weights: &Weights,

@@ -89,7 +89,7 @@ fn row(name: &'static str, device: &Device) -> Result<Row> {
 }
 
 /// The numbers that training moves, which running statistics and frozen norms are not.
-fn trained<M: Module>(module: &M) -> usize {
+pub(crate) fn trained<M: Module>(module: &M) -> usize {
     let mut trained = Trained(0);
     module.visit(&mut trained);
     trained.0
