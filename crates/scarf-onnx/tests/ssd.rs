@@ -112,7 +112,7 @@ fn scores_boxes_and_detections() {
         total.push(found.iter().map(Vec::len).sum::<usize>());
     }
     println!("detections: {total:?}");
-    assert!(total[5] == 0 && total.iter().sum::<usize>() > 100, "{total:?}");
+    assert!(total[6] == 0 && total.iter().sum::<usize>() > 100, "{total:?}");
 }
 
 #[test]

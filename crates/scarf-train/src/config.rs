@@ -10,7 +10,7 @@ use crate::{FreezeConfig, OptimizerConfig, ScheduleConfig};
 pub struct TrainConfig {
     /// Passes over the training images; with 0 the model stays what it began as.
     pub epochs: usize,
-    /// Images a step.
+    /// Images a step; fewer in the last of an epoch, but never one alone.
     #[serde(default = "batch")]
     pub batch: usize,
     /// What moves the weights.

@@ -223,8 +223,15 @@ impl<'a> Fit<'a> {
         }
     }
 
+    /// Images an epoch: all, but for one that would be the last batch by itself, of which batch normalisation learns
+    /// nothing good. Each epoch it is another.
+    fn images(&self) -> usize {
+        let (all, batch) = (self.train.indices.len(), self.config.batch);
+        if all > 1 && batch > 1 && all % batch == 1 { all - 1 } else { all }
+    }
+
     fn steps(&self) -> usize {
-        self.train.indices.len().div_ceil(self.config.batch)
+        self.images().div_ceil(self.config.batch)
     }
 
     fn is_scored(&self, epoch: usize) -> bool {
@@ -259,7 +266,8 @@ impl<'a> Fit<'a> {
         state: &mut State,
         observer: &mut dyn Observer<Detector<B, N, H>>,
     ) -> Result<(Detector<B, N, H>, Means), TrainError> {
-        let order = shuffled(self.train.indices, self.seed, state.epoch);
+        let mut order = shuffled(self.train.indices, self.seed, state.epoch);
+        order.truncate(self.images());
         let recipe = self.recipe(&self.config.augment);
         let (steps, all) = (self.steps(), self.steps().saturating_mul(self.config.epochs));
         let device = self.device.clone().autodiff();

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use burn::module::Module;
 use burn::tensor::Device;
 use scarf_train::{Fit, Resident, Samples, detect, fit, score};
 use serde_json::{Map, Value, json};
