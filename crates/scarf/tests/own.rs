@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use scarf_data::OnBad;
 use scarf_data::synth::SyntheticSteel;
+use scarf_data::voc::VocLayout;
 use scarf_study::{Engine, Epoch, Given, Kind, Program, Record, Run, Study, Watch};
 
 /// Defects of a rolling mill, in folders with Pascal VOC's names.
@@ -103,4 +105,40 @@ fn a_folder_of_ones_own_becomes_a_detector() {
 
     scarf(&["export", &model, &at("ours.onnx"), "--nms"]);
     assert!(Path::new(&at("ours.onnx")).is_file());
+}
+
+#[test]
+fn cocos_json_becomes_such_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    draw(folder.path());
+    let classes = scarf_data::voc::classes(&at("Annotations"), OnBad::Fail).unwrap();
+    let layout = VocLayout { images: at("JPEGImages"), annotations: at("Annotations") };
+    let (mut set, _) = scarf_data::voc::load(&layout, &classes, OnBad::Fail).unwrap();
+    let boxes: usize = set.samples.iter().map(|sample| sample.annotations.len()).sum();
+    // One that a box stands for many, which Pascal VOC cannot say.
+    set.samples[0].annotations[0].crowd = true;
+    scarf_data::coco::write(&at("gt.json"), &set, None, scarf_data::coco::Boxes::Xywh).unwrap();
+    let text = |name: &str| at(name).to_string_lossy().into_owned();
+    let told = scarf(&[
+        "data",
+        "coco",
+        "--gt",
+        &text("gt.json"),
+        "--data",
+        &text("JPEGImages"),
+        "--out",
+        &text("made"),
+    ]);
+    assert!(told.starts_with("left out 1 boxes of crowds\n24 images"), "{told}");
+    assert!(told.contains(&format!("{} boxes", boxes - 1)) && told.contains("images = \"IMAGES\""), "{told}");
+    let layout = VocLayout { images: at("made/IMAGES"), annotations: at("made/ANNOTATIONS") };
+    let (made, _) = scarf_data::voc::load(&layout, &classes, OnBad::Fail).unwrap();
+    set.samples[0].annotations.remove(0);
+    for (made, drawn) in made.samples.iter().zip(&set.samples) {
+        let boxes = |sample: &scarf_data::Sample| -> Vec<_> {
+            sample.annotations.iter().map(|each| (each.class, each.bbox.to_array().map(f64::round))).collect()
+        };
+        assert_eq!((&made.name, boxes(made)), (&drawn.name, boxes(drawn)));
+    }
 }
