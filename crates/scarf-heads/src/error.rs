@@ -31,47 +31,38 @@ pub enum ConfigError {
     },
 }
 
-/// Refuses a number that is not above `low` and at most `high`.
-pub(crate) fn above(
-    key: &'static str,
-    given: f32,
-    [low, high]: [f32; 2],
-    needed: &'static str,
-) -> Result<(), ConfigError> {
-    if given > low && given <= high {
-        return Ok(());
-    }
-    Err(ConfigError::Range { key, given: given.to_string(), needed })
-}
-
 /// Refuses an IoU that is not above 0 and at most 1.
 pub(crate) fn iou(key: &'static str, given: f32) -> Result<(), ConfigError> {
-    above(key, given, [0.0, 1.0], "an IoU above 0 up to 1 is needed")
+    in_range(key, given, given > 0.0 && given <= 1.0, "an IoU above 0 up to 1 is needed")
 }
 
 /// Refuses a share that is not above 0 and at most 1.
 pub(crate) fn share(key: &'static str, given: f32) -> Result<(), ConfigError> {
-    above(key, given, [0.0, 1.0], "a part of all, above 0 up to 1, is needed")
+    in_range(key, given, given > 0.0 && given <= 1.0, "a part of all, above 0 up to 1, is needed")
 }
 
 /// Refuses a score under which detections are dropped that is not from 0 up to, not with, 1.
 pub(crate) fn score(key: &'static str, given: f32) -> Result<(), ConfigError> {
-    if (0.0..1.0).contains(&given) {
-        return Ok(());
-    }
-    Err(ConfigError::Range {
-        key,
-        given: given.to_string(),
-        needed: "a number from 0 up to, not with, 1 is needed",
-    })
+    in_range(key, given, (0.0..1.0).contains(&given), "a number from 0 up to, not with, 1 is needed")
+}
+
+/// Refuses a length that is not from 0.
+pub(crate) fn pixels(key: &'static str, given: f32) -> Result<(), ConfigError> {
+    in_range(key, given, given.is_finite() && given >= 0.0, "pixels from 0 are needed")
 }
 
 /// Refuses a count of nothing.
 pub(crate) fn count(key: &'static str, given: usize) -> Result<(), ConfigError> {
-    if given > 0 {
-        return Ok(());
-    }
-    Err(ConfigError::Range { key, given: "0".into(), needed: "at least 1 is needed" })
+    in_range(key, given, given > 0, "at least 1 is needed")
+}
+
+fn in_range(
+    key: &'static str,
+    given: impl ToString,
+    is_in: bool,
+    needed: &'static str,
+) -> Result<(), ConfigError> {
+    if is_in { Ok(()) } else { Err(ConfigError::Range { key, given: given.to_string(), needed }) }
 }
 
 /// Refuses numbers that make no normalisation.

@@ -65,7 +65,7 @@ pub use splice::splice;
 pub use stat::Stat;
 pub use study::{Approach, Claim, Init, Metric, Objective, Study, Than, Tune};
 pub use summary::{Reached, Row, Summary};
-pub use text::{claims, duration, markdown, money, terminal};
+pub use text::{claims, duration, markdown, memory, money, terminal};
 pub use tree::{Tree, merge};
 pub use tune::{Command, Keep, Over, Search, SearchFile, Take, TuneWatch, Tuner, WarmFrom};
 pub use verdict::{Compared, Comparisons, Outcome, Verdict};

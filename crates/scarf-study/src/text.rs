@@ -29,8 +29,8 @@ pub fn money(dollars: f64) -> String {
     }
 }
 
-/// Bytes for people.
-pub(crate) fn memory(bytes: f64) -> String {
+/// Bytes for people: `390 MB`, `1.2 GB`.
+pub fn memory(bytes: f64) -> String {
     if bytes >= 1e9 { format!("{:.1} GB", bytes / 1e9) } else { format!("{:.0} MB", bytes / 1e6) }
 }
 

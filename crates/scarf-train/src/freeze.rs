@@ -31,7 +31,7 @@ impl FreezeConfig {
         for pattern in &self.matching {
             detector = freeze(detector, pattern)?;
         }
-        if wanting(&detector) == 0 {
+        if trained(&detector) == 0 {
             return Err(TrainError::Config(
                 "`train.freeze`: nothing is left to train; freeze less, or train for 0 epochs".into(),
             ));
@@ -40,20 +40,19 @@ impl FreezeConfig {
     }
 }
 
-/// Parameters that want a gradient.
-#[derive(Default)]
-struct Wanting(usize);
-
-impl ModuleVisitor for Wanting {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0 += usize::from(param.is_require_grad());
-    }
+/// The numbers of a module that training moves, which running statistics, frozen norms and what is frozen are not.
+pub fn trained<M: Module>(module: &M) -> usize {
+    let mut trained = Trained(0);
+    module.visit(&mut trained);
+    trained.0
 }
 
-fn wanting<M: Module>(module: &M) -> usize {
-    let mut counted = Wanting::default();
-    module.visit(&mut counted);
-    counted.0
+struct Trained(usize);
+
+impl ModuleVisitor for Trained {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0 += if param.is_require_grad() { param.shape().num_elements() } else { 0 };
+    }
 }
 
 #[cfg(test)]
@@ -67,11 +66,11 @@ mod tests {
     fn stages_and_patterns_want_no_gradient() {
         let device = Device::flex().autodiff();
         let detector = small::detector(0, &device);
-        let [all, neck, head] = [wanting(&detector), wanting(&detector.neck), wanting(&detector.head)];
+        let [all, neck, head] = [trained(&detector), trained(&detector.neck), trained(&detector.head)];
         let freeze = FreezeConfig { stages: 5, matching: vec![r"^neck\.".into()] };
         let frozen = freeze.apply(detector.clone()).unwrap();
         assert!(all > neck + head && neck > 0);
-        assert_eq!(wanting(&frozen), head);
+        assert_eq!(trained(&frozen), head);
         let error = |freeze: FreezeConfig| freeze.apply(detector.clone()).unwrap_err().to_string();
         let stages = error(FreezeConfig { stages: 6, matching: vec![] });
         assert_eq!(stages, "train.freeze: 6 stages cannot be frozen: the backbone has 5");

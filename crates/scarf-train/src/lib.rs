@@ -44,7 +44,7 @@ pub use detect::{DetectConfig, Flips, detect};
 pub use error::TrainError;
 pub use evaluate::score;
 pub use fit::{Epoch, Fit, Fitted, Flow, Observer, Step, Validation, fit};
-pub use freeze::FreezeConfig;
+pub use freeze::{FreezeConfig, trained};
 pub use loss_scale::LossScale;
 pub use optimizer::OptimizerConfig;
 pub use predictor::Predictor;

@@ -8,12 +8,13 @@ use scarf_core::{Classes, Detection};
 use scarf_data::synth::SyntheticSteel;
 use scarf_data::voc::{self, VocLayout};
 use scarf_data::{DataSet, ImageCache, OnBad, Skipped, Split, Stats, catalog, coco, split};
+use scarf_study::memory;
 use scarf_train::Samples;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::faults::Faults;
-use crate::folder::{self, Folder};
+use crate::folder::Folder;
 use crate::result::write_json;
 
 /// Which images, and how they are split.
@@ -152,8 +153,7 @@ impl DataSettings {
             }
             SplitSettings::Stratified { train, val, test, .. } => {
                 let all = [train, val, test];
-                let sum: f64 = all.iter().sum();
-                if !all.iter().all(|part| (0.0..=1.0).contains(part)) || (sum - 1.0).abs() > 1e-9 {
+                if !split::are_parts(all) {
                     bail!("split.stratified is {all:?}; three parts of 0 to 1 that add up to 1 are needed");
                 }
             }
@@ -349,43 +349,36 @@ impl DataCommand {
 fn own(folder: &Path, on_bad: OnBad) -> Result<()> {
     let own = Folder::find(folder, on_bad)?;
     tell(&own.set, &own.skipped)?;
-    println!("\nDecoded, as a run keeps them, the images take {}.", megabytes(folder::memory(&own.set)));
+    println!("\nDecoded, as a run keeps them, the images take {}.", memory(own.decoded() as f64));
     println!("\nIn a study file (studies/own.toml is one to copy):\n\n{}", own.settings());
     Ok(())
-}
-
-fn megabytes(bytes: u64) -> String {
-    match bytes as f64 / 1e6 {
-        many if many >= 1000.0 => format!("{:.1} GB", many / 1000.0),
-        few => format!("{few:.0} MB"),
-    }
 }
 
 /// Copies images and writes a Pascal VOC file for each; boxes of crowds, which VOC does not know, are left out.
 fn from_coco(gt: &Path, images: &Path, out: &Path, on_bad: OnBad) -> Result<()> {
     let (mut set, skipped) = coco::read(gt, images, coco::Boxes::Xywh, on_bad)?;
-    for skipped in &skipped {
-        println!("left out {}: {}", skipped.path.display(), skipped.reason);
-    }
-    let before = set.samples.iter().map(|sample| sample.annotations.len()).sum::<usize>();
+    left_out(&skipped);
+    let boxes = |set: &DataSet| set.samples.iter().map(|sample| sample.annotations.len()).sum::<usize>();
+    let before = boxes(&set);
     set.samples.iter_mut().for_each(|sample| sample.annotations.retain(|annotation| !annotation.crowd));
-    let crowds = before - set.samples.iter().map(|sample| sample.annotations.len()).sum::<usize>();
+    let crowds = before - boxes(&set);
     if crowds > 0 {
         println!("left out {crowds} boxes of crowds");
     }
     let layout = VocLayout { images: out.join(self::images()), annotations: out.join(annotations()) };
-    for folder in [&layout.images, &layout.annotations] {
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    }
     Ok(voc::write(&set, &layout)?)
 }
 
 fn tell(set: &DataSet, skipped: &[Skipped]) -> Result<()> {
     print!("{}", describe(&set.stats()?));
+    left_out(skipped);
+    Ok(())
+}
+
+fn left_out(skipped: &[Skipped]) {
     for skipped in skipped {
         println!("left out {}: {}", skipped.path.display(), skipped.reason);
     }
-    Ok(())
 }
 
 /// A data set in a screenful.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use scarf_core::Classes;
 use scarf_data::voc::{self, VocLayout};
-use scarf_data::{DataSet, OnBad, Skipped};
+use scarf_data::{DataSet, OnBad, Sample, Skipped};
 use serde_json::json;
 
 /// What folders of images and of annotations are called: by Pascal VOC, by NEU-DET, by others.
@@ -61,9 +61,10 @@ impl Folder {
             text(&self.annotations)
         )
     }
-}
 
-/// Bytes of memory that the images of a set take when they are decoded, as a run keeps them all.
-pub(crate) fn memory(set: &DataSet) -> u64 {
-    set.samples.iter().map(|sample| 3 * u64::from(sample.size.width) * u64::from(sample.size.height)).sum()
+    /// Bytes of memory that the images take when they are decoded, as a run keeps them all.
+    pub(crate) fn decoded(&self) -> u64 {
+        let size = |sample: &Sample| 3 * u64::from(sample.size.width) * u64::from(sample.size.height);
+        self.set.samples.iter().map(size).sum()
+    }
 }

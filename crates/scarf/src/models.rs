@@ -1,13 +1,13 @@
 //! `scarf models`: the published detectors that a recipe can begin from.
 
 use anyhow::{Context, Result};
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use clap::Args;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use scarf_heads::models::{self, Model};
 use scarf_heads::{Head, InitHead, Neck};
+use scarf_train::trained;
 use serde::Serialize;
 
 use crate::recipe;
@@ -86,21 +86,6 @@ fn row(name: &'static str, device: &Device) -> Result<Row> {
         giga_multiply_adds: multiply_adds as f64 / 1e9,
         weights,
     })
-}
-
-/// The numbers that training moves, which running statistics and frozen norms are not.
-pub(crate) fn trained<M: Module>(module: &M) -> usize {
-    let mut trained = Trained(0);
-    module.visit(&mut trained);
-    trained.0
-}
-
-struct Trained(usize);
-
-impl ModuleVisitor for Trained {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0 += if param.is_require_grad() { param.shape().num_elements() } else { 0 };
-    }
 }
 
 fn table(rows: &[Row]) {

@@ -44,7 +44,7 @@ pub(crate) fn run(settings: &Settings, out: &Path, device: &Device) -> Result<()
         eprintln!("  left out {}: {}", skipped.path.display(), skipped.reason);
     }
     let (detector, origin) = model::begin(settings, &opened.set.classes, device)?;
-    let parameters = crate::models::trained(&detector);
+    let parameters = scarf_train::trained(&detector);
     let [train, val, test] = opened.parts();
     eprintln!(
         "  {} training, {} validation, {} test images; {parameters} parameters, {origin}",

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use numpy::NumpyRandom;
 pub use python::PythonRandom;
-pub use stratified::{k_fold, stratified};
+pub use stratified::{are_parts, k_fold, stratified};
 
 use crate::{DataError, DataSet};
 

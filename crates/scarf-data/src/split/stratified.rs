@@ -17,8 +17,8 @@ use crate::{DataError, DataSet, Sample};
 /// # Errors
 /// Where a fraction is negative, they do not add up to 1, a part with a fraction gets no image, or a file cannot be read.
 pub fn stratified(data: &DataSet, fractions: [f64; 3], seed: u64) -> Result<Split, DataError> {
-    let sum: f64 = fractions.iter().sum();
-    if fractions.iter().any(|&f| !(0.0..=1.0).contains(&f)) || (sum - 1.0).abs() > 1e-9 {
+    if !are_parts(fractions) {
+        let sum: f64 = fractions.iter().sum();
         let reason =
             format!("the fractions {fractions:?} add up to {sum}; expected three of 0..=1 that add up to 1");
         return Err(refuse(reason));
@@ -47,6 +47,12 @@ pub fn stratified(data: &DataSet, fractions: [f64; 3], seed: u64) -> Result<Spli
     }
     let [train, val, test] = parts;
     Ok(Split { train, val, test }.sorted())
+}
+
+/// Whether fractions are each of 0 to 1, and together 1.
+pub fn are_parts(fractions: [f64; 3]) -> bool {
+    let sum: f64 = fractions.iter().sum();
+    fractions.iter().all(|part| (0.0..=1.0).contains(part)) && (sum - 1.0).abs() <= 1e-9
 }
 
 /// How many of `count` images each part gets: one after the other goes to the part that lacks most of its share.

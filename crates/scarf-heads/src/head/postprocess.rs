@@ -2,8 +2,7 @@ use scarf_core::{BBox, Detection, Size, class_wise_nms};
 use serde::{Deserialize, Serialize};
 
 use super::frame;
-use crate::ConfigError;
-use crate::error;
+use crate::{ConfigError, error};
 
 /// From scores on anchors to a list of detections; the defaults are those of torchvision's SSD.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,7 +52,8 @@ impl Postprocess {
     pub fn run(&self, scores: &[f32], classes: usize, boxes: &[BBox<f32>], image: Size) -> Vec<Detection> {
         let mut above = vec![Vec::new(); classes];
         for (anchor, row) in scores.chunks_exact(classes.max(1)).enumerate() {
-            let mut best = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let scores = if self.best_class { row } else { &[] };
+            let mut best = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             for (above, &score) in above.iter_mut().zip(row) {
                 if score > self.score && (!self.best_class || score == best) {
                     above.push((anchor, score));
@@ -118,6 +118,7 @@ mod tests {
         let brief: Vec<_> = found.iter().map(|d| (d.class, d.score, d.bbox.x1)).collect();
         assert_eq!(brief, [(0, 0.9, 0.0), (1, 0.7, 40.0), (1, 0.2, 0.0)]);
     }
+
     /// As `MultiBoxDetection`: (.1, .5, .4) with the background before is one detection.
     #[test]
     fn the_best_class_of_an_anchor_alone() {

@@ -107,14 +107,7 @@ impl RoiConfig {
         error::iou("head.faster_rcnn.roi.iou", self.iou)?;
         error::share("head.faster_rcnn.roi.positive", self.positive)?;
         error::score("head.faster_rcnn.roi.score", self.score)?;
-        if !(self.min_side.is_finite() && self.min_side >= 0.0) {
-            let given = self.min_side.to_string();
-            return Err(ConfigError::Range {
-                key: "head.faster_rcnn.roi.min_side",
-                given,
-                needed: "pixels from 0 are needed",
-            });
-        }
+        error::pixels("head.faster_rcnn.roi.min_side", self.min_side)?;
         self.box_loss.check("head.faster_rcnn.roi.box_loss.giou.weight")?;
         let strides: Vec<usize> = levels.iter().take(self.levels).map(|level| level.stride).collect();
         let channels = levels.first().map_or(0, |level| level.channels);

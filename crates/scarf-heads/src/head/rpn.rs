@@ -98,13 +98,7 @@ impl RpnConfig {
             let given = format!("{} under {}", self.background, self.foreground);
             return range("head.faster_rcnn.rpn.background", given, "0 < background <= foreground is needed");
         }
-        if !(self.min_side.is_finite() && self.min_side >= 0.0) {
-            return range(
-                "head.faster_rcnn.rpn.min_side",
-                self.min_side.to_string(),
-                "pixels from 0 are needed",
-            );
-        }
+        error::pixels("head.faster_rcnn.rpn.min_side", self.min_side)?;
         let shapes = self.anchors.shapes(levels.len())?;
         let each = shapes.first().map_or(0, Vec::len);
         if shapes.iter().any(|level| level.len() != each) {

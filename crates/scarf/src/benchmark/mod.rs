@@ -103,7 +103,7 @@ impl Benchmark {
         let used = if self.train { device.clone().autodiff() } else { device.clone() };
         let detector = config.init(classes, &used, &mut ChaCha8Rng::seed_from_u64(0))?;
         let detector = in_precision(detector, self.precision, device)?;
-        let parameters = crate::models::trained(&detector);
+        let parameters = scarf_train::trained(&detector);
         let multiply_adds = recipe::graph(&detector, &config, classes)?.cost().multiply_adds;
         let peak_gflops = peak_gflops(device, self.precision);
         forget_peak_memory();
