@@ -164,7 +164,7 @@ impl<'a> Columns<'a> {
     }
 
     /// Where the matrix's rows lie for a range of pixels, and how far apart, if they lie there as they are: those of a
-    /// convolution of one tap and a stride of one, up to the end of an image.
+    /// convolution of one tap and a stride of one, of one image. Lanes beyond the pixels hold what lies there.
     #[inline(always)]
     pub(crate) fn there(
         &self,
@@ -177,11 +177,11 @@ impl<'a> Columns<'a> {
             && [self.width, self.out_width] == [self.plane; 2]
             && self.stride[1] == 1
             && [self.top, self.left] == [0; 2];
-        if !as_they_are || pixel + lanes > self.plane {
+        if !as_they_are || pixel + pixels.len() > self.plane {
             return None;
         }
         let start = image * self.image + rows.start * self.plane + pixel;
-        let read = &self.x[start..start + (rows.len() - 1) * self.plane + lanes];
+        let read = self.x.get(start..start + (rows.len() - 1) * self.plane + lanes)?;
         Some((read.as_ptr(), self.plane))
     }
 
@@ -206,11 +206,18 @@ impl<'a> Columns<'a> {
         if taps == 1 && self.stride == [1, 1] && next != 0 {
             self.ask_for(pixels.end / (self.out_height * self.out_width), next, &rows, lanes);
         }
-        if V::PAIRS
+        if lanes.is_multiple_of(V::N)
             && let Some((from, stride)) = self.there(&pixels, &rows, lanes)
         {
             // SAFETY: the panel has that many rows, and those of the image lie there.
-            unsafe { pair_rows::<V>(from, stride, rows.len(), lanes, panel) };
+            unsafe {
+                if V::PAIRS {
+                    pair_rows::<V>(from, stride, rows.len(), lanes, panel);
+                } else {
+                    copy_rows::<V>(from, stride, rows.len(), lanes, panel);
+                    factors.prepare::<V>(panel, rows.len(), lanes);
+                }
+            }
             return panel;
         }
         for tap in 0..taps {
@@ -282,6 +289,26 @@ impl<'a> Columns<'a> {
             unsafe { factors.prepare::<V>(panel, pixels.len(), lanes) };
         }
         panel
+    }
+}
+
+/// Copies rows of `lanes` values that lie `stride` apart.
+///
+/// # Safety
+///
+/// Both must be there, `lanes` a multiple of the vector's and at most as many as a tile has.
+#[inline(always)]
+unsafe fn copy_rows<V: Lanes>(from: *const f32, stride: usize, rows: usize, lanes: usize, to: *mut f32) {
+    for row in 0..rows {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (from, to) = (from.add(row * stride), to.add(row * lanes));
+            for vector in 0..V::NV {
+                if vector * V::N < lanes {
+                    V::load(from.add(vector * V::N)).store(to.add(vector * V::N));
+                }
+            }
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use super::left::{Left, Strided, pack_panels};
 use super::rounded::Factors;
 use super::scratch::{with_packed, with_scratch};
 use super::simd::{Level, level};
+use super::stem::{self, Stem};
 use super::vector::Place;
 use crate::cpu::shape::Shape;
 
@@ -35,18 +36,19 @@ const SERIAL: usize = 200_000;
 /// `out` must be valid for that many values.
 pub(crate) unsafe fn forward(x: &[f32], weight: &[f32], after: After, shape: &Shape, out: *mut f32) {
     let (channels, rows, taps) = (shape.group_channels(), shape.group_out(), shape.taps());
+    let (level, depth) = (level(), channels * taps);
+    let factors = Factors::of_thread(level);
     for group in 0..shape.groups {
         let left = Strided {
             values: weight,
-            start: group * rows * channels * taps,
-            row: channels * taps,
+            start: group * rows * depth,
+            row: depth,
             outer: 0,
             inner: 1,
-            inner_len: channels * taps,
+            inner_len: depth,
             rows,
         };
         let x = &x[group * channels * shape.in_pixels()..];
-        let columns = Columns::new(x, shape.channels * shape.in_pixels(), shape);
         let output = Output {
             // SAFETY: the group's first channel lies inside the output.
             start: unsafe { out.add(group * rows * shape.out_pixels()) },
@@ -55,8 +57,17 @@ pub(crate) unsafe fn forward(x: &[f32], weight: &[f32], after: After, shape: &Sh
             width: shape.out_pixels(),
         };
         let after = after.rows(group * rows..(group + 1) * rows);
-        // SAFETY: the output's rows are the group's channels.
-        unsafe { spread(left, &columns, shape, channels, output, after) };
+        if stem::pays(shape, factors) {
+            with_packed(|buffer| {
+                let weight = pack_whole(level, factors, &left, depth, buffer);
+                // SAFETY: the output is the caller's promise; the level and the factors are this processor's.
+                unsafe { stem::forward(level, &Stem { x, weight, after, shape, factors, output }) };
+            });
+        } else {
+            let columns = Columns::new(x, shape.channels * shape.in_pixels(), shape);
+            // SAFETY: the output's rows are the group's channels.
+            unsafe { spread(left, &columns, shape, channels, output, after) };
+        }
     }
 }
 

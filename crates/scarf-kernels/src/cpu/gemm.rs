@@ -17,9 +17,9 @@ use super::scratch::Scratch;
 use super::simd::{Lanes, versions};
 use crate::geometry::Activation;
 
-/// Panels of rows up to which columns are read where they lie in the image: to pack them pays only if they are then read
-/// often.
-const FEW_PANELS: usize = 4;
+/// Panels of rows, times lanes of a vector, up to which columns are read where they lie in the image: to pack them pays only
+/// if they are then read often.
+const FEW_PANELS: usize = 64;
 
 /// Steps of a sum up to which they are, however often: so few lines stay in the first-level cache wherever they lie.
 const SHORT: usize = 64;
@@ -27,13 +27,16 @@ const SHORT: usize = 64;
 /// One register tile: `MR` rows by some vectors, over `k` steps.
 pub(crate) struct Micro {
     pub(crate) k: usize,
-    /// `[k, MR]`; or rows of `k` steps, `a_row` apart.
+    /// `k` times `MR` values, `a_step` apart; or rows of `k` steps, `a_row` apart.
     pub(crate) a: *const f32,
     /// 0 where `a` is packed.
     pub(crate) a_row: usize,
-    /// `k` times `lanes` values, `b_stride` apart.
+    pub(crate) a_step: usize,
+    /// `k` times `lanes` values, `b_stride` apart; or each so far from here as `b_steps` says.
     pub(crate) b: *const f32,
     pub(crate) b_stride: usize,
+    /// `k` offsets; null where a stride says it.
+    pub(crate) b_steps: *const usize,
     pub(crate) c: *mut f32,
     pub(crate) c_stride: usize,
     /// Rows that there are: `MR`, or fewer at the lower edge.
@@ -50,49 +53,60 @@ pub(crate) struct Micro {
     pub(crate) activation: Activation,
 }
 
-/// Computes one register tile.
+/// Computes one register tile; the right factor's steps lie `APART` or evenly.
 ///
 /// # Safety
 ///
 /// The job's pointers must be valid for the tile, and the processor must know `V`.
 #[inline(always)]
-pub(crate) unsafe fn micro<V: Lanes, const MR: usize, const NV: usize>(job: &Micro) {
+pub(crate) unsafe fn micro<V: Lanes, const MR: usize, const NV: usize, const APART: bool>(job: &Micro) {
     // SAFETY: the caller's promise.
     unsafe {
-        match (job.a_row == 0, job.rows == MR && job.part == 0) {
-            (true, true) => tile::<V, MR, NV, true, true>(job),
-            (true, false) => tile::<V, MR, NV, true, false>(job),
-            (false, true) => tile::<V, MR, NV, false, true>(job),
-            (false, false) => tile::<V, MR, NV, false, false>(job),
+        match (APART || job.a_row == 0, job.rows == MR && job.part == 0) {
+            (true, true) => tile::<V, MR, NV, APART, true, true>(job),
+            (true, false) => tile::<V, MR, NV, APART, true, false>(job),
+            (false, true) => tile::<V, MR, NV, APART, false, true>(job),
+            (false, false) => tile::<V, MR, NV, APART, false, false>(job),
         }
     }
 }
 
 /// A tile of packed rows or not, all of which there is or not.
 #[inline(always)]
-unsafe fn tile<V: Lanes, const MR: usize, const NV: usize, const PACKED: bool, const WHOLE: bool>(
+unsafe fn tile<
+    V: Lanes,
+    const MR: usize,
+    const NV: usize,
+    const APART: bool,
+    const PACKED: bool,
+    const WHOLE: bool,
+>(
     job: &Micro,
 ) {
     // SAFETY: the caller's promise.
-    unsafe { finish::<V, MR, NV, WHOLE>(job, sums::<V, MR, NV, PACKED>(job)) };
+    unsafe { finish::<V, MR, NV, WHOLE>(job, sums::<V, MR, NV, APART, PACKED>(job)) };
 }
 
-/// The sums of a tile over its steps, of packed rows or of rows where they lie.
+/// The sums of a tile over its steps.
 #[inline(always)]
 // Loops over indices with constant ends unroll whole, and only then do the sums stay in registers.
 #[allow(clippy::needless_range_loop)]
-unsafe fn sums<V: Lanes, const MR: usize, const NV: usize, const PACKED: bool>(job: &Micro) -> [[V; NV]; MR] {
+unsafe fn sums<V: Lanes, const MR: usize, const NV: usize, const APART: bool, const PACKED: bool>(
+    job: &Micro,
+) -> [[V; NV]; MR] {
     // SAFETY: the caller's promise.
     unsafe {
         let mut sums = [[V::splat(0.0); NV]; MR];
-        // Below the lower edge the last row again: what comes of it is not kept.
+        // Below the lower edge the last row again: what comes of it is not kept. Were rows known to be evenly apart, the compiler
+        // would count from each to the next in every step, which takes longer than the sums.
         let rows: [*const f32; MR] =
             std::array::from_fn(|i| job.a.wrapping_add(i.min(job.rows - 1) * job.a_row));
         let (mut a, mut b) = (job.a, job.b);
         for step in 0..job.k {
+            let there = if APART { b.add(*job.b_steps.add(step)) } else { b };
             let mut right = [V::splat(0.0); NV];
             for j in 0..NV {
-                right[j] = V::load(b.add(j * V::N));
+                right[j] = V::load(there.add(j * V::N));
             }
             for i in 0..MR {
                 let left = V::splat(if PACKED { *a.add(i) } else { *rows[i].add(step) });
@@ -104,8 +118,10 @@ unsafe fn sums<V: Lanes, const MR: usize, const NV: usize, const PACKED: bool>(j
                     };
                 }
             }
-            a = a.wrapping_add(MR);
-            b = b.wrapping_add(job.b_stride);
+            a = a.wrapping_add(job.a_step);
+            if !APART {
+                b = b.wrapping_add(job.b_stride);
+            }
         }
         sums
     }
@@ -132,19 +148,30 @@ unsafe fn finish<V: Lanes, const MR: usize, const NV: usize, const WHOLE: bool>(
                 }
             }
         }
-        if !job.scale.is_null() {
-            for i in 0..MR {
-                let scale = V::splat(*job.scale.add(i));
-                for j in 0..NV {
-                    sums[i][j] = sums[i][j].mul(scale);
+        match (job.scale.is_null(), job.bias.is_null()) {
+            (true, true) => {}
+            (true, false) => {
+                for i in 0..MR {
+                    let bias = V::splat(*job.bias.add(i));
+                    for j in 0..NV {
+                        sums[i][j] = sums[i][j].add(bias);
+                    }
                 }
             }
-        }
-        if !job.bias.is_null() {
-            for i in 0..MR {
-                let bias = V::splat(*job.bias.add(i));
-                for j in 0..NV {
-                    sums[i][j] = sums[i][j].add(bias);
+            (false, true) => {
+                for i in 0..MR {
+                    let scale = V::splat(*job.scale.add(i));
+                    for j in 0..NV {
+                        sums[i][j] = sums[i][j].mul(scale);
+                    }
+                }
+            }
+            (false, false) => {
+                for i in 0..MR {
+                    let (scale, bias) = (V::splat(*job.scale.add(i)), V::splat(*job.bias.add(i)));
+                    for j in 0..NV {
+                        sums[i][j] = sums[i][j].fma(scale, bias);
+                    }
                 }
             }
         }
@@ -292,7 +319,7 @@ unsafe fn block<V: Lanes>(product: &Product, tile: &Tile, steps: &Steps, scratch
             };
             let end = (start + lanes).min(tile.columns.end);
             let sum = steps.from..steps.to;
-            let few = tile.rows.len() <= FEW_PANELS * V::MR || sum.len() <= SHORT;
+            let few = tile.rows.len() <= FEW_PANELS / V::N * V::MR || sum.len() <= SHORT;
             let there = match product.right {
                 Right::Columns(columns) if few && factors == Factors::Single => {
                     columns.there(&(start..end), &sum, lanes)
@@ -308,56 +335,80 @@ unsafe fn block<V: Lanes>(product: &Product, tile: &Tile, steps: &Steps, scratch
                 };
                 (panel, lanes)
             });
-            let strip = Strip { columns: start..end, lanes, right, right_stride, left };
-            strip_of_tiles::<V>(product, tile, steps, &strip);
+            let strip = Strip {
+                columns: start..end,
+                lanes,
+                right,
+                right_stride,
+                right_steps: std::ptr::null(),
+                left,
+                steps: factors.steps(steps.to - steps.from),
+                accumulate: !steps.first,
+                after: if steps.last { product.after } else { After::default() },
+            };
+            strip_of_tiles::<V, false>(&product.output, &tile.rows, &strip);
             start = end;
         }
     }
 }
 
-/// A packed panel of `B` and the rows of `A` that it meets.
-struct Strip {
-    columns: Range<usize>,
+/// Some columns of a result and the rows that they meet, over a block of the sum.
+pub(super) struct Strip<'a> {
+    pub(super) columns: Range<usize>,
     /// As many as columns, or more at the right edge.
-    lanes: usize,
-    right: *const f32,
+    pub(super) lanes: usize,
+    pub(super) right: *const f32,
     /// Values from one step of the sum to the next.
-    right_stride: usize,
-    left: Panels,
+    pub(super) right_stride: usize,
+    /// Or where each begins, counted from `right`; null where a stride says it.
+    pub(super) right_steps: *const usize,
+    pub(super) left: Panels,
+    pub(super) steps: usize,
+    /// Add to what the result holds.
+    pub(super) accumulate: bool,
+    pub(super) after: After<'a>,
 }
 
+/// Computes a strip for some rows; where the right factor's steps lie `APART` it is of one image.
+///
+/// # Safety
+///
+/// The output must be valid for the rows and columns, and both factors for the steps; the processor must know `V`.
 #[inline(always)]
-unsafe fn strip_of_tiles<V: Lanes>(product: &Product, tile: &Tile, steps: &Steps, strip: &Strip) {
-    let output = &product.output;
+pub(super) unsafe fn strip_of_tiles<V: Lanes, const APART: bool>(
+    output: &Output,
+    all: &Range<usize>,
+    strip: &Strip,
+) {
     let (image, column) = (strip.columns.start / output.width, strip.columns.start % output.width);
     let in_one_image = column + strip.columns.len() <= output.width;
-    for (index, row) in tile.rows.clone().step_by(V::MR).enumerate() {
-        let rows = V::MR.min(tile.rows.end - row);
-        let after = if steps.last { product.after } else { After::default() };
+    let part = strip.columns.len() % V::N.min(strip.lanes);
+    for (index, row) in all.clone().step_by(V::MR).enumerate() {
+        let rows = row..(row + V::MR).min(all.end);
         let (mut scale, mut bias) = ([0.0f32; 16], [0.0f32; 16]);
-        let (scale, bias) =
-            (of_rows(after.scale, row, rows, &mut scale), of_rows(after.bias, row, rows, &mut bias));
         // SAFETY: panels of `A` lie `panel` values apart; the output is the caller's promise.
         unsafe {
             let mut job = Micro {
-                k: product.factors.steps(steps.to - steps.from),
+                k: strip.steps,
                 a: strip.left.start.add(index * strip.left.panel),
                 a_row: strip.left.row,
+                a_step: V::MR,
                 b: strip.right,
                 b_stride: strip.right_stride,
+                b_steps: strip.right_steps,
                 c: output.start.wrapping_add(image * output.image + row * output.row + column),
                 c_stride: output.row,
-                rows,
-                part: strip.columns.len() % V::N.min(strip.lanes),
-                accumulate: !steps.first,
-                scale,
-                bias,
-                activation: after.activation,
+                rows: rows.len(),
+                part,
+                accumulate: strip.accumulate,
+                scale: of_rows::<V>(strip.after.scale, &rows, &mut scale),
+                bias: of_rows::<V>(strip.after.bias, &rows, &mut bias),
+                activation: strip.after.activation,
             };
-            if in_one_image {
-                V::micro(strip.lanes, &job);
+            if APART || in_one_image {
+                V::micro::<APART>(strip.lanes, &job);
             } else {
-                across_images::<V>(output, row..row + rows, strip, &mut job);
+                across_images::<V>(output, rows, strip, &mut job);
             }
         }
     }
@@ -365,9 +416,13 @@ unsafe fn strip_of_tiles<V: Lanes>(product: &Product, tile: &Tile, steps: &Steps
 
 /// The values of some rows, as many as a tile has, or null.
 #[inline(always)]
-fn of_rows(values: Option<&[f32]>, row: usize, rows: usize, room: &mut [f32; 16]) -> *const f32 {
+fn of_rows<V: Lanes>(values: Option<&[f32]>, rows: &Range<usize>, room: &mut [f32; 16]) -> *const f32 {
     let Some(values) = values else { return std::ptr::null() };
-    room[..rows].copy_from_slice(&values[row..row + rows]);
+    let values = &values[rows.clone()];
+    if values.len() == V::MR {
+        return values.as_ptr();
+    }
+    room[..values.len()].copy_from_slice(values);
     room.as_ptr()
 }
 
@@ -384,7 +439,7 @@ unsafe fn across_images<V: Lanes>(output: &Output, rows: Range<usize>, strip: &S
             });
         }
         (job.c, job.c_stride, job.part) = (aside.as_mut_ptr(), strip.lanes, 0);
-        V::micro(strip.lanes, job);
+        V::micro::<false>(strip.lanes, job);
         for_pieces(output, &rows, &strip.columns, |row, at, place, len| {
             std::ptr::copy_nonoverlapping(aside.as_ptr().add(row * strip.lanes + at), place, len);
         });

@@ -21,6 +21,7 @@ mod scoped;
 pub(crate) mod scratch;
 pub(crate) mod shape;
 pub(crate) mod simd;
+mod stem;
 pub(crate) mod sum;
 #[cfg(test)]
 mod tests;

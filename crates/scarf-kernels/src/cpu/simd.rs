@@ -91,7 +91,7 @@ pub(crate) trait Lanes: Copy {
         }
     }
     /// The register tile of the matrix product with so many lanes: `NARROW`, or up to `NV` times `N`.
-    unsafe fn micro(lanes: usize, job: &Micro);
+    unsafe fn micro<const APART: bool>(lanes: usize, job: &Micro);
 }
 
 #[inline(always)]
@@ -211,11 +211,11 @@ impl Lanes for Plain {
         unsafe { transpose8_plain(from, from_stride, to, to_stride) };
     }
     #[inline(always)]
-    unsafe fn micro(lanes: usize, job: &Micro) {
+    unsafe fn micro<const APART: bool>(lanes: usize, job: &Micro) {
         unsafe {
             match lanes {
-                8 => micro::<Self, 4, 1>(job),
-                _ => micro::<Self, 4, 2>(job),
+                8 => micro::<Self, 4, 1, APART>(job),
+                _ => micro::<Self, 4, 2, APART>(job),
             }
         }
     }

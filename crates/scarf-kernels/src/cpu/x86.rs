@@ -243,14 +243,14 @@ impl<const PAIRS: bool> Lanes for Avx512<PAIRS> {
         unsafe { transpose8_avx(from, from_stride, to, Self::MR) };
     }
     #[inline(always)]
-    unsafe fn micro(lanes: usize, job: &Micro) {
+    unsafe fn micro<const APART: bool>(lanes: usize, job: &Micro) {
         unsafe {
             match lanes {
                 // Half a vector takes half the time.
-                8 => micro::<Avx2, 8, 1>(job),
-                16 => micro::<Self, 8, 1>(job),
-                32 => micro::<Self, 8, 2>(job),
-                _ => micro::<Self, 8, 3>(job),
+                8 => micro::<Avx2, 8, 1, APART>(job),
+                16 => micro::<Self, 8, 1, APART>(job),
+                32 => micro::<Self, 8, 2, APART>(job),
+                _ => micro::<Self, 8, 3, APART>(job),
             }
         }
     }
@@ -363,11 +363,15 @@ impl Lanes for Avx2 {
         unsafe { transpose6_avx(from, from_stride, to) };
     }
     #[inline(always)]
-    unsafe fn micro(lanes: usize, job: &Micro) {
+    unsafe fn micro<const APART: bool>(lanes: usize, job: &Micro) {
         unsafe {
-            match lanes {
-                8 => micro::<Self, 6, 1>(job),
-                _ => micro::<Self, 6, 2>(job),
+            match (lanes, job.rows) {
+                (8, 1..=2) => micro::<Self, 2, 1, APART>(job),
+                (8, 3..=4) => micro::<Self, 4, 1, APART>(job),
+                (8, _) => micro::<Self, 6, 1, APART>(job),
+                (_, 1..=2) => micro::<Self, 2, 2, APART>(job),
+                (_, 3..=4) => micro::<Self, 4, 2, APART>(job),
+                _ => micro::<Self, 6, 2, APART>(job),
             }
         }
     }

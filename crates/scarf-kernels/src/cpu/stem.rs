@@ -1,0 +1,152 @@
+//! Convolutions of few channels, with which networks begin. Rows of the image are laid out once, cut apart by the stride:
+//! what a tap sees for neighbouring outputs are neighbours then, and no columns need packing, which takes longer than the
+//! few sums.
+
+use std::ops::Range;
+
+use super::alone::share_out;
+use super::columns::copy;
+use super::gemm::{After, Output, Strip, strip_of_tiles};
+use super::left::Panels;
+use super::rounded::Factors;
+use super::scratch::{Scratch, with_scratch};
+use super::simd::{Lanes, Level, versions};
+use crate::cpu::shape::Shape;
+
+/// Steps of the sum up to which channels are few: three of 7 x 7, not 32 of 3 x 3.
+const STEPS: usize = 192;
+
+/// Columns of outputs from which rows are long.
+const LONG: usize = 32;
+
+/// Values that a band of rows sees: they stay in the first-level cache.
+const NEAR: usize = 6 * 1024;
+
+/// A convolution of few channels.
+pub(super) struct Stem<'a> {
+    pub(super) x: &'a [f32],
+    /// All weights, packed.
+    pub(super) weight: &'a [f32],
+    pub(super) after: After<'a>,
+    pub(super) shape: &'a Shape,
+    pub(super) factors: Factors,
+    pub(super) output: Output,
+}
+
+/// Whether [`forward`] is faster than the product with columns.
+pub(super) fn pays(shape: &Shape, factors: Factors) -> bool {
+    let few = shape.groups == 1 && shape.taps() > 1 && shape.channels * shape.taps() <= STEPS;
+    few && shape.out_width >= LONG && factors != Factors::Pairs
+}
+
+/// Computes all outputs, to the bit those of the product with columns.
+///
+/// # Safety
+///
+/// The output must be valid for the shape; the level and the factors must be this processor's.
+pub(super) unsafe fn forward(level: Level, stem: &Stem) {
+    let shape = stem.shape;
+    let near = NEAR / (shape.channels * shape.width);
+    let each = (near.saturating_sub(reach(shape)) / shape.stride[0]).clamp(1, shape.out_height);
+    let bands = shape.out_height.div_ceil(each);
+    share_out(shape.images * bands, |task| {
+        let first = task % bands * each;
+        let rows = first..(first + each).min(shape.out_height);
+        // SAFETY: each task has its own rows; the rest is the caller's promise.
+        with_scratch(|scratch| unsafe { band(level, stem, task / bands, &rows, scratch) });
+    });
+}
+
+/// Rows from the first to the last that an output sees.
+fn reach(shape: &Shape) -> usize {
+    (shape.kernel[0] - 1) * shape.dilation[0]
+}
+
+versions! {
+    /// Computes some rows of the outputs of an image.
+    ///
+    /// # Safety
+    ///
+    /// The output must be valid for the rows, and nobody else may touch them meanwhile; the level must be this processor's.
+    unsafe fn band(stem: &Stem, image: usize, rows: &Range<usize>, scratch: &mut Scratch) = band_in
+}
+
+#[inline(always)]
+unsafe fn band_in<V: Lanes>(stem: &Stem, image: usize, rows: &Range<usize>, scratch: &mut Scratch) {
+    let (shape, taps) = (stem.shape, stem.shape.taps());
+    let [down, stride] = shape.stride;
+    let vectors = shape.out_width.div_ceil(V::N);
+    // A row is `stride` parts: the columns of each remainder of the stride, for whole vectors of outputs.
+    let part = vectors * V::N + (shape.kernel[1] - 1) * shape.dilation[1] / stride + 1;
+    let row = part * stride;
+    let seen = (rows.len() - 1) * down + reach(shape) + 1;
+    let laid = scratch.right.take(shape.channels * seen * row).as_mut_ptr();
+    for channel in 0..shape.channels {
+        let plane = &stem.x[(image * shape.channels + channel) * shape.in_pixels()..][..shape.in_pixels()];
+        for line in 0..seen {
+            let y = (rows.start * down + line).wrapping_sub(shape.top);
+            let from = if y < shape.height { &plane[y * shape.width..][..shape.width] } else { &[] };
+            // SAFETY: the buffer has room for so many rows; the processor is the caller's promise.
+            unsafe { lay::<V>(from, shape.left, stride, part, laid.add((channel * seen + line) * row)) };
+        }
+    }
+    let depth = shape.channels * taps;
+    let mut places = [0; STEPS];
+    for (step, place) in places[..depth].iter_mut().enumerate() {
+        let (channel, tap) = (step / taps, step % taps);
+        let y = tap / shape.kernel[1] * shape.dilation[0];
+        let x = tap % shape.kernel[1] * shape.dilation[1];
+        *place = (channel * seen + y) * row + x % stride * part + x / stride;
+    }
+    let strips = vectors.div_ceil(V::NV);
+    // SAFETY: steps and lanes lie inside what was laid out; the output and the processor are the caller's promise.
+    unsafe {
+        stem.factors.prepare::<V>(laid, shape.channels * seen, row);
+        for y in rows.clone() {
+            let mut x = 0;
+            for index in 0..strips {
+                // As even as vectors allow.
+                let lanes = (vectors / strips + usize::from(index < vectors % strips)) * V::N;
+                let end = (x + lanes).min(shape.out_width);
+                let begin = image * shape.out_pixels() + y * shape.out_width;
+                let strip = Strip {
+                    columns: begin + x..begin + end,
+                    lanes,
+                    right: laid.add((y - rows.start) * down * row + x),
+                    right_stride: 0,
+                    right_steps: places.as_ptr(),
+                    left: Panels { start: stem.weight.as_ptr(), panel: depth * V::MR, row: 0 },
+                    steps: depth,
+                    accumulate: false,
+                    after: stem.after,
+                };
+                strip_of_tiles::<V, true>(&stem.output, &(0..shape.out_channels), &strip);
+                x = end;
+            }
+        }
+    }
+}
+
+/// Lays out a row, zeros around it, or zeros alone: the columns of each remainder of the stride one after the other.
+///
+/// # Safety
+///
+/// There must be room for `stride` parts, and the processor must know `V`.
+#[inline(always)]
+unsafe fn lay<V: Lanes>(row: &[f32], left: usize, stride: usize, part: usize, to: *mut f32) {
+    for rest in 0..stride {
+        // SAFETY: the caller's promise.
+        let to = unsafe { std::slice::from_raw_parts_mut(to.add(rest * part), part) };
+        let first = left.saturating_sub(rest).div_ceil(stride).min(part);
+        let end = (row.len() + left).saturating_sub(rest).div_ceil(stride).clamp(first, part);
+        to[..first].fill(0.0);
+        to[end..].fill(0.0);
+        if !row.is_empty() && first < end {
+            let from = &row[first * stride + rest - left..][..(end - first - 1) * stride + 1];
+            // SAFETY: both are as long as that.
+            unsafe { copy::<V>(from.as_ptr(), stride, to[first..].as_mut_ptr(), end - first) };
+        } else {
+            to[first..end].fill(0.0);
+        }
+    }
+}
