@@ -1,3 +1,5 @@
+use std::str::FromStr;
+
 use burn::module::Module;
 use burn::tensor::{Device, Gradients, Tensor};
 use rand::Rng;
@@ -56,6 +58,15 @@ pub struct DetectorConfig<B = BackboneConfig, N = NeckConfig, H = HeadConfig> {
     pub neck: N,
     /// Features to detections.
     pub head: H,
+}
+
+/// From TOML. Who reads recipes this way has the readers of all parts from here, and compiles none of them again.
+impl FromStr for DetectorConfig {
+    type Err = toml::de::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        toml::from_str(text)
+    }
 }
 
 impl<B: InitBackbone, N: InitNeck, H: InitHead> DetectorConfig<B, N, H> {

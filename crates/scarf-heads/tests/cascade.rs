@@ -22,7 +22,7 @@ fn detector(cascade: &str, device: &Device) -> Detector {
          rpn.anchors.rcnn = {{ sizes = [[16], [32], [64]], ratios = [0.5, 1.0, 2.0] }}
          {cascade}"
     );
-    let config: DetectorConfig = toml::from_str(&recipe).unwrap();
+    let config: DetectorConfig = recipe.parse().unwrap();
     config.init(CLASSES, device, &mut ChaCha8Rng::seed_from_u64(0)).unwrap()
 }
 
@@ -127,7 +127,7 @@ fn numbers_without_sense_are_refused_by_their_key() {
              head.faster_rcnn.rpn.anchors.rcnn = {{ sizes = [[8], [16], [32]], ratios = [1.0] }}\n\
              head.faster_rcnn.{setting}"
         );
-        let config: DetectorConfig = toml::from_str(&recipe).unwrap();
+        let config: DetectorConfig = recipe.parse().unwrap();
         config.init(CLASSES, &Device::flex(), &mut ChaCha8Rng::seed_from_u64(0)).unwrap_err().to_string()
     };
     let iou = "an IoU above 0 up to 1 is needed";

@@ -43,7 +43,7 @@ fn recipe(neck: &str, head: &str) -> DetectorConfig {
     let text = format!(
         "size = 64\n[backbone]\nresnet = {{ depth = 18, outputs = {outputs} }}\n[neck]\n{neck}\n[head]\n{head}\n"
     );
-    toml::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 fn build(config: &DetectorConfig, seed: u64, device: &Device) -> Detector {
@@ -53,7 +53,7 @@ fn build(config: &DetectorConfig, seed: u64, device: &Device) -> Detector {
 fn conform(neck: &str, head: &str, levels: &[(usize, usize)]) {
     let config = recipe(neck, head);
     let written = toml::to_string(&config).unwrap();
-    assert_eq!(toml::from_str::<DetectorConfig>(&written).unwrap(), config, "as it was written");
+    assert_eq!(written.parse::<DetectorConfig>().unwrap(), config, "as it was written");
 
     let device = Device::default();
     let detector = build(&config, 1, &device);

@@ -28,7 +28,7 @@ fn fixture() -> Fixture {
 }
 
 fn detector(device: &Device) -> Detector {
-    let config: DetectorConfig = toml::from_str(RECIPE).unwrap();
+    let config: DetectorConfig = RECIPE.parse().unwrap();
     let detector = config.init(6, device, &mut ChaCha8Rng::seed_from_u64(0)).unwrap();
     let weights = config.adapt(fixture().weights()).unwrap();
     let (detector, report) = weights.load_into(detector, &Allow::default()).unwrap();
@@ -40,7 +40,7 @@ fn detector(device: &Device) -> Detector {
 /// concerns no bias of the head.
 #[test]
 fn files_from_before_torchvision_0_15_lose_nothing() {
-    let config: DetectorConfig = toml::from_str(RECIPE).unwrap();
+    let config: DetectorConfig = RECIPE.parse().unwrap();
     let renames = [
         (r"^rpn\.head\.conv\.0\.0\.", "rpn.head.conv."),
         (r"^(backbone\.fpn\.(?:inner|layer)_blocks\.\d+)\.0\.", "$1."),
@@ -132,7 +132,7 @@ fn losses_and_a_step_of_sgd_are_torchvisions() {
 
 /// Our name of each of the reference's tensors, found by sending numbered ones through.
 fn our_names(fixture: &Fixture) -> Vec<(String, String)> {
-    let config: DetectorConfig = toml::from_str(RECIPE).unwrap();
+    let config: DetectorConfig = RECIPE.parse().unwrap();
     let weights = fixture.weights();
     let theirs: Vec<String> = weights.names().map(str::to_owned).collect();
     let mut numbered = Weights::default();

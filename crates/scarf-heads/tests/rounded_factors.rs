@@ -45,7 +45,7 @@ fn losses_and_gradients_of_bfloat16_are_near_those_of_float32() {
     // Statistics of a small batch would make much of little: rounding the pixels alone moves its gradient by two fifths.
     let text = "size = 64\nbackbone.resnet = { depth = 18, outputs = [3, 4], norm.frozen = { epsilon = 1e-5 } }\n\
                 neck.ssd_extras.norm = 'none'\nhead.ssd = {}\n";
-    let config: DetectorConfig = toml::from_str(text).unwrap();
+    let config: DetectorConfig = text.parse().unwrap();
     let device = Device::flex().autodiff();
     let single = config.init(3, &device, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
     let whole = flat(&single, &single.backward(loss(&single)));

@@ -8,6 +8,7 @@ use scarf_kernels::Activation;
 #[test]
 fn mobilenet_v1() {
     check(&Case::square([2, 3, 32, 32], 32, 3, 2, 1));
+    check(&Case::square([2, 3, 66, 66], 32, 3, 2, 1));
     let blocks = [
         (32, 64, 1, 16),
         (64, 128, 2, 16),
@@ -51,6 +52,7 @@ fn mobilenet_v2() {
 #[test]
 fn resnet50() {
     check(&Case::square([1, 3, 40, 40], 64, 7, 2, 3));
+    check(&Case::square([1, 3, 70, 70], 64, 7, 2, 3));
     for (channels, width, stride, side) in
         [(64, 64, 1, 9), (256, 128, 2, 9), (512, 256, 2, 6), (1024, 512, 2, 4)]
     {
@@ -68,6 +70,7 @@ fn resnet50() {
 fn vgg16_atrous() {
     let layers = [
         (3, 64, 20),
+        (3, 64, 36),
         (64, 64, 20),
         (64, 128, 11),
         (128, 256, 9),

@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 }
 
 fn measure(weights: &Path, folder: &Path, runs: usize) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let config: DetectorConfig = toml::from_str(RECIPE)?;
+    let config: DetectorConfig = RECIPE.parse()?;
     let device = Device::default();
     let detector = config.init(90, &device, &mut ChaCha8Rng::seed_from_u64(0))?;
     let file = config.adapt(Weights::open(weights.join(format!("{NAME}.safetensors")))?)?;

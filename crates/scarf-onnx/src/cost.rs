@@ -125,7 +125,7 @@ mod tests {
             backbone.resnet = { depth = 50, variant = 'v1.5', outputs = [1, 2, 3, 4] }
             neck.fpn = {}
             head.faster_rcnn = {}";
-        let config: DetectorConfig = toml::from_str(recipe).unwrap();
+        let config: DetectorConfig = recipe.parse().unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let detector = config.init(90, &Device::default(), &mut rng).unwrap();
         let AnyHead::FasterRcnn(head) = &detector.head else { panic!("another head") };

@@ -46,7 +46,7 @@ fn predictions(config: &DetectorConfig, detector: &Detector, pixels: Tensor<4>) 
 
 fn compare(recipe: &str, name: &str) -> Option<[Detection; 2]> {
     let (folder, python) = (weights()?, python()?);
-    let config: DetectorConfig = toml::from_str(recipe).unwrap();
+    let config: DetectorConfig = recipe.parse().unwrap();
     let device = Device::default();
     let detector = config.init(90, &device, &mut ChaCha8Rng::seed_from_u64(0)).unwrap();
     let own = Weights::open(folder.join(format!("{name}.safetensors"))).unwrap();

@@ -108,7 +108,7 @@ impl Case {
 
 fn small() -> Vec<Case> {
     let case = |(recipe, seed): (&&str, u64)| {
-        let config: DetectorConfig = toml::from_str(recipe).unwrap();
+        let config: DetectorConfig = recipe.parse().unwrap();
         let side = config.size as usize;
         Case::new(*recipe, config, pixels([2, 3, side, side], seed), seed)
     };

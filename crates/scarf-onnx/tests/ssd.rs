@@ -36,7 +36,7 @@ const DETECTORS: [&str; 8] = [
 const BATCH: usize = 3;
 
 fn detector(recipe: &str, seed: u64) -> (DetectorConfig, Detector) {
-    let config: DetectorConfig = toml::from_str(recipe).unwrap();
+    let config: DetectorConfig = recipe.parse().unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let detector = config.init(classes().len(), &Device::default(), &mut rng).unwrap();
     let detector = lived_in(detector, seed);

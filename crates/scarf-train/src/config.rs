@@ -1,3 +1,5 @@
+use std::str::FromStr;
+
 use scarf_data::augment::Transform;
 use scarf_heads::Precision;
 use serde::{Deserialize, Serialize};
@@ -50,6 +52,15 @@ fn batch() -> usize {
 
 fn every() -> usize {
     1
+}
+
+/// From TOML.
+impl FromStr for TrainConfig {
+    type Err = toml::de::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        toml::from_str(text)
+    }
 }
 
 impl TrainConfig {

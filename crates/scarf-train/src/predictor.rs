@@ -92,7 +92,7 @@ mod tests {
         let recipe = "size = 64\n[backbone.mobilenet_v1]\nwidth = 0.25\n[neck.ssd_extras]\n[head.ssd]\n";
         let classes = serde_json::from_str(r#"["pit", "scratch"]"#).unwrap();
         let card = Card {
-            model: toml::from_str(recipe).unwrap(),
+            model: recipe.parse().unwrap(),
             classes,
             epoch: 1,
             val_ap: None,

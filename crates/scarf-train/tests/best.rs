@@ -29,9 +29,9 @@ fn without_an_object_to_find_the_newest_that_was_scored_is_the_best() {
     let (mut set, images) = common::steel();
     set.samples[5].annotations.clear();
     let config: TrainConfig =
-        toml::from_str("epochs = 3\nbatch = 2\nvalidate_every = 2\noptimizer.sgd.lr = 1e-3").unwrap();
+        "epochs = 3\nbatch = 2\nvalidate_every = 2\noptimizer.sgd.lr = 1e-3".parse().unwrap();
     let recipe = "size = 64\n[backbone.mobilenet_v1]\nwidth = 0.25\n[neck.ssd_extras]\n[head.ssd]\n";
-    let recipe: DetectorConfig = toml::from_str(recipe).unwrap();
+    let recipe: DetectorConfig = recipe.parse().unwrap();
     let device = Device::flex();
     let rng = &mut ChaCha8Rng::seed_from_u64(1);
     let model = recipe.init(set.classes.len(), &device.clone().autodiff(), rng).unwrap();

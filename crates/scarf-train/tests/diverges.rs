@@ -30,14 +30,14 @@ fn too_large_a_learning_rate() {
     let count = set.classes.len();
     let every: Vec<usize> = (0..6).collect();
     let config: TrainConfig =
-        toml::from_str("epochs = 9\nbatch = 2\noptimizer.sgd = { lr = 3e38, momentum = 0.9 }").unwrap();
+        "epochs = 9\nbatch = 2\noptimizer.sgd = { lr = 3e38, momentum = 0.9 }".parse().unwrap();
     for recipe in [
         "[backbone.mobilenet_v1]\nwidth = 0.25\n[neck.ssd_extras]\n[head.ssd]\n",
         "[backbone.resnet]\ndepth = 18\noutputs = [2, 3, 4]\n[neck.fpn]\nchannels = 16\n\
          [head.faster_rcnn]\nroi = { hidden = 16 }\n\
          rpn.anchors.rcnn = { sizes = [[8], [16], [32], [64]], ratios = [1.0] }\n",
     ] {
-        let recipe: DetectorConfig = toml::from_str(&format!("size = 64\n{recipe}")).unwrap();
+        let recipe: DetectorConfig = format!("size = 64\n{recipe}").parse().unwrap();
         let device = Device::flex();
         let rng = &mut ChaCha8Rng::seed_from_u64(1);
         let model = recipe.init(count, &device.clone().autodiff(), rng).unwrap();

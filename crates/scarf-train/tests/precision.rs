@@ -36,9 +36,9 @@ fn train((set, images): &(DataSet, ImageCache), precision: Precision, folder: &P
         "epochs = 4\nbatch = 3\nprecision = '{precision}'\nclip_norm = 5.0\n\
          optimizer.adam_w = {{ lr = 3e-3 }}\naugment = [{{ horizontal_flip = {{}} }}]"
     );
-    let config: TrainConfig = toml::from_str(&config).unwrap();
+    let config: TrainConfig = config.parse().unwrap();
     let recipe = "size = 64\n[backbone.mobilenet_v1]\nwidth = 0.25\n[neck.ssd_extras]\n[head.ssd]\n";
-    let recipe: DetectorConfig = toml::from_str(recipe).unwrap();
+    let recipe: DetectorConfig = recipe.parse().unwrap();
     let rng = &mut ChaCha8Rng::seed_from_u64(1);
     let model = recipe.init(set.classes.len(), &device.clone().autodiff(), rng).unwrap();
     let every = [0, 1, 2, 3, 4, 5];

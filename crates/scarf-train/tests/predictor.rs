@@ -15,7 +15,7 @@ fn resident() -> Option<u64> {
 #[test]
 fn memory_does_not_grow() {
     let recipe = "size = 64\n[backbone.mobilenet_v1]\nwidth = 0.25\n[neck.ssd_extras]\n[head.ssd]\n";
-    let config: DetectorConfig = toml::from_str(recipe).unwrap();
+    let config: DetectorConfig = recipe.parse().unwrap();
     let device = Device::flex();
     let detector = config.init(2, &device, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
     let predictor = Predictor::new(detector, config.image(), DetectConfig::default(), device);

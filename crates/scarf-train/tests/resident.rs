@@ -147,13 +147,11 @@ impl Observer<Detector> for Losses {
 fn training_goes_as_from_the_host() {
     let (set, images) = steel(true);
     let (device, every) = (Device::default(), [0, 1, 2, 3, 4, 5]);
-    let config: TrainConfig = toml::from_str(
-        "epochs = 2\nbatch = 3\noptimizer.sgd = { lr = 1e-3, momentum = 0.9 }\n\
-         augment = [{ photometric = {} }, { zoom_out = {} }, { iou_crop = {} }, { horizontal_flip = {} }]",
-    )
-    .unwrap();
+    let config = "epochs = 2\nbatch = 3\noptimizer.sgd = { lr = 1e-3, momentum = 0.9 }\n\
+         augment = [{ photometric = {} }, { zoom_out = {} }, { iou_crop = {} }, { horizontal_flip = {} }]";
+    let config: TrainConfig = config.parse().unwrap();
     let recipe = "size = 64\n[backbone.mobilenet_v1]\nwidth = 0.25\n[neck.ssd_extras]\n[head.ssd]\n";
-    let recipe: DetectorConfig = toml::from_str(recipe).unwrap();
+    let recipe: DetectorConfig = recipe.parse().unwrap();
     let resident = Resident::new(&images, usize::MAX, &device).unwrap();
     let losses = [None, Some(&resident)].map(|resident| {
         let rng = &mut ChaCha8Rng::seed_from_u64(1);

@@ -17,9 +17,12 @@ use crate::model;
 fn read(path: &Path) -> Result<DetectorConfig> {
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
     if path.extension().is_some_and(|end| end == "json") {
-        return serde_json::from_str(&text).with_context(|| path.display().to_string());
+        // As a settings file: both are read by the same readers, which are compiled once.
+        let reader = &mut serde_json::Deserializer::from_str(&text);
+        return serde_path_to_error::deserialize(reader)
+            .map_err(|error| anyhow!("{}: `{}`: {}", path.display(), error.path(), error.inner()));
     }
-    toml::from_str(&text).map_err(|error| anyhow!("{}: {error}", path.display()))
+    text.parse().map_err(|error| anyhow!("{}: {error}", path.display()))
 }
 
 /// The recipe that `model` names, and its number of classes: `classes` for a published detector's name or
@@ -83,16 +86,16 @@ mod tests {
     #[test]
     fn a_recipe_is_written_out_or_named() {
         let published = models::get("ssd300_vgg16").unwrap().model;
-        let named: Holder = toml::from_str("model = 'ssd300_vgg16'").unwrap();
-        assert_eq!(named.model, published);
+        let read = |text: &str| serde_json::from_str::<Holder>(text).map(|holder| holder.model);
+        assert_eq!(read(r#"{"model": "ssd300_vgg16"}"#).unwrap(), published);
         let whole = format!("{{\"model\": {}}}", serde_json::to_string(&published).unwrap());
-        assert_eq!(serde_json::from_str::<Holder>(&whole).unwrap().model, published);
+        assert_eq!(read(&whole).unwrap(), published);
 
-        let error = toml::from_str::<Holder>("model = 'ssd'").unwrap_err().to_string();
+        let error = read(r#"{"model": "ssd"}"#).unwrap_err().to_string();
         assert!(error.contains("`ssd` is none of the models ssd-300-vgg16-atrous-voc, "), "{error}");
-        let error = serde_json::from_str::<Holder>("{\"model\": 300}").unwrap_err().to_string();
+        let error = read(r#"{"model": 300}"#).unwrap_err().to_string();
         assert!(error.contains("expected a detector's recipe, or the name of a published one"), "{error}");
-        let error = toml::from_str::<Holder>("[model]\nsizes = 300").unwrap_err().to_string();
+        let error = read(r#"{"model": {"sizes": 300}}"#).unwrap_err().to_string();
         assert!(error.contains("unknown field `sizes`"), "{error}");
     }
 }

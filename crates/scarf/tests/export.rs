@@ -58,7 +58,7 @@ fn a_recipe_has_a_cost() {
 #[test]
 fn a_model_of_ours_becomes_a_file() {
     let folder = tempfile::tempdir().unwrap();
-    let model: DetectorConfig = toml::from_str(SMALL).unwrap();
+    let model: DetectorConfig = SMALL.parse().unwrap();
     let detector = model.init(2, &Device::default(), &mut ChaCha8Rng::seed_from_u64(0)).unwrap();
     let card = json!({"model": model, "classes": ["scratch", "dent"], "epoch": 1, "val_ap": null});
     let weights = Weights::of(&detector).with_metadata("scarf", card.to_string());

@@ -150,19 +150,6 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// Asks for the channels' next pixels of an image, so that they are there when the next panel is packed: the
-    /// product lies between, and rows lie too far from each other for the processor to guess.
-    #[inline(always)]
-    fn ask_for(&self, image: usize, pixel: usize, rows: &Range<usize>, wide: usize) {
-        let start = self.x.as_ptr().wrapping_add(image * self.image + pixel);
-        for channel in rows.clone() {
-            let row = start.wrapping_add(channel * self.plane);
-            for line in (0..wide).step_by(16) {
-                prefetch(row.wrapping_add(line));
-            }
-        }
-    }
-
     /// Where the matrix's rows lie for a range of pixels, and how far apart, if they lie there as they are: those of a
     /// convolution of one tap and a stride of one, of one image. Lanes beyond the pixels hold what lies there.
     #[inline(always)]
@@ -181,7 +168,9 @@ impl<'a> Columns<'a> {
             return None;
         }
         let start = image * self.image + rows.start * self.plane + pixel;
-        let read = self.x.get(start..start + (rows.len() - 1) * self.plane + lanes)?;
+        let end = start + (rows.len() - 1) * self.plane;
+        assert!(end + pixels.len() <= self.x.len());
+        let read = self.x.get(start..end + lanes)?;
         Some((read.as_ptr(), self.plane))
     }
 
@@ -202,10 +191,6 @@ impl<'a> Columns<'a> {
     ) -> *const f32 {
         let taps = self.taps();
         let panel = scratch.right.take(rows.len() * lanes).as_mut_ptr();
-        let next = pixels.end % (self.out_height * self.out_width);
-        if taps == 1 && self.stride == [1, 1] && next != 0 {
-            self.ask_for(pixels.end / (self.out_height * self.out_width), next, &rows, lanes);
-        }
         if lanes.is_multiple_of(V::N)
             && let Some((from, stride)) = self.there(&pixels, &rows, lanes)
         {
@@ -352,16 +337,5 @@ pub(crate) unsafe fn copy<V: Lanes>(from: *const f32, stride: usize, to: *mut f3
                 }
             }
         }
-    }
-}
-
-/// Asks for the cache line of a place that will be read soon, or that does not exist.
-#[inline(always)]
-fn prefetch(#[cfg_attr(not(target_arch = "x86_64"), allow(unused))] place: *const f32) {
-    // SAFETY: it reads nothing that a program could see, from whatever place; SSE is part of x86-64.
-    #[cfg(target_arch = "x86_64")]
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(place.cast());
     }
 }

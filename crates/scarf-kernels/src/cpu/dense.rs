@@ -15,7 +15,7 @@ use crate::cpu::shape::Shape;
 
 /// Steps of a sum between two visits of the result: a packed panel of so many rows stays in the
 /// first-level cache.
-const BLOCK: usize = 256;
+pub(super) const BLOCK: usize = 256;
 
 /// Values of the result that a task works on at once: they stay in the second-level cache.
 const TILE: usize = 96 * 1024;
@@ -27,7 +27,7 @@ const CHUNK: usize = 8192;
 const FEW_COLUMNS: usize = 512;
 
 /// Multiplications under which threads don't pay.
-const SERIAL: usize = 200_000;
+pub(super) const SERIAL: usize = 200_000;
 
 /// `activation(conv(x, weight) * scale + bias)`, written to `out`: `[images, out_channels, out_pixels]`.
 ///

@@ -45,7 +45,7 @@ pub(crate) struct Micro {
     pub(crate) part: usize,
     /// Add to what `c` holds.
     pub(crate) accumulate: bool,
-    /// `MR` values to multiply the rows with, or null.
+    /// `MR` values to multiply the rows with, where there are values to add; or null.
     pub(crate) scale: *const f32,
     /// `MR` values to add to the rows, or null.
     pub(crate) bias: *const f32,
@@ -57,7 +57,7 @@ pub(crate) struct Micro {
 ///
 /// # Safety
 ///
-/// The job's pointers must be valid for the tile, and the processor must know `V`.
+/// The job's pointers must be valid for the tile, where steps lie apart `a` must be packed, and the processor must know `V`.
 #[inline(always)]
 pub(crate) unsafe fn micro<V: Lanes, const MR: usize, const NV: usize, const APART: bool>(job: &Micro) {
     // SAFETY: the caller's promise.
@@ -149,20 +149,12 @@ unsafe fn finish<V: Lanes, const MR: usize, const NV: usize, const WHOLE: bool>(
             }
         }
         match (job.scale.is_null(), job.bias.is_null()) {
-            (true, true) => {}
+            (_, true) => {}
             (true, false) => {
                 for i in 0..MR {
                     let bias = V::splat(*job.bias.add(i));
                     for j in 0..NV {
                         sums[i][j] = sums[i][j].add(bias);
-                    }
-                }
-            }
-            (false, true) => {
-                for i in 0..MR {
-                    let scale = V::splat(*job.scale.add(i));
-                    for j in 0..NV {
-                        sums[i][j] = sums[i][j].mul(scale);
                     }
                 }
             }
@@ -232,7 +224,7 @@ pub(crate) enum Right<'a> {
     Transposed(&'a Columns<'a>),
 }
 
-/// `activation(sum * scale + bias)`; a scale and a bias for each row, where there are any.
+/// `activation(sum * scale + bias)`: a scale and a bias for each row, or a bias alone, or neither.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct After<'a> {
     pub(crate) scale: Option<&'a [f32]>,
@@ -373,7 +365,8 @@ pub(super) struct Strip<'a> {
 ///
 /// # Safety
 ///
-/// The output must be valid for the rows and columns, and both factors for the steps; the processor must know `V`.
+/// The output must be valid for the rows and columns, and both factors for the steps; where those of the right one lie apart,
+/// the left one must be packed. The processor must know `V`.
 #[inline(always)]
 pub(super) unsafe fn strip_of_tiles<V: Lanes, const APART: bool>(
     output: &Output,
@@ -382,6 +375,7 @@ pub(super) unsafe fn strip_of_tiles<V: Lanes, const APART: bool>(
 ) {
     let (image, column) = (strip.columns.start / output.width, strip.columns.start % output.width);
     let in_one_image = column + strip.columns.len() <= output.width;
+    debug_assert!(!APART || in_one_image && strip.left.row == 0);
     let part = strip.columns.len() % V::N.min(strip.lanes);
     for (index, row) in all.clone().step_by(V::MR).enumerate() {
         let rows = row..(row + V::MR).min(all.end);

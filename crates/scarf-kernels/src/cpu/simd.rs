@@ -13,7 +13,7 @@ use super::gemm::{Micro, micro};
 pub(crate) trait Lanes: Copy {
     /// Lanes of the vector.
     const N: usize;
-    /// Rows of the matrix product's register tile.
+    /// Rows of the matrix product's register tile, and of a packed panel.
     const MR: usize;
     /// Vectors in a row of the matrix product's register tile.
     const NV: usize;
@@ -90,7 +90,8 @@ pub(crate) trait Lanes: Copy {
             }
         }
     }
-    /// The register tile of the matrix product with so many lanes: `NARROW`, or up to `NV` times `N`.
+    /// The register tile of the matrix product with so many lanes: `NARROW`, or up to `NV` times `N`; of `MR` rows, or of no more
+    /// than there are.
     unsafe fn micro<const APART: bool>(lanes: usize, job: &Micro);
 }
 

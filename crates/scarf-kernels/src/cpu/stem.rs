@@ -1,11 +1,12 @@
-//! Convolutions of few channels, with which networks begin. Rows of the image are laid out once, cut apart by the stride:
-//! what a tap sees for neighbouring outputs are neighbours then, and no columns need packing, which takes longer than the
-//! few sums.
+//! Convolutions of few channels, with which networks begin. Band by band rows of the image are laid out, cut apart by the
+//! stride: what a tap sees for neighbouring outputs are neighbours then, and no columns need packing, which takes longer
+//! than the few sums.
 
 use std::ops::Range;
 
-use super::alone::share_out;
+use super::alone::{share_out, threads};
 use super::columns::copy;
+use super::dense::{BLOCK, SERIAL};
 use super::gemm::{After, Output, Strip, strip_of_tiles};
 use super::left::Panels;
 use super::rounded::Factors;
@@ -16,11 +17,14 @@ use crate::cpu::shape::Shape;
 /// Steps of the sum up to which channels are few: three of 7 x 7, not 32 of 3 x 3.
 const STEPS: usize = 192;
 
+// Or the sums would be in another order than the product's with columns.
+const _: () = assert!(STEPS <= BLOCK);
+
 /// Columns of outputs from which rows are long.
 const LONG: usize = 32;
 
-/// Values that a band of rows sees: they stay in the first-level cache.
-const NEAR: usize = 6 * 1024;
+/// Values that are laid out for a band: they stay in the second-level cache.
+const NEAR: usize = 16 * 1024;
 
 /// A convolution of few channels.
 pub(super) struct Stem<'a> {
@@ -33,21 +37,28 @@ pub(super) struct Stem<'a> {
     pub(super) output: Output,
 }
 
-/// Whether [`forward`] is faster than the product with columns.
+/// Whether [`forward`] is faster than the product with columns: not where a lone row of outputs sees more than its columns
+/// would hold.
 pub(super) fn pays(shape: &Shape, factors: Factors) -> bool {
     let few = shape.groups == 1 && shape.taps() > 1 && shape.channels * shape.taps() <= STEPS;
-    few && shape.out_width >= LONG && factors != Factors::Pairs
+    let long =
+        shape.out_width >= LONG && (reach(shape) + 1) * row(shape, 1) <= shape.taps() * shape.out_width;
+    few && long && factors != Factors::Pairs
 }
 
-/// Computes all outputs, to the bit those of the product with columns.
+/// Computes all outputs, to the bit those of the product with columns, with any number of threads.
 ///
 /// # Safety
 ///
 /// The output must be valid for the shape; the level and the factors must be this processor's.
 pub(super) unsafe fn forward(level: Level, stem: &Stem) {
     let shape = stem.shape;
-    let near = NEAR / (shape.channels * shape.width);
-    let each = (near.saturating_sub(reach(shape)) / shape.stride[0]).clamp(1, shape.out_height);
+    let near = NEAR / (shape.channels * row(shape, 1));
+    let each = (near.saturating_sub(reach(shape)) / shape.stride[0]).max(1);
+    let sums = shape.out_channels * shape.out_pixels() * shape.channels * shape.taps();
+    let tasks = if shape.images * sums < SERIAL { 1 } else { 3 * threads() };
+    let bands = shape.out_height.div_ceil(each).max(tasks.div_ceil(shape.images));
+    let each = shape.out_height.div_ceil(bands);
     let bands = shape.out_height.div_ceil(each);
     share_out(shape.images * bands, |task| {
         let first = task % bands * each;
@@ -55,6 +66,17 @@ pub(super) unsafe fn forward(level: Level, stem: &Stem) {
         // SAFETY: each task has its own rows; the rest is the caller's promise.
         with_scratch(|scratch| unsafe { band(level, stem, task / bands, &rows, scratch) });
     });
+}
+
+/// Values of a part of a row, the columns of one remainder of the stride: for whole vectors of outputs.
+fn part(shape: &Shape, lanes: usize) -> usize {
+    let reach = (shape.kernel[1] - 1) * shape.dilation[1];
+    shape.out_width.next_multiple_of(lanes) + reach / shape.stride[1] + 1
+}
+
+/// Values of a row that is laid out.
+fn row(shape: &Shape, lanes: usize) -> usize {
+    part(shape, lanes) * shape.stride[1]
 }
 
 /// Rows from the first to the last that an output sees.
@@ -76,9 +98,7 @@ unsafe fn band_in<V: Lanes>(stem: &Stem, image: usize, rows: &Range<usize>, scra
     let (shape, taps) = (stem.shape, stem.shape.taps());
     let [down, stride] = shape.stride;
     let vectors = shape.out_width.div_ceil(V::N);
-    // A row is `stride` parts: the columns of each remainder of the stride, for whole vectors of outputs.
-    let part = vectors * V::N + (shape.kernel[1] - 1) * shape.dilation[1] / stride + 1;
-    let row = part * stride;
+    let (part, row) = (part(shape, V::N), row(shape, V::N));
     let seen = (rows.len() - 1) * down + reach(shape) + 1;
     let laid = scratch.right.take(shape.channels * seen * row).as_mut_ptr();
     for channel in 0..shape.channels {

@@ -108,9 +108,8 @@ mod tests {
 
     #[test]
     fn an_exported_model_is_its_weights_and_its_recipe() {
-        let recipe = json!({"size": 96, "backbone": {"mobilenet_v1": {"width": 0.25}},
-            "neck": {"ssd_extras": {"channels": [64, 64]}}, "head": {"ssd": {}}});
-        let config: DetectorConfig = serde_json::from_value(recipe).unwrap();
+        let recipe = "size = 96\nbackbone.mobilenet_v1.width = 0.25\nneck.ssd_extras.channels = [64, 64]\nhead.ssd = {}";
+        let config: DetectorConfig = recipe.parse().unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let detector = config.init(2, &Device::default(), &mut rng).unwrap();
         let classes: Classes = serde_json::from_value(json!(["pit", "scratch"])).unwrap();
