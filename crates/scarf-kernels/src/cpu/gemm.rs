@@ -101,6 +101,12 @@ unsafe fn sums<V: Lanes, const MR: usize, const NV: usize, const APART: bool, co
         // would count from each to the next in every step, which takes longer than the sums.
         let rows: [*const f32; MR] =
             std::array::from_fn(|i| job.a.wrapping_add(i.min(job.rows - 1) * job.a_row));
+        // Results are there when the sums are: their rows lie too far from each other for the processor to guess.
+        for i in 0..MR {
+            for j in 0..NV {
+                prefetch(job.c.wrapping_add(i * job.c_stride + j * V::N));
+            }
+        }
         let (mut a, mut b) = (job.a, job.b);
         for step in 0..job.k {
             let there = if APART { b.add(*job.b_steps.add(step)) } else { b };
@@ -124,6 +130,17 @@ unsafe fn sums<V: Lanes, const MR: usize, const NV: usize, const APART: bool, co
             }
         }
         sums
+    }
+}
+
+/// Asks for the cache line of a place, which may not exist.
+#[inline(always)]
+fn prefetch(#[cfg_attr(not(target_arch = "x86_64"), allow(unused))] place: *const f32) {
+    // SAFETY: it reads nothing that a program could see, from whatever place; SSE is part of x86-64.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(place.cast());
     }
 }
 
