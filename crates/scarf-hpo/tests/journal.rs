@@ -5,6 +5,7 @@ use scarf_hpo::{
     TrialState, Value,
 };
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -97,6 +98,27 @@ fn a_trial_whose_worker_is_silent_is_taken_up_and_its_old_worker_refused() {
     two.tell(0, &Outcome { value: Some(2.0), ..Outcome::default() }).unwrap();
     assert!(two.tell(0, &Outcome::default()).is_err(), "an end is told once");
     assert_eq!(two.trials()[0].value, Some(2.0));
+}
+
+#[test]
+fn a_search_that_is_deleted_ends_with_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.log");
+    let mut journal = open(&path, Duration::MAX);
+    let sampler = AnySampler::default();
+    let task = run(journal.ask(&sampler, 1, None).unwrap());
+    let other = run(open(&path, Duration::MAX).ask(&sampler, 1, None).unwrap());
+    assert_eq!((task.number, other.number, other.resumed), (0, 1, false), "a lease without end");
+    let metrics = vec![("loss".into(), f64::INFINITY), ("gap".into(), f64::NAN)];
+    journal.tell(0, &Outcome { value: Some(0.5), metrics, ..Outcome::default() }).unwrap();
+    let told = &journal.trials()[0].metrics;
+    assert!(told["loss"] == f64::INFINITY && told["gap"].is_nan(), "{told:?}");
+
+    // As Optuna's dashboard does it.
+    let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+    writeln!(file, "{}", r#"{"op_code": 1, "worker_id": "dashboard", "study_id": 0}"#).unwrap();
+    let error = journal.ask(&sampler, 1, None).unwrap_err();
+    assert!(matches!(&error, JournalError::Deleted { name, .. } if name == "search"), "{error}");
 }
 
 #[test]

@@ -106,11 +106,11 @@ impl Resampled {
 /// these trained models on other images: how far other seeds would differ is not in it.
 ///
 /// # Errors
-/// Different draws, or of different numbers of images. `Ok(None)` where a side has no model, or no draw with an object.
+/// Different draws, or of different numbers of images. `Ok(None)` where a side has no model, or no draw has an object on both.
 pub fn compare_means(first: &[Resampled], second: &[Resampled]) -> Result<Option<Comparison>, NotPaired> {
     let (Some(ours), Some(theirs)) = (Mean::of(first)?, Mean::of(second)?) else { return Ok(None) };
     paired(&first[0], &second[0])?;
-    Ok(Some(Comparison::of(theirs.less(&ours))))
+    Ok(Comparison::of(theirs.less(&ours)))
 }
 
 /// The mean AP of these models less a number that is taken as exact, such as somebody's published AP on the same
@@ -119,7 +119,7 @@ pub fn compare_means(first: &[Resampled], second: &[Resampled]) -> Result<Option
 /// # Errors
 /// As [`compare_means`].
 pub fn compare_to(number: f64, models: &[Resampled]) -> Result<Option<Comparison>, NotPaired> {
-    Ok(Mean::of(models)?.map(|mean| {
+    Ok(Mean::of(models)?.and_then(|mean| {
         let number = Mean { value: number, resamples: vec![Some(number); mean.resamples.len()] };
         Comparison::of(mean.less(&number))
     }))
@@ -159,10 +159,14 @@ impl Mean {
 }
 
 impl Comparison {
-    fn of(difference: Mean) -> Self {
+    /// `None` where no draw has a difference.
+    fn of(difference: Mean) -> Option<Self> {
         let values: Vec<f64> = difference.resamples.into_iter().flatten().collect();
+        if values.is_empty() {
+            return None;
+        }
         let p_value = p_value(difference.value, &values);
-        Self { difference: interval(difference.value, values), p_value }
+        Some(Self { difference: interval(difference.value, values), p_value })
     }
 
     /// Whether the interval of the difference leaves 0 out.
@@ -269,6 +273,15 @@ mod tests {
         }
         assert!((p_value(0.0, &[0.0; 9]) - 1.0).abs() < 1e-12);
         assert!((p_value(5.0, &[5.0; 9]) - 0.1).abs() < 1e-9, "of so few no less can be said");
+    }
+
+    #[test]
+    fn no_draw_is_no_evidence() {
+        let model = |value, resamples| Resampled { value, resamples, images: 3, seed: 1 };
+        let (one, other) = (model(0.3, vec![None; 4]), model(0.4, vec![None; 4]));
+        assert_eq!(compare_means(&[one.clone()], &[other]).unwrap(), None);
+        assert_eq!(compare_to(0.2, &[one]).unwrap(), None);
+        assert_eq!(compare_to(0.2, &[model(0.3, Vec::new())]).unwrap(), None);
     }
 
     #[test]

@@ -102,7 +102,9 @@ impl Matched {
         self.sweep(class, 0, |score, c| {
             let missed = objects - c.right;
             let whole = (c.right + c.wrong + missed) as f64;
-            let error = (c.loose / (1.0 - least) + (c.wrong + missed) as f64) / whole;
+            // At a threshold of 1 what is right lies exactly.
+            let loose = if least < 1.0 { c.loose / (1.0 - least) } else { 0.0 };
+            let error = (loose + (c.wrong + missed) as f64) / whole;
             if error < best.olrp {
                 best = Lrp {
                     olrp: error,

@@ -20,6 +20,7 @@ impl Evaluator {
     /// An evaluator of this many classes, no image seen yet.
     pub fn new(classes: usize, mut params: CocoParams) -> Self {
         params.max_dets.sort_unstable();
+        params.recall_thresholds.sort_by(f64::total_cmp);
         Self { params, store: Store { classes, ..Store::default() } }
     }
 

@@ -135,6 +135,9 @@ impl Matched {
             return None;
         }
         let count = self.iou_thresholds.len();
+        if thresholds.end > count {
+            return None;
+        }
         let all = if count == 64 { u64::MAX } else { (1 << count) - 1 };
         scratch.totals.resize(count, Vec::new());
         scratch.totals.iter_mut().for_each(Vec::clear);

@@ -170,9 +170,8 @@ impl Verdicts {
         let mut objects = vec![0u32; classes];
         let asked = self.objects.iter().filter(|o| !(o.missed && mended == Some(ErrorKind::Missed)));
         asked.for_each(|o| objects[o.class] += 1);
-        let mut present = vec![false; classes];
-        self.objects.iter().for_each(|o| present[o.class] = true);
-        // As in tidecv, a class that was found and is not there has an AP of 0.
+        let mut present: Vec<bool> = objects.iter().map(|objects| *objects > 0).collect();
+        // As in tidecv, a class that was found and is not there has an AP of 0, and one of which nothing is left does not count.
         rows.iter().zip(&mut present).for_each(|(rows, present)| *present |= !rows.is_empty());
         let aps: Vec<f64> = (0..classes)
             .filter(|&class| present[class])
@@ -221,5 +220,17 @@ mod tests {
         // the one missed object gone, 1 of 3 is recall 1/3: points 0 to .33
         close(report.errors[5].2, (34.0 - 26.0) / 101.0 / 2.0);
         close(report.errors[3].2, 0.0);
+    }
+
+    /// As tidecv 1.0.1 has it: half before, all without the class of which nothing was found.
+    #[test]
+    fn a_class_whose_objects_are_all_missed_does_not_count_without_them() {
+        let bbox = BBox::from_xywh(0.0, 0.0, 10.0, 10.0);
+        let mut evaluator = Evaluator::new(2, CocoParams::default());
+        let truths = [GroundTruth::new(bbox, 0), GroundTruth::new(BBox::from_xywh(50.0, 0.0, 10.0, 10.0), 1)];
+        evaluator.add_image(&truths, &[Prediction { bbox, class: 0, score: 0.9 }]).unwrap();
+        let report = evaluator.tide();
+        assert!((report.ap50.unwrap() - 0.5).abs() < 1e-9, "{report:?}");
+        assert!((report.errors[5].2 - 0.5).abs() < 1e-9, "{report:?}");
     }
 }

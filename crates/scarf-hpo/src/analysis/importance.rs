@@ -22,8 +22,10 @@ const TREES: u64 = 64;
 /// conditional parameters that were not active lie in the middle. Empty with fewer than four trials.
 pub fn importance(space: &Space, history: History<'_>, seed: u64) -> Vec<Importance> {
     let axes: Vec<Axis> = space.params().iter().filter(|param| is_searched(param)).map(Axis::new).collect();
-    let mut observed: Vec<(u64, f64, Vec<f64>)> =
-        history.complete().map(|(trial, loss)| (trial.number, loss, place(&axes, &trial.params))).collect();
+    let mut observed: Vec<(u64, f64, Vec<f64>)> = history
+        .complete()
+        .filter_map(|(trial, loss)| Some((trial.number, loss, place(&axes, &trial.params)?)))
+        .collect();
     observed.sort_by_key(|(number, ..)| *number);
     if observed.len() < 4 || axes.is_empty() {
         return Vec::new();
@@ -73,13 +75,14 @@ fn main_effect(leaves: &[Leaf], axis: usize) -> f64 {
     if variance > 0.0 { explained / variance } else { 0.0 }
 }
 
-/// Where a trial lies in the unit cube; choices in the middle of their pieces.
-fn place(axes: &[Axis<'_>], params: &crate::Params) -> Vec<f64> {
-    let along =
-        |axis: &Axis<'_>| match (params.get(axis.name).and_then(|value| axis.encode(value)), axis.kind) {
-            (Some(index), Kind::Choice(n)) => (index + 0.5) / n as f64,
-            (place, _) => place.unwrap_or(0.5),
-        };
+/// Where a trial lies in the unit cube: choices in the middle of their pieces, what it lacks in the middle of all; `None`
+/// where it lies outside.
+fn place(axes: &[Axis<'_>], params: &crate::Params) -> Option<Vec<f64>> {
+    let along = |axis: &Axis<'_>| match (params.get(axis.name), axis.kind) {
+        (None, _) => Some(0.5),
+        (Some(value), Kind::Choice(n)) => axis.encode(value).map(|index| (index + 0.5) / n as f64),
+        (Some(value), _) => axis.encode(value),
+    };
     axes.iter().map(along).collect()
 }
 

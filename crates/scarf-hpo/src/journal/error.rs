@@ -32,6 +32,14 @@ pub enum JournalError {
         /// The search.
         name: String,
     },
+    /// The search was there when the journal was opened.
+    #[error("{path}: the search {name} was deleted while it went on")]
+    Deleted {
+        /// The journal.
+        path: PathBuf,
+        /// The search.
+        name: String,
+    },
     /// Another worker took the trial up after this one's lease had run out: its result does not count.
     #[error("trial {number} is no longer this worker's: its lease ran out")]
     LeaseLost {

@@ -35,8 +35,12 @@ impl Lines {
         Ok(Self { path: path.into(), file: open().map_err(JournalError::io(path))?, offset: 0, count: 0 })
     }
 
-    /// The lines that were added since the last call; one that is not at its end yet is left for the next.
-    pub(super) fn read(&mut self) -> Result<Vec<String>, JournalError> {
+    /// Shows the lines that were added since the last call; one that is not at its end yet is left for the next, as is one
+    /// that `take` refuses.
+    pub(super) fn read(
+        &mut self,
+        mut take: impl FnMut(&str) -> Result<(), String>,
+    ) -> Result<(), JournalError> {
         let mut bytes = Vec::new();
         let mut read = || {
             self.file.seek(SeekFrom::Start(self.offset))?;
@@ -44,18 +48,17 @@ impl Lines {
         };
         read().map_err(JournalError::io(&self.path))?;
         let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |place| place + 1);
-        let mut lines = Vec::new();
         for line in bytes[..end].split_inclusive(|byte| *byte == b'\n') {
+            let taken = std::str::from_utf8(line).map_err(|error| error.to_string()).and_then(&mut take);
+            taken.map_err(|reason| JournalError::Record {
+                path: self.path.clone(),
+                line: self.count + 1,
+                reason,
+            })?;
             self.offset += line.len() as u64;
             self.count += 1;
-            let text = String::from_utf8(line.to_vec()).map_err(|error| JournalError::Record {
-                path: self.path.clone(),
-                line: self.count,
-                reason: error.to_string(),
-            })?;
-            lines.push(text);
         }
-        Ok(lines)
+        Ok(())
     }
 
     /// Waits for the right to append.
@@ -112,7 +115,8 @@ impl Drop for Lock<'_> {
 }
 
 /// Takes Optuna's lock, `JournalFileSymlinkLock`: the link `<journal>.lock`. Who gets here holds the kernel's lock, so
-/// a link with our mark was left by a worker that died; any other is waited for, half a minute as Optuna does.
+/// a link with our mark was left by a worker that died; any other is waited for, as Optuna does, until the journal has not
+/// changed for half a minute.
 #[cfg(unix)]
 fn link(path: &Path) -> io::Result<Option<PathBuf>> {
     let path = std::path::absolute(path)?;
@@ -120,15 +124,21 @@ fn link(path: &Path) -> io::Result<Option<PathBuf>> {
     // The same file to everybody, and a spelling that only we use.
     let marked = PathBuf::from(format!("{}/./{}", folder.display(), name.display()));
     let link = PathBuf::from(format!("{}.lock", path.display()));
-    let begin = Instant::now();
+    let changed = || std::fs::metadata(&path).and_then(|journal| journal.modified()).ok();
+    let (mut since, mut last) = (Instant::now(), changed());
     loop {
         match std::os::unix::fs::symlink(&marked, &link) {
             Ok(()) => return Ok(Some(link)),
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Err(_) => {
                 let ours = std::fs::read_link(&link).is_ok_and(|to| to.as_os_str() == marked.as_os_str());
-                if ours || begin.elapsed() > Duration::from_secs(30) {
+                let now = changed();
+                if now != last {
+                    (since, last) = (Instant::now(), now);
+                }
+                if ours || since.elapsed() > Duration::from_secs(30) {
                     let _ = std::fs::remove_file(&link);
+                    since = Instant::now();
                 } else {
                     std::thread::sleep(Duration::from_millis(2));
                 }
@@ -147,17 +157,25 @@ fn link(_: &Path) -> io::Result<Option<PathBuf>> {
 mod tests {
     use super::*;
 
+    fn read(lines: &mut Lines) -> Vec<String> {
+        let mut read = Vec::new();
+        lines.read(|text| Ok(read.push(text.to_owned()))).unwrap();
+        read
+    }
+
     #[test]
     fn half_a_line_is_cut_off_and_never_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.log");
         std::fs::write(&path, "one\ntwo\nthr").unwrap();
         let mut lines = Lines::open(&path).unwrap();
-        assert_eq!(lines.read().unwrap(), ["one\n", "two\n"]);
+        assert_eq!(read(&mut lines), ["one\n", "two\n"]);
         let lock = lines.lock().unwrap();
         lines.append(&lock, &["three".into(), "four".into()]).unwrap();
         drop(lock);
-        assert_eq!(lines.read().unwrap(), ["three\n", "four\n"]);
+        let error = lines.read(|text| if text == "four\n" { Err("no".into()) } else { Ok(()) }).unwrap_err();
+        assert!(error.to_string().ends_with("journal.log, line 4: no"), "{error}");
+        assert_eq!(read(&mut lines), ["four\n"], "what was refused comes again");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntwo\nthree\nfour\n");
         assert!(!path.with_extension("log.lock").exists());
     }

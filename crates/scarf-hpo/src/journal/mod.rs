@@ -118,12 +118,8 @@ impl Journal {
     /// # Errors
     /// Where the file cannot be read, or a line of it is no record.
     pub fn sync(&mut self) -> Result<(), JournalError> {
-        let before = self.lines.count;
-        for (line, text) in (before + 1..).zip(self.lines.read()?) {
-            let applied = record::parse(&text).and_then(|record| self.replay.apply(&record));
-            applied.map_err(|reason| JournalError::Record { path: self.lines.path.clone(), line, reason })?;
-        }
-        Ok(())
+        let replay = &mut self.replay;
+        self.lines.read(|text| record::parse(text).and_then(|record| replay.apply(&record)))
     }
 
     /// The trials as of the last [`Journal::sync`] or other call, by number.
@@ -145,12 +141,16 @@ impl Journal {
     /// are fewer than `most`.
     ///
     /// # Errors
-    /// As [`Journal::sync`], or where the file cannot be written.
+    /// As [`Journal::sync`], or where the file cannot be written, or the search was deleted from it.
     pub fn ask(&mut self, sampler: &dyn Sampler, seed: u64, most: Option<u64>) -> Result<Ask, JournalError> {
         self.locked(|journal| {
+            if journal.replay.by_id(journal.study).is_none() {
+                let (path, name) = (journal.lines.path.clone(), journal.name.clone());
+                return Err(JournalError::Deleted { path, name });
+            }
             let now = record::now_ms();
             let lost = journal.leased().find(|(trial, lease)| {
-                trial.state == TrialState::Running && lease.is_some_and(|lease| lease.until < now)
+                trial.state == TrialState::Running && lease.is_some_and(|lease| lease.until <= now)
             });
             if let Some((trial, _)) = lost {
                 let task = Task { number: trial.number, params: trial.params.clone(), resumed: true };
@@ -301,7 +301,8 @@ impl Journal {
     }
 
     fn lease_of(&self, lease: Duration) -> Json {
-        json!({"worker": self.worker, "until": record::now_ms() + lease.as_millis() as u64})
+        let lease = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
+        json!({"worker": self.worker, "until": record::now_ms().saturating_add(lease)})
     }
 
     /// The trials and who has them, by number.

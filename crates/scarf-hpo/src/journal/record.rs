@@ -46,6 +46,11 @@ pub(super) fn as_number(json: &Json) -> f64 {
     }
 }
 
+/// Whether that is a number, NaN and the infinities among them.
+pub(super) fn is_number(json: &Json) -> bool {
+    json.is_number() || json.as_str().is_some_and(|text| text.starts_with('\u{1}'))
+}
+
 /// A record as a line, without its end.
 pub(super) fn line(op: u64, worker: &str, fields: Json) -> String {
     let mut record = Map::from_iter([("op_code".into(), json!(op)), ("worker_id".into(), json!(worker))]);
@@ -167,7 +172,7 @@ pub(super) fn creation(study: u64, space: &Space, trial: &Trial, lease: &Json) -
     })
 }
 
-/// The time in UTC, as Python's `datetime.isoformat` writes one of no zone: Optuna's are such, and it compares ours with them.
+/// The time in UTC, as Optuna writes it: Python takes one without a zone for local time.
 pub(super) fn now() -> String {
     iso(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
@@ -189,7 +194,7 @@ fn iso(since_epoch: Duration) -> String {
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}")
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}+00:00")
 }
 
 #[cfg(test)]
@@ -198,9 +203,9 @@ mod tests {
 
     #[test]
     fn times_are_written_as_python_reads_them() {
-        assert_eq!(iso(Duration::from_micros(0)), "1970-01-01T00:00:00.000000");
-        assert_eq!(iso(Duration::from_micros(1_709_210_096_000_007)), "2024-02-29T12:34:56.000007");
-        assert_eq!(iso(Duration::from_secs(4_102_444_799)), "2099-12-31T23:59:59.000000");
+        assert_eq!(iso(Duration::from_micros(0)), "1970-01-01T00:00:00.000000+00:00");
+        assert_eq!(iso(Duration::from_micros(1_709_210_096_000_007)), "2024-02-29T12:34:56.000007+00:00");
+        assert_eq!(iso(Duration::from_secs(4_102_444_799)), "2099-12-31T23:59:59.000000+00:00");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The trials that a journal's records tell of.
 
-use super::record::{LEASE, SECONDS, as_number, external, op, state_of};
+use super::record::{LEASE, SECONDS, as_number, external, is_number, op, state_of};
 use crate::{Trial, TrialState};
 use serde_json::{Map, Value as Json};
 
@@ -167,7 +167,7 @@ impl Entry<'_> {
     }
 
     fn set_user_attr(&mut self, name: &str, value: &Json) {
-        match value.as_f64() {
+        match is_number(value).then(|| as_number(value)) {
             Some(seconds) if name == SECONDS => self.trial.seconds = Some(seconds),
             Some(metric) => drop(self.trial.metrics.insert(name.into(), metric)),
             None => {}

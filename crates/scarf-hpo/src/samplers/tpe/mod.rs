@@ -59,7 +59,7 @@ impl Tpe {
         number: u64,
         wanted: impl Fn(&Parameter) -> bool,
     ) -> Params {
-        let split = Split::new(self, history, number);
+        let split = Split::new(self, space, history, number);
         let mut drawn: BTreeMap<&str, Value> = BTreeMap::new();
         let evenly = crate::samplers::sobol::Point::new(space, seed, number);
         let mut params = space.build(|param| {
@@ -103,10 +103,10 @@ struct Split<'a> {
 
 impl<'a> Split<'a> {
     /// `None` before enough trials have finished.
-    fn new(tpe: &Tpe, history: History<'a>, number: u64) -> Option<Self> {
+    fn new(tpe: &Tpe, space: &Space, history: History<'a>, number: u64) -> Option<Self> {
         // Complete ones by their objective, then pruned ones: the later stopped the better.
         let ranked: Vec<(Rank, &Trial)> =
-            history.trials.iter().filter_map(|trial| Some((rank(trial, history)?, trial))).collect();
+            of_space(space, history).filter_map(|trial| Some((rank(trial, history)?, trial))).collect();
         if ranked.is_empty() || (ranked.len() as u64) < tpe.startup {
             return None;
         }
@@ -124,6 +124,23 @@ impl<'a> Split<'a> {
         above.sort_by_key(|trial| trial.number);
         Some(Self { below: below.into_iter().map(|(_, trial)| trial).collect(), above })
     }
+}
+
+/// The trials whose values the space has. One of another search, or of Optuna's, may lie outside, or lack a parameter: the
+/// densities could not count it, and it would take the place of one that they can.
+fn of_space<'a>(space: &Space, history: History<'a>) -> impl Iterator<Item = &'a Trial> {
+    let searched: Vec<(Axis, &Parameter)> = space
+        .params()
+        .iter()
+        .filter(|param| is_searched(param))
+        .map(|param| (Axis::new(param), param))
+        .collect();
+    history.trials.iter().filter(move |trial| {
+        searched.iter().all(|(axis, param)| match trial.params.get(axis.name) {
+            Some(value) => axis.encode(value).is_some(),
+            None => !param.is_active(&trial.params),
+        })
+    })
 }
 
 /// Merit, the least first: complete ones before pruned ones, then by the loss or by step and loss, then by number.
@@ -150,5 +167,34 @@ fn rank(trial: &Trial, history: History<'_>) -> Option<Rank> {
             ))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Direction, Domain};
+
+    /// The best trials of a search with wider ranges tell nothing: what is suggested is what it would be without them.
+    #[test]
+    fn trials_from_outside_are_passed_over() {
+        let space = |high| Space::new(vec![Parameter::new("lr", Domain::log(1e-5, high))]).unwrap();
+        let (wide, narrow) = (space(10.0), space(0.1));
+        let trial = |number| {
+            let params = crate::Sobol {}.suggest(&wide, History::empty(Direction::Minimize), 3, number);
+            let lr = params["lr"].as_f64().unwrap();
+            Trial::new(number, params).complete(-lr)
+        };
+        let all: Vec<Trial> = (0..100).map(trial).collect();
+        let inside: Vec<Trial> = all.iter().filter(|trial| narrow.contains(&trial.params)).cloned().collect();
+        assert!((40..90).contains(&inside.len()));
+        let tpe = Tpe::default();
+        let suggested = |trials: &[Trial]| {
+            let history = History::new(Direction::Minimize, trials);
+            (100..120).map(|number| tpe.suggest(&narrow, history, 1, number)).collect::<Vec<_>>()
+        };
+        assert_eq!(suggested(&all), suggested(&inside));
+        let good = suggested(&all).iter().filter(|params| params["lr"].as_f64().unwrap() > 0.01).count();
+        assert!(good > 12, "{good} of 20 are near the best that there is");
     }
 }
