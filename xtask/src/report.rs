@@ -63,6 +63,16 @@ fn publish(study: &Study, records: &Records, how: &How, out: &Path) -> Result<()
         planned.put(Record { err: without_places(&record.err), ..record.clone() });
     }
     let folder = workspace::root().join("studies/records").join(&study.name);
+    // What was published before, of other seeds or of another machine, stays.
+    let before = Records::read(&folder.join("records.csv"))?;
+    let lost = |record: &&Record| plan.get(&record.id).is_some() && planned.get(&record.id).is_none();
+    if let Some(lost) = before.iter().find(lost) {
+        let (folder, id) = (folder.display(), &lost.id);
+        bail!(
+            "{folder} has run {id}, which {out} has not: copy the one over the other, run the study again, and publish then",
+            out = out.display()
+        );
+    }
     planned.write(&folder.join("records.csv"))?;
     how.published().write(&folder)?;
     Comparisons::read(out)?.write(&folder)?;

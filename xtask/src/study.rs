@@ -4,7 +4,7 @@ use crate::watch::Progress;
 use crate::{report, workspace};
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use scarf_study::{Engine, Given, How, Program, Records, Study, Weights, list};
+use scarf_study::{Engine, Given, How, Kind, Program, Records, Run, State, Study, Weights, list};
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -65,7 +65,17 @@ pub(crate) fn study(arguments: &Arguments) -> Result<()> {
     let mut progress = Progress::new();
     let engine = Engine::new(&study, program, &out, &given)?.with_jobs(arguments.jobs).with_note(how.clone());
     let records = engine.run(arguments.retry, &mut progress)?;
-    report::tell(&study, &records, &how, &out)
+    report::tell(&study, &records, &how, &out)?;
+    // A search goes on without a trial; a row without its runs is none.
+    let plan = study.plan(&records);
+    let wanted = || plan.runs.iter().filter(|run| run.kind != Kind::Trial);
+    let failed: Vec<&Run> =
+        wanted().filter(|run| matches!(run.state, State::Failed | State::Blocked(_))).collect();
+    if let Some(first) = failed.first() {
+        let (failed, all) = (failed.len(), wanted().count());
+        bail!("{failed} of {all} runs failed, or could not begin, {first} first; --retry does them again");
+    }
+    Ok(())
 }
 
 /// What is given, if it is there.

@@ -35,7 +35,7 @@ pub use largest::largest;
 pub use memory::keep_freed_memory;
 pub use meter::{Operation, meter, metered};
 pub use region::{Region, RoiAlign};
-pub use threads::{by_image, on_workers};
+pub use threads::{by_image, on_workers, worker_count};
 
 /// `activation(conv(x, weight) + bias)`.
 ///

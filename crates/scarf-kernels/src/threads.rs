@@ -19,6 +19,14 @@ pub fn on_workers<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     work()
 }
 
+/// How many threads share a kernel's work on a CPU: what RAYON_NUM_THREADS says, or all that the machine has.
+pub fn worker_count() -> usize {
+    #[cfg(feature = "flex")]
+    return rayon::current_num_threads();
+    #[cfg(not(feature = "flex"))]
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// `work` on a batch, `[batch, channels, height, width]`: on a CPU on each image by itself, threads sharing the images, and
 /// elsewhere on all at once. In their order what `work` says of each image.
 ///

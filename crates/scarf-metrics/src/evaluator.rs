@@ -32,6 +32,11 @@ impl Evaluator {
         self.store.push_image(truths, found)
     }
 
+    /// Whether both have the same images in the same order, as far as what is on them says it.
+    pub fn has_the_ground_truth_of(&self, other: &Self) -> bool {
+        self.store.images == other.store.images && self.store.truths == other.store.truths
+    }
+
     /// Adds all images of another evaluator (say, another thread's) behind our own.
     ///
     /// # Errors

@@ -3,7 +3,7 @@ use crate::{EvalError, GroundTruth, Prediction};
 
 /// A ground truth in COCO's own numbers: left, top, width, height, so that a file's areas and
 /// sides are not rounded a second time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Truth {
     pub(crate) xywh: [f64; 4],
     pub(crate) area: f64,

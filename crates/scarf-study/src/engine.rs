@@ -130,39 +130,48 @@ impl<'a> Engine<'a> {
             write_atomic(&self.out.join("study.toml"), self.study.text.as_bytes())?;
         }
         let mut going: Vec<Going> = Vec::new();
+        let done = self.do_all(&mut going, &mut records, &wanted, watch);
+        // Whatever went wrong: nobody would hear of what goes on.
+        going.iter_mut().for_each(Going::kill);
+        done.map(|()| records)
+    }
+
+    /// Does what can be done until nothing is left; what goes on when that fails is in `going`.
+    fn do_all(
+        &self,
+        going: &mut Vec<Going>,
+        records: &mut Records,
+        wanted: &impl Fn(&Run) -> bool,
+        watch: &mut dyn Watch,
+    ) -> Result<(), Error> {
         loop {
             while going.len() < self.jobs {
-                let plan = self.study.plan(&records);
+                let plan = self.study.plan(records);
                 let mut ready = plan.runs.iter().filter(|run| run.state == State::Ready && wanted(run));
                 let Some(run) = ready.find(|run| going.iter().all(|each| each.run.id() != run.id())) else {
                     break;
                 };
                 let done =
                     plan.runs.iter().filter(|run| matches!(run.state, State::Done | State::Failed)).count();
-                let left = Estimate::new(self.study, &plan, &records).left(&plan);
+                let left = Estimate::new(self.study, &plan, records).left(&plan);
                 watch.begins(run, done + going.len() + 1, plan.runs.len(), left);
-                going.push(self.begin(run, &plan, &records)?);
+                going.push(self.begin(run, &plan, records)?);
             }
             if going.is_empty() {
-                return Ok(records);
+                return Ok(());
             }
             let among = going.len();
             let mut index = 0;
             while index < going.len() {
-                match going[index].look(among, watch) {
-                    Ok(None) => index += 1,
-                    Ok(Some(outcome)) => {
-                        let ended = going.remove(index);
-                        let record = self.record(&ended, outcome);
-                        watch.ends(&ended.run, &record);
-                        records.put(record);
-                        records.write(&path)?;
-                    }
-                    Err(error) => {
-                        going.iter_mut().for_each(Going::kill);
-                        return Err(error);
-                    }
-                }
+                let Some(outcome) = going[index].look(among, watch)? else {
+                    index += 1;
+                    continue;
+                };
+                let ended = going.remove(index);
+                let record = self.record(&ended, outcome);
+                watch.ends(&ended.run, &record);
+                records.put(record);
+                records.write(&records_path(&self.out))?;
             }
         }
     }
@@ -224,11 +233,7 @@ impl<'a> Engine<'a> {
         let settings = run.settings.clone().expect("a run that is ready has settings");
         let folder = run_folder(&self.out, &settings.id);
         let file = self.write_settings(&settings)?;
-        if !was_here(&folder) {
-            // A published record of it, of which scores are left and no network.
-            let _ = std::fs::remove_file(folder.join("result.json"));
-        }
-        let started = started(&folder)?;
+        let started = enter(&folder)?;
         let start = Start::new(self.program.clone(), file);
         Ok(Going::new(run.clone(), settings, folder, started, start, self.contest(run, plan, records)))
     }
@@ -264,6 +269,7 @@ impl<'a> Engine<'a> {
             seed: run.seed,
             params: run.params.iter().map(|(key, value)| (key.clone(), value.to_string())).collect(),
             objective: None,
+            metric: String::new(),
             pruned: false,
             val: None,
             test: None,
@@ -275,6 +281,8 @@ impl<'a> Engine<'a> {
             started: ended.started.clone(),
             err: String::new(),
         };
+        let searched = self.study.approach(&record.approach).and_then(|approach| approach.tune.as_ref());
+        let metric = searched.map_or_else(String::new, |tune| tune.objective.name());
         let mut record = match outcome {
             Ok(Ended::Whole(result)) => self.whole(record, &ended.settings, *result),
             Ok(Ended::Stopped(Stopped { epochs, value, seconds: known })) => {
@@ -285,6 +293,7 @@ impl<'a> Engine<'a> {
         };
         // As fine as the records are written, so that they read back the same.
         record.seconds = rounded(record.seconds, 1e3);
+        record.metric = record.objective.map_or_else(String::new, |_| metric);
         let dollars = record.seconds / 3600.0 * self.study.price.dollars_per_hour * ended.own_part();
         Record { dollars: rounded(dollars, 1e6), ..record }
     }
@@ -358,8 +367,12 @@ fn was_here(folder: &Path) -> bool {
     folder.join(STARTED).is_file()
 }
 
-/// When the run began for the first time.
-fn started(folder: &Path) -> Result<String, Error> {
+/// Marks that a run begins in a folder, or goes on: when it began for the first time.
+pub(crate) fn enter(folder: &Path) -> Result<String, Error> {
+    if !was_here(folder) {
+        // A published record of it, of which scores are left and no network.
+        let _ = std::fs::remove_file(folder.join("result.json"));
+    }
     let path = folder.join(STARTED);
     if let Some(text) = read_if_there(&path)? {
         return Ok(text.trim().into());

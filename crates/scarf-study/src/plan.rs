@@ -262,10 +262,12 @@ impl<'a> Planner<'a> {
         Run { approach: approach.name.clone(), kind, trial, seed, params, settings: Some(settings), state }
     }
 
-    /// The record of a run. That it was stopped counts no more where its search stops nobody now.
+    /// The record of a run. That it was stopped counts no more where its search stops nobody now, nor does what it measured
+    /// where the search is for another number.
     fn record(&self, id: &str, tune: Option<&Tune>) -> Option<&'a Record> {
         let stops = tune.is_some_and(|tune| tune.pruner.is_some());
-        self.records.get(id).filter(|record| stops || !record.pruned)
+        let says = |record: &&Record| tune.is_none_or(|tune| tune.knows(record));
+        self.records.get(id).filter(|record| stops || !record.pruned).filter(says)
     }
 
     /// What a run begins from, and whether that is there.
@@ -310,6 +312,19 @@ impl Tune {
     /// The first trial of the batch that trial `number` belongs to: what it may know ended before that.
     pub(crate) fn batch(&self, number: u64) -> u64 {
         number / self.parallel * self.parallel
+    }
+
+    /// Whether a record says what the search wants of its run: of a trial the objective. One of before its name was told is
+    /// believed.
+    fn knows(&self, record: &Record) -> bool {
+        if record.kind != Kind::Trial {
+            return true;
+        }
+        let same = record.metric.is_empty() || record.metric == self.objective.name();
+        match self.objective {
+            Objective::Number(_) => same || !record.pruned,
+            Objective::Curve(_) => same && (record.objective.is_some() || !record.is_ok()),
+        }
     }
 
     /// A trial that has ended, by its record.

@@ -27,6 +27,8 @@ pub struct Record {
     /// What a search made of it, where that is none of COCO's numbers; of a trial that was stopped, what it had
     /// measured last.
     pub objective: Option<f64>,
+    /// What that is a value of, as `val/loss`; empty where there is none, and in records of before it was told.
+    pub metric: String,
     /// Whether its search stopped it early.
     pub pruned: bool,
     /// COCO's 12 numbers on the validation images.
@@ -63,6 +65,7 @@ pub struct Records(Vec<Record>);
 const PARAM: &str = "param.";
 /// Columns that are there only where a record needs them, as those of hyperparameters.
 const OBJECTIVE: &str = "objective";
+const METRIC: &str = "metric";
 const PRUNED: &str = "pruned";
 
 impl Records {
@@ -97,17 +100,19 @@ impl Records {
     pub fn to_csv(&self) -> String {
         let params: BTreeSet<&String> = self.0.iter().flat_map(|record| record.params.keys()).collect();
         let searched = self.0.iter().any(|record| record.objective.is_some());
+        let named = self.0.iter().any(|record| !record.metric.is_empty());
         let pruned = self.0.iter().any(|record| record.pruned);
         let mut writer = csv::Writer::from_writer(Vec::new());
         let scores = |part: &'static str| NUMBERS.iter().map(move |name| format!("{part}_{name}"));
         let header = ["id", "study", "approach", "kind", "trial", "seed"].map(String::from).into_iter();
         let header = header.chain(params.iter().map(|name| format!("{PARAM}{name}")));
         let header = header.chain(searched.then(|| OBJECTIVE.to_string()));
+        let header = header.chain(named.then(|| METRIC.to_string()));
         let header = header.chain(pruned.then(|| PRUNED.to_string()));
         let header = header.chain(scores("val")).chain(scores("test"));
         let tail = ["epochs", "seconds", "dollars", "device", "version", "started", "err"];
         let written = writer.write_record(header.chain(tail.map(String::from)));
-        let rows = self.0.iter().map(|record| row(record, &params, searched, pruned));
+        let rows = self.0.iter().map(|record| row(record, &params, [searched, named, pruned]));
         let written = rows.fold(written, |so_far, row| so_far.and_then(|()| writer.write_record(row)));
         written.expect("rows of equal length, written to memory");
         let bytes = writer.into_inner().expect("written to memory");
@@ -141,7 +146,7 @@ impl Records {
     }
 }
 
-fn row(record: &Record, params: &BTreeSet<&String>, searched: bool, pruned: bool) -> Vec<String> {
+fn row(record: &Record, params: &BTreeSet<&String>, [searched, named, pruned]: [bool; 3]) -> Vec<String> {
     let optional = |number: Option<u64>| number.map_or_else(String::new, |number| number.to_string());
     let scores = |numbers: Option<Numbers>| {
         (0..12).map(move |index| numbers.map_or_else(String::new, |numbers| numbers.0[index].to_string()))
@@ -157,6 +162,9 @@ fn row(record: &Record, params: &BTreeSet<&String>, searched: bool, pruned: bool
     row.extend(params.iter().map(|name| record.params.get(*name).cloned().unwrap_or_default()));
     if searched {
         row.push(record.objective.map_or_else(String::new, |value| value.to_string()));
+    }
+    if named {
+        row.push(record.metric.clone());
     }
     if pruned {
         row.push(if record.pruned { "yes" } else { "" }.into());
@@ -194,6 +202,7 @@ fn parse(header: &csv::StringRecord, row: &csv::StringRecord) -> Result<Record, 
             None | Some(&"") => None,
             Some(cell) => Some(number(OBJECTIVE, cell)?),
         },
+        metric: cells.get(METRIC).copied().unwrap_or_default().into(),
         pruned: match cells.get(PRUNED).copied() {
             None | Some("") => false,
             Some("yes") => true,
@@ -246,6 +255,7 @@ mod tests {
             seed: 1,
             params: [("train.optimizer.sgd.lr".to_string(), "0.01".to_string())].into(),
             objective: None,
+            metric: String::new(),
             pruned: false,
             val: Some(Numbers([0.1, 0.2, 0.3, -1.0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 0.0, 1.0 / 3.0])),
             test: None,
@@ -269,7 +279,7 @@ mod tests {
         records.put(Record { seed: 9, ..record("a") });
         records.write(&path).unwrap();
         assert_eq!(Records::read(&path).unwrap(), records);
-        records.put(Record { objective: Some(2.25), pruned: true, ..record("a") });
+        records.put(Record { objective: Some(2.25), metric: "val/loss".into(), pruned: true, ..record("a") });
         records.write(&path).unwrap();
         let again = Records::read(&path).unwrap();
         assert_eq!(again, records);

@@ -99,8 +99,9 @@ impl Summary {
         let mut planned = records.clone();
         planned.retain(|record| plan.get(&record.id).is_some());
         let finals = |approach: &Approach| -> Vec<Curve> {
-            let runs =
-                planned.iter().filter(|each| each.approach == approach.name && each.kind == Kind::Final);
+            let runs = planned
+                .iter()
+                .filter(|each| each.approach == approach.name && each.kind == Kind::Final && each.is_ok());
             runs.map(|record| Curve::of(record, out)).filter(|curve| !curve.points.is_empty()).collect()
         };
         let curves: Vec<Vec<Curve>> = study.rows().map(finals).collect();

@@ -95,6 +95,25 @@ fn a_search_can_be_for_a_loss_on_the_validation_images() {
     assert!(trial.err.starts_with("metrics.jsonl: no epoch has val/los; there are epoch,"), "{}", trial.err);
 }
 
+#[test]
+fn another_objective_is_asked_of_the_trials_that_were_run() {
+    let out = tempfile::tempdir().unwrap();
+    let trials = |objective: &str| -> Vec<Record> {
+        let text = STUDY.replace("objective = \"val/ap50\"", objective);
+        let study = study(&text, &Given::default()).unwrap();
+        let records = common::run(&study, out.path(), &mut Log::default()).unwrap();
+        records.iter().filter(|record| record.kind == Kind::Trial).cloned().collect()
+    };
+    assert!(trials("objective = \"val/ap50\"").iter().all(|trial| trial.objective.is_none()));
+    let by_loss = trials("objective = \"val/loss\", direction = \"minimize\"");
+    assert_eq!(
+        by_loss.iter().filter(|trial| trial.metric == "val/loss" && trial.objective.is_some()).count(),
+        3
+    );
+    let by_another = trials("objective = \"val/giou\", direction = \"minimize\"");
+    assert!(by_another.iter().all(|trial| trial.err.contains("no epoch has val/giou")), "{by_another:?}");
+}
+
 /// Eight trials in batches of two, of 6 epochs: what trails the best third of those of earlier batches at epoch 2 stops
 /// there, with one job or three, told once or in two parts, and the search goes on by what is known of it.
 #[test]

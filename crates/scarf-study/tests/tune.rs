@@ -5,6 +5,7 @@ mod common;
 use common::{Log, STUDY, program, study};
 use scarf_hpo::{History, Params, Reason, Trial, TrialState};
 use scarf_study::{Engine, Given, Keep, Over, Search, SearchFile, TuneWatch, Tuner, tune_page};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -222,12 +223,42 @@ fn a_studys_search_runs_what_it_begins_from_first_and_the_study_goes_on_with_its
         }
         assert!(tuner.again(best).starts_with("[approach.tuned.recipe]\ntrain.optimizer.sgd.lr = "));
     });
-    // The study finds the results where it would have put them.
+    // The study finds the results where it would have put them, and lets them be.
+    let results = || {
+        let runs = std::fs::read_dir(out.path().join("runs")).unwrap();
+        let results = runs.map(|run| run.unwrap().path().join("result.json"));
+        let written = |file: &std::path::PathBuf| file.metadata().ok()?.modified().ok();
+        results.filter_map(|file| Some((file.clone(), written(&file)?))).collect::<BTreeMap<_, _>>()
+    };
+    let before = results();
+    assert_eq!(before.len(), 1 + 3, "what they begin from, and three trials");
     let study = study(STUDY, &Given::default()).unwrap();
     let mut log = Log::default();
     common::run(&study, out.path(), &mut log).unwrap();
+    let after = results();
+    assert!(before.iter().all(|(file, written)| after.get(file) == Some(written)));
     let lines = log.lines.iter().filter(|line| line.starts_with("epoch 1/3")).count();
     assert_eq!(lines, 2 + 2 + 2 + 1, "scratch, finetune, tuned, and one of broken: {:?}", log.lines);
+}
+
+#[test]
+fn the_best_trial_keeps_its_model_though_another_was_the_same() {
+    let out = tempfile::tempdir().unwrap();
+    let text = STUDY
+        .replace("{ log = [1e-3, 0.1] }", "{ choice = [0.03, 0.05] }")
+        .replace("trials = 3, sampler = \"random\"", "trials = 4, sampler = \"grid\"");
+    let study = study(&text, &Given::default()).unwrap();
+    let engine = Engine::new(&study, program(), out.path(), &Given::default()).unwrap();
+    let approach = study.approach("tuned").unwrap();
+    let records = engine.prepare(approach, &mut Log::default()).unwrap();
+    let search = Search::of(approach, approach.tune.as_ref().unwrap(), 0.0);
+    let tuner = Tuner::runs(&search, &engine, approach, records, Keep::Best, LEASE).unwrap();
+    run(&tuner, 1, &mut Seen::default()).unwrap();
+    let trials = tuner.trials().unwrap();
+    let best = search.history(&trials).best().unwrap();
+    let same = trials.iter().filter(|trial| trial.params == best.params).count();
+    let kept = trials.iter().filter(|trial| tuner.folder(trial).join("checkpoint").is_dir()).count();
+    assert_eq!((trials.len(), same, kept), (4, 2, 2));
 }
 
 #[test]

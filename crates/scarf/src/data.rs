@@ -324,6 +324,9 @@ impl DataCommand {
         if self.verify && ["voc", "coco"].contains(&name.as_str()) {
             bail!("--verify is for sets of the catalog: of a folder of your own it has no checksums");
         }
+        if name != "coco" && (self.gt.is_some() || self.out.is_some()) {
+            bail!("--gt and --out are for `scarf data coco`; {name} is only looked at");
+        }
         if name == "voc" {
             return own(folder, on_bad);
         }

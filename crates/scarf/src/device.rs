@@ -113,8 +113,7 @@ pub(crate) fn is_gpu(device: &Device) -> bool {
 
 /// What a record says of the device.
 pub(crate) fn describe(device: &Device) -> String {
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-    format!("{device:?}, {threads} threads")
+    format!("{device:?}, {} threads", scarf_kernels::worker_count())
 }
 
 #[cfg(test)]

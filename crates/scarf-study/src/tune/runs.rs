@@ -3,7 +3,7 @@
 use super::Search;
 use super::job::{Begun, Job, Reading};
 use crate::contest::curve;
-use crate::engine::Engine;
+use crate::engine::{Engine, enter};
 use crate::error::Error;
 use crate::plan::{Run, State, toml_value};
 use crate::record::Records;
@@ -68,6 +68,7 @@ impl Job for Runs<'_> {
         })?;
         let file = self.engine.write_settings(settings)?;
         let folder = run_folder(&self.engine.out, &settings.id);
+        enter(&folder)?;
         let reading = RunReading { folder: folder.clone(), job: self, told: 0 };
         // One that ended just before its worker was killed has its result already.
         let done = RunResult::read(&folder).is_ok();

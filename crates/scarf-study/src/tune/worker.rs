@@ -190,13 +190,16 @@ impl Worker<'_, '_> {
         if let Some(trial) = history.trials.get(number as usize) {
             self.tell_watch(|watch| watch.ends(index, trial, history, why.as_deref()));
         }
-        let best = history.best().map(|trial| trial.number);
         if self.tuner.keep == Keep::Best {
-            let beaten = |trial: &&Trial| trial.state.is_finished() && Some(trial.number) != best;
-            let beaten: Vec<&Trial> = history.trials.iter().filter(beaten).collect();
-            for trial in beaten {
-                if self.discarded.insert(trial.number) {
-                    self.tuner.job.discard(&self.tuner.folder(trial));
+            // Trials of the same hyperparameters have one folder.
+            let best = history.best().map(|trial| self.tuner.folder(trial));
+            let finished = history.trials.iter().filter(|trial| trial.state.is_finished());
+            for trial in finished.filter(|trial| !self.discarded.contains(&trial.number)).collect::<Vec<_>>()
+            {
+                let folder = self.tuner.folder(trial);
+                if best.as_ref() != Some(&folder) {
+                    self.tuner.job.discard(&folder);
+                    self.discarded.insert(trial.number);
                 }
             }
         }

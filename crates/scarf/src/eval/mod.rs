@@ -27,8 +27,9 @@ pub(crate) struct Eval {
     #[arg(long, value_enum, default_value = "coco")]
     protocol: Protocol,
     /// VOC: whether the last pixel belongs to a box, as in the devkit (its +1).
-    #[arg(long, value_enum, default_value = "inclusive")]
-    pixels: Pixels,
+    /// [default: inclusive]
+    #[arg(long, value_enum)]
+    pixels: Option<Pixels>,
     /// COCO: detections kept per image and class, three numbers.
     #[arg(long, value_delimiter = ',', default_value = "1,10,100")]
     max_dets: Vec<usize>,
@@ -92,7 +93,13 @@ impl Eval {
             answers.append(answers::more(&labels, self.resamples));
         }
         if let Some(other) = &self.than {
+            let place = other.display();
             let other = open(other)?;
+            ensure!(
+                other.evaluator.has_the_ground_truth_of(&labels.evaluator),
+                "--than {place}: its ground truth is not that of {}; both must be of the same images",
+                self.dt.display()
+            );
             answers.append(answers::comparison(&labels, &other, self.resamples)?);
         }
         if self.json {
@@ -107,6 +114,10 @@ impl Eval {
         let max_dets: [usize; 3] = self.max_dets.as_slice().try_into().ok().with_context(|| {
             format!("--max-dets needs three numbers, as 1,10,100; {} are given", self.max_dets.len())
         })?;
+        ensure!(
+            self.pixels.is_none() || self.protocol != Protocol::Coco,
+            "--pixels is for voc07 and voc12: COCO's boxes have no last pixel"
+        );
         ensure!(self.resamples > 0, "--resamples must be at least 1");
         let mut params = CocoParams { max_dets, ..CocoParams::default() };
         if !self.area.is_empty() {
@@ -117,8 +128,8 @@ impl Eval {
 
     fn voc(&self) -> Option<VocParams> {
         let pixels = match self.pixels {
-            Pixels::Inclusive => PixelRule::Inclusive,
-            Pixels::Continuous => PixelRule::Continuous,
+            None | Some(Pixels::Inclusive) => PixelRule::Inclusive,
+            Some(Pixels::Continuous) => PixelRule::Continuous,
         };
         match self.protocol {
             Protocol::Coco => None,

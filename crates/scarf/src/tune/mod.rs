@@ -79,7 +79,9 @@ impl Tune {
         let study = Study::read(file, &given)?;
         let approach = self.approach(&study)?;
         let tune = approach.tune.as_ref().context("an approach without a search was chosen")?;
-        let mut search = Search::of(approach, tune, study.price.dollars_per_hour);
+        // So many trials share the machine, and its price.
+        let price = study.price.dollars_per_hour / self.workers.max(1) as f64;
+        let mut search = Search::of(approach, tune, price);
         self.options.apply(&mut search)?;
         self.unprune(&mut search);
         let shrunk = if self.shrink { "-shrink" } else { "" };
@@ -114,6 +116,9 @@ impl Tune {
 
     /// A search over calls of a command.
     fn command(&self, file: Option<&Path>) -> Result<()> {
+        if self.approach.is_some() || self.shrink {
+            bail!("--approach and --shrink are for the search of a study; this one is over a command");
+        }
         let over = self.options.tree()?;
         if file.is_none() && !over.contains_key("command") {
             bail!("say a FILE, or --command 'PROGRAM --lr {{lr}}' with --metric and --param");

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
-use scarf_study::{Search, Tree};
+use scarf_study::{Objective, Search, Tree};
 use serde::Deserialize;
 
 /// A value of TOML.
@@ -116,6 +116,15 @@ impl Options {
         if let Some(objective) = &self.objective {
             if objective.starts_with("test/") {
                 bail!("--objective {objective}: test images are for the end");
+            }
+            if objective.starts_with("val/") {
+                Objective::parse(objective).map_err(|wrong| anyhow!("--objective: {wrong}"))?;
+            }
+            if self.direction.is_none() && *objective != search.objective {
+                bail!(
+                    "--objective {objective}: say --direction, too; the study's is that of {}",
+                    search.objective
+                );
             }
             search.objective.clone_from(objective);
         }
