@@ -95,6 +95,8 @@ pub(crate) struct Running {
     lines: Receiver<String>,
     log: File,
     heard: Heard,
+    /// When it was seen that it has ended, where something else still holds its output open.
+    over: Option<Instant>,
 }
 
 impl Running {
@@ -132,7 +134,7 @@ impl Running {
         if let Some(stderr) = child.stderr.take() {
             read_lines(stderr, sender);
         }
-        Ok(Self { child, lines, log, heard })
+        Ok(Self { child, lines, log, heard, over: None })
     }
 }
 
@@ -155,6 +157,9 @@ fn read_lines(from: impl std::io::Read + Send + 'static, to: Sender<String>) {
 /// How long a stranger has to end by itself.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How long the output of a child is listened to after its end, where what it left behind holds that open.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// What became of the child so far.
 pub(crate) enum Step {
     /// It printed this; the log has it.
@@ -175,7 +180,16 @@ impl Running {
                 let _ = writeln!(self.log, "{line}");
                 Ok(Step::Line(line))
             }
-            Err(RecvTimeoutError::Timeout) => Ok(Step::Quiet),
+            Err(RecvTimeoutError::Timeout) => match self.child.try_wait()? {
+                Some(status) if self.over.get_or_insert_with(Instant::now).elapsed() > LINGER => {
+                    #[cfg(unix)]
+                    if self.heard == Heard::Both {
+                        self.signal_group("TERM");
+                    }
+                    Ok(Step::Ended(status))
+                }
+                _ => Ok(Step::Quiet),
+            },
             Err(RecvTimeoutError::Disconnected) => self.child.wait().map(Step::Ended),
         }
     }

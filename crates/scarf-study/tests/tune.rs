@@ -8,7 +8,7 @@ use scarf_study::{Engine, Given, Keep, Over, Search, SearchFile, TuneWatch, Tune
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const LEASE: Duration = Duration::from_secs(20);
 
@@ -91,6 +91,27 @@ fn a_command_is_tuned_by_its_log_and_the_best_trials_files_are_kept() {
     let mut again = Seen::default();
     assert_eq!(run(&tuner, 2, &mut again), Ok(Over::Reason(Reason::Trials)));
     assert_eq!(again.begun, [0; 0], "what is done is done");
+}
+
+/// Something that it started and left holds its output open.
+#[cfg(unix)]
+#[test]
+fn a_trial_ends_with_its_command() {
+    let out = tempfile::tempdir().unwrap();
+    let trainer = program().path.with_file_name("fake_trainer");
+    let (trainer, left) = (trainer.display(), out.path().join("left"));
+    let text = format!(
+        "command = \"sh -c \\\"(sleep 300; touch '{}') & '{trainer}' {{lr}}\\\"\"\nmetric = 'loss=(\\S+)'\n\
+         stop.trials = 1\nspace.lr = 0.1",
+        left.display()
+    );
+    let (search, command) = toml::from_str::<SearchFile>(&text).unwrap().check("demo").unwrap();
+    let tuner = Tuner::command(&search, &command, out.path(), Keep::All, LEASE).unwrap();
+    let begun = Instant::now();
+    assert_eq!(run(&tuner, 1, &mut Seen::default()), Ok(Over::Reason(Reason::Trials)));
+    assert!(begun.elapsed() < LEASE, "{:?}", begun.elapsed());
+    let trials = tuner.trials().unwrap();
+    assert_eq!((trials[0].state, trials[0].intermediate.len()), (TrialState::Complete, 4));
 }
 
 #[test]
@@ -187,7 +208,7 @@ fn a_search_that_is_stopped_gives_its_trials_back_at_once() {
     assert_eq!(over.unwrap(), Over::Interrupted);
     let (shorter, command) = written("stop.trials = 4", "--steps 200 --millis 20");
     let again = Tuner::command(&shorter, &command, out.path(), Keep::All, LEASE).unwrap();
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let mut seen = Seen::default();
     assert_eq!(run(&again, 4, &mut seen), Ok(Over::Reason(Reason::Trials)));
     assert!(begun.elapsed() < LEASE, "the leases were given back");
