@@ -54,7 +54,7 @@ pub(crate) fn update(name: &str, check: bool) -> Result<()> {
 fn results(study: &Study, summary: &Summary, how: &How) -> String {
     let price = &study.price;
     format!(
-        "{}\n\n{}\n{}\n```sh\n{}\n```\n\nPrice: ${} an hour for {} ({}, {}). Commit {}.\n",
+        "{}\n\n{}\n{}\n```sh\n{}\n```\n\nPrice: ${} an hour for {} ({}, {}). Commit{} {}.\n",
         study.claim,
         claims(summary),
         markdown(summary),
@@ -63,6 +63,7 @@ fn results(study: &Study, summary: &Summary, how: &How) -> String {
         price.machine,
         price.source,
         price.date,
+        if how.revision.contains(", ") { "s" } else { "" },
         how.revision
     )
 }

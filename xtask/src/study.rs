@@ -63,9 +63,9 @@ pub(crate) fn study(arguments: &Arguments) -> Result<()> {
     let how = How::new(command(), workspace::revision(), &study, &given);
     let program = Program { path, device: arguments.device.clone(), threads: None };
     let mut progress = Progress::new();
-    let engine = Engine::new(&study, program, &out, &given)?.with_jobs(arguments.jobs).with_note(how.clone());
+    let engine = Engine::new(&study, program, &out, &given)?.with_jobs(arguments.jobs).with_note(how);
     let records = engine.run(arguments.retry, &mut progress)?;
-    report::tell(&study, &records, &how, &out)?;
+    report::tell(&study, &records, &How::read(&out)?, &out)?;
     // A search goes on without a trial; a row without its runs is none.
     let plan = study.plan(&records);
     let wanted = || plan.runs.iter().filter(|run| run.kind != Kind::Trial);

@@ -124,9 +124,17 @@ impl<'a> Engine<'a> {
         if retry {
             records.retain(Record::is_ok);
         }
-        self.door(&self.study.plan(&records), &wanted)?;
+        let plan = self.study.plan(&records);
+        self.door(&plan, &wanted)?;
         if let Some(how) = &self.how {
-            how.write(&self.out)?;
+            let before = How::read(&self.out)?;
+            let to_do = |run: &Run| matches!(run.state, State::Ready | State::Waiting(_)) && wanted(run);
+            match (records.is_empty(), plan.runs.iter().any(to_do)) {
+                (true, _) => how.write(&self.out)?,
+                (false, true) => how.added_to(&before).write(&self.out)?,
+                // What is there stays as it was made.
+                (false, false) => How { revision: before.revision, ..how.clone() }.write(&self.out)?,
+            }
             write_atomic(&self.out.join("study.toml"), self.study.text.as_bytes())?;
         }
         let mut going: Vec<Going> = Vec::new();

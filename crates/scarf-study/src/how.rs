@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 pub struct How {
     /// The command, as it can be typed.
     pub command: String,
-    /// The commit of scarf.
+    /// The commit of scarf; several with commas between where runs were added later.
     pub revision: String,
     /// Whether the study was shrunk to a check.
     pub shrink: bool,
@@ -26,6 +26,20 @@ impl How {
     pub fn new(command: String, revision: String, study: &Study, given: &Given) -> Self {
         let weights = given.weights.as_ref().map(|_| study.weights());
         Self { command, revision, shrink: given.shrink, data: given.data.is_some(), weights }
+    }
+
+    /// The same, of runs that were added to those of `before`: that one's commits, and this one's.
+    pub fn added_to(&self, before: &Self) -> Self {
+        let mut revision = before.revision.clone();
+        if !revision.split(", ").any(|known| known == self.revision) {
+            revision = [revision.as_str(), &self.revision]
+                .iter()
+                .filter(|each| !each.is_empty())
+                .copied()
+                .collect::<Vec<_>>()
+                .join(", ");
+        }
+        Self { revision, ..self.clone() }
     }
 
     /// What was given then, as far as it takes to plan the study again.
@@ -97,7 +111,17 @@ pub fn without_places(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::without_places;
+    use super::{How, without_places};
+
+    #[test]
+    fn commits_add_up() {
+        let of = |revision: &str| How { revision: revision.into(), ..How::default() };
+        let said = |before, now| of(now).added_to(&of(before)).revision;
+        assert_eq!(
+            ["a", "a, b", "a, b"],
+            [said("", "a"), said("a", "b"), said("a, b", "a")].map(|s| s.leak() as &str)
+        );
+    }
 
     #[test]
     fn of_places_the_last_part_is_left() {
