@@ -198,7 +198,7 @@ fn compare_proposals(cases: &[Case], python: &Path) -> Vec<usize> {
             };
             // Proposals of scores a last bit apart may change places.
             let off: Vec<usize> = (0..count).filter(|&row| !same(row, row)).collect();
-            assert!(off.len() <= count / 50, "{off:?} of {count} differ in image {image} of {name}");
+            assert!(off.len() <= (count / 50).max(2), "{off:?} of {count} differ in image {image} of {name}");
             for &row in &off {
                 assert!(off.iter().any(|&other| same(row, other)), "proposal {row} of {name} is not there");
             }
