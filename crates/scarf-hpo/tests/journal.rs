@@ -116,7 +116,7 @@ fn a_search_that_is_deleted_ends_with_an_error() {
 
     // As Optuna's dashboard does it.
     let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
-    writeln!(file, "{}", r#"{"op_code": 1, "worker_id": "dashboard", "study_id": 0}"#).unwrap();
+    writeln!(file, r#"{{"op_code": 1, "worker_id": "dashboard", "study_id": 0}}"#).unwrap();
     let error = journal.ask(&sampler, 1, None).unwrap_err();
     assert!(matches!(&error, JournalError::Deleted { name, .. } if name == "search"), "{error}");
 }

@@ -279,7 +279,7 @@ mod tests {
     fn no_draw_is_no_evidence() {
         let model = |value, resamples| Resampled { value, resamples, images: 3, seed: 1 };
         let (one, other) = (model(0.3, vec![None; 4]), model(0.4, vec![None; 4]));
-        assert_eq!(compare_means(&[one.clone()], &[other]).unwrap(), None);
+        assert_eq!(compare_means(std::slice::from_ref(&one), &[other]).unwrap(), None);
         assert_eq!(compare_to(0.2, &[one]).unwrap(), None);
         assert_eq!(compare_to(0.2, &[model(0.3, Vec::new())]).unwrap(), None);
     }

@@ -159,7 +159,11 @@ mod tests {
 
     fn read(lines: &mut Lines) -> Vec<String> {
         let mut read = Vec::new();
-        lines.read(|text| Ok(read.push(text.to_owned()))).unwrap();
+        let take = |text: &str| {
+            read.push(text.to_owned());
+            Ok(())
+        };
+        lines.read(take).unwrap();
         read
     }
 
