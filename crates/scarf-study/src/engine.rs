@@ -128,8 +128,7 @@ impl<'a> Engine<'a> {
         self.door(&plan, &wanted)?;
         if let Some(how) = &self.how {
             let before = How::read(&self.out)?;
-            let to_do = |run: &Run| matches!(run.state, State::Ready | State::Waiting(_)) && wanted(run);
-            match (records.is_empty(), plan.runs.iter().any(to_do)) {
+            match (records.is_empty(), plan.runs.iter().any(|run| run.is_to_do() && wanted(run))) {
                 (true, _) => how.write(&self.out)?,
                 (false, true) => how.added_to(&before).write(&self.out)?,
                 // What is there stays as it was made.
@@ -187,8 +186,7 @@ impl<'a> Engine<'a> {
     /// Every planned run whose settings are known has settings that the program takes, and what it begins from is there
     /// if it was trained.
     fn door(&self, plan: &Plan, wanted: impl Fn(&Run) -> bool) -> Result<(), Error> {
-        let to_do = |run: &&Run| matches!(run.state, State::Ready | State::Waiting(_)) && wanted(run);
-        for run in plan.runs.iter().filter(to_do) {
+        for run in plan.runs.iter().filter(|run| run.is_to_do() && wanted(run)) {
             if let Some(InitSetting::Run(id)) = run.settings.as_ref().map(|settings| &settings.init)
                 && let Some(base) = plan.get(id).filter(|base| base.state == State::Done)
                 && !was_here(&run_folder(&self.out, id))
@@ -246,9 +244,14 @@ impl<'a> Engine<'a> {
         Ok(Going::new(run.clone(), settings, folder, started, start, self.contest(run, plan, records)))
     }
 
+    /// The search of an approach, if it has one.
+    fn search_of(&self, approach: &str) -> Option<&Tune> {
+        self.study.approach(approach)?.tune.as_ref()
+    }
+
     /// What may stop a run: where it is a trial, and its search stops some.
     fn contest(&self, run: &Run, plan: &Plan, records: &Records) -> Option<Contest> {
-        let tune = self.study.approach(&run.approach)?.tune.as_ref()?;
+        let tune = self.search_of(&run.approach)?;
         let (pruner, number, objective) = (tune.pruner.clone()?, run.trial?, tune.objective.name());
         let rival = |other: &Run| {
             let record = records.get(other.id()?).filter(|record| record.is_ok())?;
@@ -289,8 +292,7 @@ impl<'a> Engine<'a> {
             started: ended.started.clone(),
             err: String::new(),
         };
-        let searched = self.study.approach(&record.approach).and_then(|approach| approach.tune.as_ref());
-        let metric = searched.map_or_else(String::new, |tune| tune.objective.name());
+        let metric = self.search_of(&record.approach).map(|tune| tune.objective.name()).unwrap_or_default();
         let mut record = match outcome {
             Ok(Ended::Whole(result)) => self.whole(record, &ended.settings, *result),
             Ok(Ended::Stopped(Stopped { epochs, value, seconds: known })) => {
@@ -312,7 +314,7 @@ impl<'a> Engine<'a> {
         if let Err(err) = complete(&result, settings) {
             return Record { err, ..record };
         }
-        let searched = self.study.approach(&record.approach).and_then(|approach| approach.tune.as_ref());
+        let searched = self.search_of(&record.approach);
         let objective = match (record.kind, searched) {
             (Kind::Trial, Some(Tune { objective: Objective::Curve(name), direction, .. })) => {
                 Some(result.objective(&run_folder(&self.out, &settings.id), name, *direction))

@@ -30,15 +30,12 @@ impl How {
 
     /// The same, of runs that were added to those of `before`: that one's commits, and this one's.
     pub fn added_to(&self, before: &Self) -> Self {
-        let mut revision = before.revision.clone();
-        if !revision.split(", ").any(|known| known == self.revision) {
-            revision = [revision.as_str(), &self.revision]
-                .iter()
-                .filter(|each| !each.is_empty())
-                .copied()
-                .collect::<Vec<_>>()
-                .join(", ");
-        }
+        let (before, now) = (&before.revision, &self.revision);
+        let revision = match before.split(", ").any(|known| known == now) {
+            true => before.clone(),
+            false if before.is_empty() => now.clone(),
+            false => format!("{before}, {now}"),
+        };
         Self { revision, ..self.clone() }
     }
 

@@ -83,6 +83,11 @@ impl Run {
     pub fn id(&self) -> Option<&str> {
         self.settings.as_ref().map(|settings| settings.id.as_str())
     }
+
+    /// Whether it is to be done, now or after others.
+    pub(crate) fn is_to_do(&self) -> bool {
+        matches!(self.state, State::Ready | State::Waiting(_))
+    }
 }
 
 /// As `tuned trial 4`, `scratch seed 0`; trials are counted from 1 for people.

@@ -215,7 +215,7 @@ fn tiles(level: Level, rows: usize, columns: usize, depth: usize) -> Vec<Tile> {
 }
 
 /// One of `count` shares of `0..len`, which are as even as whole multiples of `unit` allow.
-fn share(index: usize, count: usize, len: usize, unit: usize) -> Range<usize> {
+pub(super) fn share(index: usize, count: usize, len: usize, unit: usize) -> Range<usize> {
     let units = len.div_ceil(unit);
     let end = |index: usize| (units * index / count * unit).min(len);
     end(index)..end(index + 1)

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::alone::{share_out, threads};
 use super::columns::copy;
-use super::dense::{BLOCK, SERIAL};
+use super::dense::{BLOCK, SERIAL, share};
 use super::gemm::{After, Output, Strip, strip_of_tiles};
 use super::left::Panels;
 use super::rounded::Factors;
@@ -57,12 +57,9 @@ pub(super) unsafe fn forward(level: Level, stem: &Stem) {
     let each = (near.saturating_sub(reach(shape)) / shape.stride[0]).max(1);
     let sums = shape.out_channels * shape.out_pixels() * shape.channels * shape.taps();
     let tasks = if shape.images * sums < SERIAL { 1 } else { 3 * threads() };
-    let bands = shape.out_height.div_ceil(each).max(tasks.div_ceil(shape.images));
-    let each = shape.out_height.div_ceil(bands);
-    let bands = shape.out_height.div_ceil(each);
+    let bands = shape.out_height.div_ceil(each).max(tasks.div_ceil(shape.images)).min(shape.out_height);
     share_out(shape.images * bands, |task| {
-        let first = task % bands * each;
-        let rows = first..(first + each).min(shape.out_height);
+        let rows = share(task % bands, bands, shape.out_height, 1);
         // SAFETY: each task has its own rows; the rest is the caller's promise.
         with_scratch(|scratch| unsafe { band(level, stem, task / bands, &rows, scratch) });
     });
@@ -97,7 +94,6 @@ versions! {
 unsafe fn band_in<V: Lanes>(stem: &Stem, image: usize, rows: &Range<usize>, scratch: &mut Scratch) {
     let (shape, taps) = (stem.shape, stem.shape.taps());
     let [down, stride] = shape.stride;
-    let vectors = shape.out_width.div_ceil(V::N);
     let (part, row) = (part(shape, V::N), row(shape, V::N));
     let seen = (rows.len() - 1) * down + reach(shape) + 1;
     let laid = scratch.right.take(shape.channels * seen * row).as_mut_ptr();
@@ -118,21 +114,18 @@ unsafe fn band_in<V: Lanes>(stem: &Stem, image: usize, rows: &Range<usize>, scra
         let x = tap % shape.kernel[1] * shape.dilation[1];
         *place = (channel * seen + y) * row + x % stride * part + x / stride;
     }
-    let strips = vectors.div_ceil(V::NV);
+    let strips = shape.out_width.div_ceil(V::NV * V::N);
     // SAFETY: steps and lanes lie inside what was laid out; the output and the processor are the caller's promise.
     unsafe {
         stem.factors.prepare::<V>(laid, shape.channels * seen, row);
         for y in rows.clone() {
-            let mut x = 0;
+            let begin = image * shape.out_pixels() + y * shape.out_width;
             for index in 0..strips {
-                // As even as vectors allow.
-                let lanes = (vectors / strips + usize::from(index < vectors % strips)) * V::N;
-                let end = (x + lanes).min(shape.out_width);
-                let begin = image * shape.out_pixels() + y * shape.out_width;
+                let columns = share(index, strips, shape.out_width, V::N);
                 let strip = Strip {
-                    columns: begin + x..begin + end,
-                    lanes,
-                    right: laid.add((y - rows.start) * down * row + x),
+                    columns: begin + columns.start..begin + columns.end,
+                    lanes: columns.len().next_multiple_of(V::N),
+                    right: laid.add((y - rows.start) * down * row + columns.start),
                     right_stride: 0,
                     right_steps: places.as_ptr(),
                     left: Panels { start: stem.weight.as_ptr(), panel: depth * V::MR, row: 0 },
@@ -141,7 +134,6 @@ unsafe fn band_in<V: Lanes>(stem: &Stem, image: usize, rows: &Range<usize>, scra
                     after: stem.after,
                 };
                 strip_of_tiles::<V, true>(&stem.output, &(0..shape.out_channels), &strip);
-                x = end;
             }
         }
     }

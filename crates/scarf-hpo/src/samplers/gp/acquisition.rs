@@ -22,11 +22,7 @@ impl<'a> Encoding<'a> {
     /// One number per axis, an inactive one's in the middle (a choice's past the last); `None` where `params` are
     /// not of the space.
     pub(super) fn encode(&self, params: &Params) -> Option<Vec<f64>> {
-        let number = |axis: &Axis<'_>| match params.get(axis.name) {
-            Some(value) => axis.encode(value),
-            None if self.space.get(axis.name)?.is_active(params) => None,
-            None => Some(inactive(axis)),
-        };
+        let number = |axis: &Axis<'_>| Some(axis.number(params)?.unwrap_or_else(|| inactive(axis)));
         self.axes.iter().map(number).collect()
     }
 

@@ -129,18 +129,9 @@ impl<'a> Split<'a> {
 /// The trials whose values the space has. One of another search, or of Optuna's, may lie outside, or lack a parameter: the
 /// densities could not count it, and it would take the place of one that they can.
 fn of_space<'a>(space: &Space, history: History<'a>) -> impl Iterator<Item = &'a Trial> {
-    let searched: Vec<(Axis, &Parameter)> = space
-        .params()
-        .iter()
-        .filter(|param| is_searched(param))
-        .map(|param| (Axis::new(param), param))
-        .collect();
-    history.trials.iter().filter(move |trial| {
-        searched.iter().all(|(axis, param)| match trial.params.get(axis.name) {
-            Some(value) => axis.encode(value).is_some(),
-            None => !param.is_active(&trial.params),
-        })
-    })
+    let searched = space.params().iter().filter(|param| is_searched(param));
+    let axes: Vec<Axis> = searched.map(Axis::new).collect();
+    history.trials.iter().filter(move |trial| axes.iter().all(|axis| axis.number(&trial.params).is_some()))
 }
 
 /// Merit, the least first: complete ones before pruned ones, then by the loss or by step and loss, then by number.
