@@ -196,9 +196,13 @@ fn compare_proposals(cases: &[Case], python: &Path) -> Vec<usize> {
                 !far(&their_scores[their.clone()], &our_scores[our.clone()], 1e-4)
                     && !far(&their_boxes[corners(&their)], &our_boxes[corners(&our)], 2e-2)
             };
-            // Proposals of scores a last bit apart may change places.
+            // Proposals of scores a last bit apart may change places: few of many, or two neighbours of few.
             let off: Vec<usize> = (0..count).filter(|&row| !same(row, row)).collect();
-            assert!(off.len() <= (count / 50).max(2), "{off:?} of {count} differ in image {image} of {name}");
+            let neighbours = matches!(off[..], [one, other] if other == one + 1);
+            assert!(
+                off.len() <= count / 50 || neighbours,
+                "{off:?} of {count} differ in image {image} of {name}"
+            );
             for &row in &off {
                 assert!(off.iter().any(|&other| same(row, other)), "proposal {row} of {name} is not there");
             }
