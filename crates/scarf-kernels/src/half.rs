@@ -11,8 +11,8 @@ pub fn like<const D: usize, const E: usize>(parameter: Tensor<D>, x: &Tensor<E>)
 /// connected layers, and their gradients where `work` asks for those. Sums, and all that flows through a network, stay `f32`,
 /// as with PyTorch's `set_float32_matmul_precision("medium")`.
 ///
-/// A processor with AVX-512 BF16 then multiplies twice as many numbers in a second; others round all the same, and give the
-/// same but for the order of sums.
+/// A processor with AMX then multiplies several times as many numbers in a second, one with AVX-512 BF16 up to twice as many;
+/// others round all the same, and give the same but for the order of sums.
 ///
 /// It holds for the operations of `f32` that this thread asks for, and for no other thread, nor other device.
 pub fn with_rounded_factors<R>(rounded: bool, work: impl FnOnce() -> R) -> R {

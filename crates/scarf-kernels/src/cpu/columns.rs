@@ -190,7 +190,7 @@ impl<'a> Columns<'a> {
         scratch: &mut Scratch,
     ) -> *const f32 {
         let taps = self.taps();
-        let panel = scratch.right.take(rows.len() * lanes).as_mut_ptr();
+        let panel = scratch.right.take(factors.room(rows.len()) * lanes).as_mut_ptr();
         if lanes.is_multiple_of(V::N)
             && let Some((from, stride)) = self.there(&pixels, &rows, lanes)
         {
@@ -198,6 +198,7 @@ impl<'a> Columns<'a> {
             unsafe {
                 if V::PAIRS {
                     pair_rows::<V>(from, stride, rows.len(), lanes, panel);
+                    factors.fill_up(panel, rows.len(), lanes);
                 } else {
                     copy_rows::<V>(from, stride, rows.len(), lanes, panel);
                     factors.prepare::<V>(panel, rows.len(), lanes);
@@ -235,7 +236,7 @@ impl<'a> Columns<'a> {
         scratch: &mut Scratch,
     ) -> *const f32 {
         let taps = self.taps();
-        let steps = pixels.len().next_multiple_of(if V::PAIRS { 16 } else { 8 });
+        let steps = factors.room(pixels.len()).next_multiple_of(if V::PAIRS { 16 } else { 8 });
         let panel = scratch.right.take(steps * lanes).as_mut_ptr();
         let rows = scratch.rows.take(8 * steps).as_mut_ptr();
         scratch.of_taps.resize_with(scratch.of_taps.len().max(taps), Vec::new);

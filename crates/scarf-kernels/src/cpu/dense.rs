@@ -23,6 +23,9 @@ const TILE: usize = 96 * 1024;
 /// Pixels whose weight gradients are summed before they join the others'.
 const CHUNK: usize = 8192;
 
+/// Values of an output's gradient up to which all of them are packed at once: 32 MiB.
+const WHOLE: usize = 8 << 20;
+
 /// Columns of a result up to which the weights are read where they lie: to pack them pays only if they are then read often.
 const FEW_COLUMNS: usize = 512;
 
@@ -135,7 +138,7 @@ unsafe fn spread(
             factors,
             after,
         };
-        let tiles = tiles(level, rows, pixels, depth);
+        let tiles = tiles(level, factors, rows, pixels, depth);
         // SAFETY: tiles don't overlap, and cover the output that the caller vouches for.
         share_out(tiles.len(), |index| unsafe {
             with_scratch(|scratch| product(level, &product_here, &tiles[index], scratch));
@@ -151,15 +154,16 @@ pub(super) fn pack_whole<'a>(
     depth: usize,
     buffer: &'a mut super::scratch::Buffer,
 ) -> &'a [f32] {
-    let (_, height, _) = level.tile();
-    let len = left.rows.div_ceil(height) * height * depth;
+    let (_, height, _) = level.tile(factors);
+    let room = factors.room(depth);
+    let len = left.rows.div_ceil(height) * height * room;
     let packed = &mut buffer.take(len)[..len];
     // About 32,000 values a task.
-    let panels = (32_768 / (depth * height)).max(1);
-    let each = if len < 65_536 { len } else { panels * height * depth };
+    let panels = (32_768 / (room * height)).max(1);
+    let each = if len < 65_536 { len } else { panels * height * room };
     let place = Place::new(packed.as_mut_ptr());
     share_out_parts(len, each, |part| {
-        let first = part.start / depth;
+        let first = part.start / room;
         // SAFETY: each task has its own part of the packed values; the level is this processor's.
         unsafe {
             let part = std::slice::from_raw_parts_mut(place.get().add(part.start), part.len());
@@ -169,17 +173,15 @@ pub(super) fn pack_whole<'a>(
     packed
 }
 
-/// The block length near [`BLOCK`] that cuts the channels evenly, in whole channels; no pair of factors is cut.
+/// The block length near [`BLOCK`] that cuts the channels evenly, in whole channels and units of the factors.
 pub(super) fn even_block(channels: usize, taps: usize, factors: Factors) -> usize {
     let blocks = (channels * taps).div_ceil(BLOCK).min(channels);
-    let each = channels.div_ceil(blocks);
-    let whole = if factors == Factors::Pairs { each.next_multiple_of(2) } else { each };
-    whole * taps
+    channels.div_ceil(blocks).next_multiple_of(factors.unit()) * taps
 }
 
 /// Cuts a result into tasks, about as many for each thread and of about one size.
-fn tiles(level: Level, rows: usize, columns: usize, depth: usize) -> Vec<Tile> {
-    let (lanes, height, strip) = level.tile();
+fn tiles(level: Level, factors: Factors, rows: usize, columns: usize, depth: usize) -> Vec<Tile> {
+    let (lanes, height, strip) = level.tile(factors);
     let threads = if rows * columns * depth < SERIAL { 1 } else { threads() };
     let (panels, vectors) = (rows.div_ceil(height), columns.div_ceil(lanes));
     let strips = (vectors / strip).max(1);
@@ -241,7 +243,8 @@ pub(crate) fn weight_gradient(x: &[f32], gradient: &[f32], shape: &Shape) -> Vec
         let x = &x[group * channels * shape.in_pixels()..];
         let right = Columns::new(x, shape.channels * shape.in_pixels(), shape);
         let chunks = pixels.div_ceil(CHUNK).min((8 << 20) / (rows * columns)).max(1);
-        let chunk = pixels.div_ceil(chunks).next_multiple_of(8);
+        let factors = Factors::of_thread(level());
+        let chunk = pixels.div_ceil(chunks).next_multiple_of(factors.unit().max(8));
         let parts = summed_pixels(left, &right, columns, pixels, chunk);
         let (first, others) = parts.split_at(rows * columns);
         let begin = total.len();
@@ -259,7 +262,7 @@ pub(crate) fn weight_gradient(x: &[f32], gradient: &[f32], shape: &Shape) -> Vec
 fn summed_pixels(left: Strided, right: &Columns, columns: usize, pixels: usize, chunk: usize) -> Vec<f32> {
     let (level, rows) = (level(), left.rows);
     let factors = Factors::of_thread(level);
-    let (lanes, _, vectors) = level.tile();
+    let (lanes, _, vectors) = level.tile(factors);
     let chunks = pixels.div_ceil(chunk);
     let mut parts: Vec<f32> = Vec::with_capacity(chunks * rows * columns);
     let serial = rows * columns * pixels < SERIAL || threads() == 1;
@@ -274,22 +277,29 @@ fn summed_pixels(left: Strided, right: &Columns, columns: usize, pixels: usize, 
         }
     }
     let start = Output { start: parts.as_mut_ptr(), row: columns, image: 0, width: columns };
-    share_out(tiles.len(), |index| {
-        let tile = &tiles[index];
-        // SAFETY: each tile has its own part of the buffer, which has room for all chunks.
-        unsafe {
-            let begin = tile.sum.start / chunk * rows * columns;
-            let output = Output { start: { start }.start.add(begin), ..start };
-            let product_here = Product {
-                left: Left::Strided(left),
-                right: Right::Transposed(right),
-                output,
-                block: BLOCK,
-                factors,
-                after: After::default(),
-            };
-            with_scratch(|scratch| product(level, &product_here, tile, scratch));
-        }
+    with_packed(|buffer| {
+        // Packed once where several tasks read it, or block by block by each.
+        let left = match across > 1 && rows * pixels <= WHOLE {
+            true => Left::Packed(pack_whole(level, factors, &left, pixels, buffer), pixels),
+            false => Left::Strided(left),
+        };
+        share_out(tiles.len(), |index| {
+            let tile = &tiles[index];
+            // SAFETY: each tile has its own part of the buffer, which has room for all chunks.
+            unsafe {
+                let begin = tile.sum.start / chunk * rows * columns;
+                let output = Output { start: { start }.start.add(begin), ..start };
+                let product_here = Product {
+                    left,
+                    right: Right::Transposed(right),
+                    output,
+                    block: BLOCK,
+                    factors,
+                    after: After::default(),
+                };
+                with_scratch(|scratch| product(level, &product_here, tile, scratch));
+            }
+        });
     });
     // SAFETY: the tiles covered every value.
     unsafe { parts.set_len(chunks * rows * columns) };

@@ -135,7 +135,7 @@ unsafe fn sums<V: Lanes, const MR: usize, const NV: usize, const APART: bool, co
 
 /// Asks for the cache line of a place, which may not exist.
 #[inline(always)]
-fn prefetch(#[cfg_attr(not(target_arch = "x86_64"), allow(unused))] place: *const f32) {
+pub(super) fn prefetch(#[cfg_attr(not(target_arch = "x86_64"), allow(unused))] place: *const f32) {
     // SAFETY: it reads nothing that a program could see, from whatever place; SSE is part of x86-64.
     #[cfg(target_arch = "x86_64")]
     unsafe {
@@ -145,9 +145,13 @@ fn prefetch(#[cfg_attr(not(target_arch = "x86_64"), allow(unused))] place: *cons
 }
 
 /// Adds what was there before, scales, shifts and writes a tile: all of it, or what lies inside the matrix.
+///
+/// # Safety
+///
+/// As [`micro`].
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // as above
-unsafe fn finish<V: Lanes, const MR: usize, const NV: usize, const WHOLE: bool>(
+pub(super) unsafe fn finish<V: Lanes, const MR: usize, const NV: usize, const WHOLE: bool>(
     job: &Micro,
     mut sums: [[V; NV]; MR],
 ) {
@@ -263,7 +267,7 @@ pub(crate) struct Product<'a> {
     pub(crate) left: Left<'a>,
     pub(crate) right: Right<'a>,
     pub(crate) output: Output,
-    /// Steps of the sum between two visits of `C`; an even number where factors are pairs.
+    /// Steps of the sum between two visits of `C`; a multiple of [`Factors::unit`], or all there are.
     pub(crate) block: usize,
     pub(crate) factors: Factors,
     pub(crate) after: After<'a>,
@@ -285,11 +289,13 @@ versions! {
     /// The output must be valid for the tile, and nobody else may touch it meanwhile; the level and the factors must be
     /// this processor's.
     pub(crate) unsafe fn product(product: &Product, tile: &Tile, scratch: &mut Scratch) = product_in,
-    of pairs where product.factors == Factors::Pairs
+    of product.factors
 }
 
 #[inline(always)]
 unsafe fn product_in<V: Lanes>(product: &Product, tile: &Tile, scratch: &mut Scratch) {
+    // SAFETY: the caller's promise.
+    unsafe { V::enter() };
     let mut from = tile.sum.start;
     while from < tile.sum.end {
         let to = (from + product.block).min(tile.sum.end);
@@ -298,6 +304,8 @@ unsafe fn product_in<V: Lanes>(product: &Product, tile: &Tile, scratch: &mut Scr
         unsafe { block::<V>(product, tile, &steps, scratch) };
         from = to;
     }
+    // SAFETY: as above.
+    unsafe { V::leave() };
 }
 
 /// A block of the sum.
@@ -318,14 +326,19 @@ unsafe fn block<V: Lanes>(product: &Product, tile: &Tile, steps: &Steps, scratch
         let beyond = tile.columns.len() % V::N;
         let narrow = V::NARROW < V::N && (1..=V::NARROW).contains(&beyond);
         let vectors = if narrow { tile.columns.len() / V::N } else { tile.columns.len().div_ceil(V::N) };
-        let panels = vectors.div_ceil(V::NV);
+        let wide = V::panel(steps.to - steps.from);
+        let panels = vectors.div_ceil(wide);
+        // Panels that are wider than a register tile end with one.
+        let unit = if wide > V::NV { V::NV } else { 1 };
+        let units = vectors.div_ceil(unit);
         let mut start = tile.columns.start;
         for index in 0..panels + usize::from(narrow) {
             // As even as vectors allow: 4 are 2 + 2 rather than 3 + 1.
             let lanes = match index < panels {
-                true => (vectors / panels + usize::from(index < vectors % panels)) * V::N,
+                true => (units / panels + usize::from(index < units % panels)) * unit * V::N,
                 false => V::NARROW,
             };
+            let lanes = lanes.min((tile.columns.end - start).next_multiple_of(V::N.min(lanes)));
             let end = (start + lanes).min(tile.columns.end);
             let sum = steps.from..steps.to;
             let few = tile.rows.len() <= FEW_PANELS / V::N * V::MR || sum.len() <= SHORT;
@@ -390,36 +403,43 @@ pub(super) unsafe fn strip_of_tiles<V: Lanes, const APART: bool>(
     all: &Range<usize>,
     strip: &Strip,
 ) {
-    let (image, column) = (strip.columns.start / output.width, strip.columns.start % output.width);
-    let in_one_image = column + strip.columns.len() <= output.width;
-    debug_assert!(!APART || in_one_image && strip.left.row == 0);
-    let part = strip.columns.len() % V::N.min(strip.lanes);
     for (index, row) in all.clone().step_by(V::MR).enumerate() {
         let rows = row..(row + V::MR).min(all.end);
-        let (mut scale, mut bias) = ([0.0f32; 16], [0.0f32; 16]);
-        // SAFETY: panels of `A` lie `panel` values apart; the output is the caller's promise.
-        unsafe {
-            let mut job = Micro {
-                k: strip.steps,
-                a: strip.left.start.add(index * strip.left.panel),
-                a_row: strip.left.row,
-                a_step: V::MR,
-                b: strip.right,
-                b_stride: strip.right_stride,
-                b_steps: strip.right_steps,
-                c: output.start.wrapping_add(image * output.image + row * output.row + column),
-                c_stride: output.row,
-                rows: rows.len(),
-                part,
-                accumulate: strip.accumulate,
-                scale: of_rows::<V>(strip.after.scale, &rows, &mut scale),
-                bias: of_rows::<V>(strip.after.bias, &rows, &mut bias),
-                activation: strip.after.activation,
-            };
-            if APART || in_one_image {
-                V::micro::<APART>(strip.lanes, &job);
-            } else {
-                across_images::<V>(output, rows, strip, &mut job);
+        let (mut scale, mut bias) = ([0.0f32; 32], [0.0f32; 32]);
+        let scale = of_rows::<V>(strip.after.scale, &rows, &mut scale);
+        let bias = of_rows::<V>(strip.after.bias, &rows, &mut bias);
+        // One, unless a panel is wider than a register tile.
+        for at in (0..strip.lanes).step_by(V::NV * V::N) {
+            let start = strip.columns.start + at;
+            let columns = start..(start + V::NV * V::N).min(strip.columns.end);
+            let lanes = (strip.lanes - at).min(V::NV * V::N);
+            let (image, column) = (columns.start / output.width, columns.start % output.width);
+            let in_one_image = column + columns.len() <= output.width;
+            debug_assert!(!APART || in_one_image && strip.left.row == 0);
+            // SAFETY: panels of `A` lie `panel` values apart; the output is the caller's promise.
+            unsafe {
+                let mut job = Micro {
+                    k: strip.steps,
+                    a: strip.left.start.add(index * strip.left.panel),
+                    a_row: strip.left.row,
+                    a_step: V::MR,
+                    b: strip.right.add(at),
+                    b_stride: strip.right_stride,
+                    b_steps: strip.right_steps,
+                    c: output.start.wrapping_add(image * output.image + row * output.row + column),
+                    c_stride: output.row,
+                    rows: rows.len(),
+                    part: columns.len() % V::N.min(lanes),
+                    accumulate: strip.accumulate,
+                    scale,
+                    bias,
+                    activation: strip.after.activation,
+                };
+                if APART || in_one_image {
+                    V::micro::<APART>(lanes, &job);
+                } else {
+                    across_images::<V>(output, rows.clone(), &columns, lanes, &mut job);
+                }
             }
         }
     }
@@ -427,7 +447,7 @@ pub(super) unsafe fn strip_of_tiles<V: Lanes, const APART: bool>(
 
 /// The values of some rows, as many as a tile has, or null.
 #[inline(always)]
-fn of_rows<V: Lanes>(values: Option<&[f32]>, rows: &Range<usize>, room: &mut [f32; 16]) -> *const f32 {
+fn of_rows<V: Lanes>(values: Option<&[f32]>, rows: &Range<usize>, room: &mut [f32; 32]) -> *const f32 {
     let Some(values) = values else { return std::ptr::null() };
     let values = &values[rows.clone()];
     if values.len() == V::MR {
@@ -439,20 +459,26 @@ fn of_rows<V: Lanes>(values: Option<&[f32]>, rows: &Range<usize>, room: &mut [f3
 
 /// A tile whose columns are of two images or more: computed aside, then copied.
 #[inline(always)]
-unsafe fn across_images<V: Lanes>(output: &Output, rows: Range<usize>, strip: &Strip, job: &mut Micro) {
-    let mut aside = [0.0f32; 8 * 48];
-    debug_assert!(V::MR * strip.lanes <= aside.len());
+unsafe fn across_images<V: Lanes>(
+    output: &Output,
+    rows: Range<usize>,
+    columns: &Range<usize>,
+    lanes: usize,
+    job: &mut Micro,
+) {
+    let mut aside = [0.0f32; 32 * 32];
+    debug_assert!(V::MR * lanes <= aside.len());
     // SAFETY: every piece lies inside one row of one image of the output.
     unsafe {
         if job.accumulate {
-            for_pieces(output, &rows, &strip.columns, |row, at, place, len| {
-                std::ptr::copy_nonoverlapping(place, aside.as_mut_ptr().add(row * strip.lanes + at), len);
+            for_pieces(output, &rows, columns, |row, at, place, len| {
+                std::ptr::copy_nonoverlapping(place, aside.as_mut_ptr().add(row * lanes + at), len);
             });
         }
-        (job.c, job.c_stride, job.part) = (aside.as_mut_ptr(), strip.lanes, 0);
-        V::micro::<false>(strip.lanes, job);
-        for_pieces(output, &rows, &strip.columns, |row, at, place, len| {
-            std::ptr::copy_nonoverlapping(aside.as_ptr().add(row * strip.lanes + at), place, len);
+        (job.c, job.c_stride, job.part) = (aside.as_mut_ptr(), lanes, 0);
+        V::micro::<false>(lanes, job);
+        for_pieces(output, &rows, columns, |row, at, place, len| {
+            std::ptr::copy_nonoverlapping(aside.as_ptr().add(row * lanes + at), place, len);
         });
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::rounded::{Factors, pair_rows};
+use super::rounded::{AMX_STEPS, Factors, pair_rows};
 use super::scratch::Buffer;
 use super::simd::{Lanes, versions};
 
@@ -58,12 +58,12 @@ impl Left<'_> {
     ) -> Panels {
         match self {
             Self::Packed(values, columns) => {
-                let panel = columns * V::MR;
+                let panel = factors.room(*columns) * V::MR;
                 let start = values[rows.start / V::MR * panel + factors.steps(from) * V::MR..].as_ptr();
                 Panels { start, panel, row: 0 }
             }
             Self::Strided(matrix) => {
-                let panel = (to - from).next_multiple_of(8) * V::MR;
+                let panel = factors.room(to - from).next_multiple_of(8) * V::MR;
                 let packed = buffer.take(rows.len().div_ceil(V::MR) * panel);
                 for (index, row) in rows.clone().step_by(V::MR).enumerate() {
                     let packed = &mut packed[index * panel..(index + 1) * panel];
@@ -114,7 +114,9 @@ impl Strided<'_> {
         };
         // SAFETY: the caller's promise; a panel has so many steps.
         unsafe {
-            if V::PAIRS {
+            if factors == Factors::Amx {
+                matrix.pack_rows::<V>(row, from, to, packed);
+            } else if V::PAIRS {
                 matrix.pack_pairs::<V>(row, from, to, packed);
             } else {
                 matrix.pack_panel::<V>(row, from, to, packed);
@@ -167,6 +169,63 @@ impl Strided<'_> {
         }
     }
 
+    /// The same as AMX takes it: `[(to - from) / 32, MR, 32]` of `bfloat16`.
+    ///
+    /// # Safety
+    ///
+    /// The processor must know `V`, which is AMX.
+    #[inline(always)]
+    unsafe fn pack_rows<V: Lanes>(&self, row: usize, from: usize, to: usize, packed: &mut [f32]) {
+        let (steps, rows) = (to - from, V::MR.min(self.rows - row));
+        let whole = Factors::Amx.room(steps);
+        assert!(whole / 2 * V::MR <= packed.len());
+        let place = |row: usize, step: usize| (step / AMX_STEPS * V::MR + row) * AMX_STEPS + step % AMX_STEPS;
+        let packed = packed.as_mut_ptr().cast::<u16>();
+        // SAFETY: the panel has places for `MR` rows of so many steps, which all runs lie in.
+        unsafe {
+            if rows < V::MR {
+                packed.write_bytes(0, whole * V::MR);
+            } else if steps < whole {
+                packed.add(place(0, steps)).write_bytes(0, AMX_STEPS * V::MR - steps % AMX_STEPS);
+            }
+            let mut begin = from;
+            if self.row == 1 && rows == V::MR && self.inner_len == usize::MAX {
+                begin += steps / 16 * 16;
+                for step in (from..begin).step_by(16) {
+                    let (first, last) = (self.at(row, step), self.at(row + rows - 1, step + 15));
+                    assert!(self.inner >= 0 && last < self.values.len());
+                    let first = self.values.as_ptr().add(first);
+                    V::turn_pairs(first, self.inner as usize, packed.add(place(0, step - from)).cast());
+                }
+            }
+            for index in 0..rows {
+                let mut column = begin;
+                while column < to {
+                    let run = (self.inner_len - column % self.inner_len).min(to - column);
+                    let first = self.at(row + index, column);
+                    let (mut done, mut step) = (0, column - from);
+                    let there = if self.inner == 1 { &self.values[first..first + run] } else { &[] };
+                    while done < run {
+                        let some = (16 - step % 16).min(run - done);
+                        let mut aside = [0.0; 16];
+                        let values = if self.inner == 1 {
+                            there.as_ptr().add(done)
+                        } else {
+                            for (at, value) in aside[..some].iter_mut().enumerate() {
+                                *value =
+                                    self.values[first.wrapping_add_signed((done + at) as isize * self.inner)];
+                            }
+                            aside.as_ptr()
+                        };
+                        V::round(values, some, packed.add(place(index, step)));
+                        (done, step) = (done + some, step + some);
+                    }
+                    column += run;
+                }
+            }
+        }
+    }
+
     /// The same as pairs: `[(to - from) / 2, MR]`.
     ///
     /// # Safety
@@ -205,7 +264,7 @@ versions! {
     pub(crate) unsafe fn pack_panels(
         factors: Factors, matrix: &Strided, row: usize, columns: usize, packed: &mut [f32],
     ) = pack_panels_in,
-    of pairs where factors == Factors::Pairs
+    of factors
 }
 
 #[inline(always)]
@@ -216,7 +275,7 @@ unsafe fn pack_panels_in<V: Lanes>(
     columns: usize,
     packed: &mut [f32],
 ) {
-    for (index, panel) in packed.chunks_exact_mut(columns * V::MR).enumerate() {
+    for (index, panel) in packed.chunks_exact_mut(factors.room(columns) * V::MR).enumerate() {
         // SAFETY: the caller's promise.
         unsafe {
             matrix.pack::<V>(row + index * V::MR, 0, columns, factors, panel);

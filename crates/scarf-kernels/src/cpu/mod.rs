@@ -1,6 +1,8 @@
 //! Kernels on slices of `f32`, in rows of pixels (NCHW): what runs on the CPU, apart from burn.
 
 pub(crate) mod alone;
+#[cfg(target_arch = "x86_64")]
+mod amx;
 pub(crate) mod columns;
 pub(crate) mod crew;
 pub(crate) mod dense;

@@ -61,7 +61,7 @@ unsafe fn forward_within(near: usize, x: &[f32], [first, second]: [Stage; 2], ou
     let (level, shape, channels) = (level(), first.shape, first.shape.out_channels);
     let factors = Factors::of_thread(level);
     let depth = shape.channels * shape.taps();
-    let (_, height, _) = level.tile();
+    let (_, height, _) = level.tile(factors);
     let left = Strided {
         values: first.weight,
         start: 0,

@@ -1,12 +1,15 @@
 //! Products of rounded factors: what is multiplied is rounded to `bfloat16`, what is summed up stays `f32`.
 //!
-//! AVX-512 with BF16 multiplies two pairs of such factors a lane where it multiplies one pair of `f32`, in the same time.
-//! Elsewhere factors are rounded all the same, so that a result differs in the order of its sums alone.
+//! AVX-512 with BF16 multiplies two pairs of such factors a lane where it multiplies one pair of `f32`, in the same time, and
+//! AMX many more. Elsewhere factors are rounded all the same, so that a result differs in the order of its sums alone.
 
 use std::cell::Cell;
 
 use super::scoped::scoped;
 use super::simd::{Lanes, Level};
+
+/// Steps of the sum in a tile of AMX: 16 pairs.
+pub(super) const AMX_STEPS: usize = 32;
 
 thread_local! {
     static ROUNDED: Cell<bool> = const { Cell::new(false) };
@@ -26,21 +29,46 @@ pub(crate) enum Factors {
     Rounded,
     /// Pairs of `bfloat16`, those of two steps of the sum, in the place of an `f32`.
     Pairs,
+    /// Such pairs, of the left factor row by row: what AMX multiplies.
+    Amx,
 }
 
 impl Factors {
     /// What products of this thread multiply.
     pub(crate) fn of_thread(level: Level) -> Self {
-        match (ROUNDED.get(), level.has_pairs()) {
-            (false, _) => Self::Single,
-            (true, false) => Self::Rounded,
-            (true, true) => Self::Pairs,
+        match ROUNDED.get() {
+            false => Self::Single,
+            true if level.has_amx() => Self::Amx,
+            true if level.has_pairs() => Self::Pairs,
+            true => Self::Rounded,
         }
+    }
+
+    pub(crate) fn are_pairs(self) -> bool {
+        matches!(self, Self::Pairs | Self::Amx)
+    }
+
+    /// Steps of the sum that are multiplied at once.
+    pub(crate) fn unit(self) -> usize {
+        match self {
+            Self::Single | Self::Rounded => 1,
+            Self::Pairs => 2,
+            Self::Amx => AMX_STEPS,
+        }
+    }
+
+    /// Rows that a packed panel of `steps` has room for: what is rounded where it lies was twice as large before.
+    pub(crate) fn room(self, steps: usize) -> usize {
+        if self == Self::Amx { steps.next_multiple_of(AMX_STEPS) } else { steps }
     }
 
     /// How many steps of a tile `steps` of the sum are.
     pub(crate) fn steps(self, steps: usize) -> usize {
-        if self == Self::Pairs { steps.div_ceil(2) } else { steps }
+        match self {
+            Self::Single | Self::Rounded => steps,
+            Self::Pairs => steps.div_ceil(2),
+            Self::Amx => steps.next_multiple_of(AMX_STEPS) / 2,
+        }
     }
 
     /// Makes a packed panel `[steps, lanes]` what a product multiplies, where it lies.
@@ -58,10 +86,27 @@ impl Factors {
                     unsafe { *panel.add(at) = round(*panel.add(at)) };
                 }
             }
-            Self::Pairs => {
+            Self::Pairs | Self::Amx => {
                 // SAFETY: inside the panel; a row of pairs lies before the rows that it is made of, or on the first.
-                unsafe { pair_rows::<V>(panel, lanes, steps, lanes, panel) };
+                unsafe {
+                    pair_rows::<V>(panel, lanes, steps, lanes, panel);
+                    self.fill_up(panel, steps, lanes);
+                }
             }
+        }
+    }
+
+    /// Writes zeros behind the rows of pairs of so many steps, up to whole units.
+    ///
+    /// # Safety
+    ///
+    /// The panel must have [`room`](Self::room).
+    #[inline(always)]
+    pub(crate) unsafe fn fill_up(self, panel: *mut f32, steps: usize, lanes: usize) {
+        if self.are_pairs() {
+            let pairs = steps.div_ceil(2);
+            // SAFETY: the caller's promise.
+            unsafe { panel.add(pairs * lanes).write_bytes(0, (self.steps(steps) - pairs) * lanes) };
         }
     }
 }

@@ -37,7 +37,7 @@ pub(crate) unsafe fn input_gradient(gradient: &[f32], weight: &[f32], shape: &Sh
         with_packed(|buffer| {
             let packed = pack_whole(level, factors, &left, depth, buffer);
             // So many channels start at a panel of the packed weights, whatever the taps.
-            let (_, height, _) = level.tile();
+            let (_, height, _) = level.tile(factors);
             let some = (COLUMNS / (taps * shape.out_pixels())).clamp(1, channels).next_multiple_of(height);
             let parts = channels.div_ceil(some);
             let job = Job { gradient, packed, shape, group, level, factors };

@@ -1,7 +1,11 @@
 //! Vectors of `f32` for the processor at hand: AVX-512, AVX2, or plain arrays that the compiler
 //! maps to what the target always has. The choice is made once per call of a kernel, at run time.
 
+#[cfg(target_arch = "x86_64")]
+use std::sync::LazyLock;
+
 use super::gemm::{Micro, micro};
+use super::rounded::Factors;
 
 /// A vector of `f32` lanes and what kernels do with it.
 ///
@@ -54,6 +58,15 @@ pub(crate) trait Lanes: Copy {
     unsafe fn pair(_first: *const f32, _second: Option<*const f32>, _len: usize, _to: *mut f32) {
         unreachable!("for vectors of pairs")
     }
+    /// Rounds `len <= N` values to `bfloat16` and writes them one after the other.
+    unsafe fn round(_from: *const f32, _len: usize, _to: *mut u16) {
+        unreachable!("for vectors of pairs")
+    }
+    /// 16 rows of `MR` values, `from_stride` apart, rounded: as `MR` rows of 8 pairs of what stood one below the other, 16 pairs
+    /// apart.
+    unsafe fn turn_pairs(_from: *const f32, _from_stride: usize, _to: *mut f32) {
+        unreachable!("for AMX")
+    }
     /// 8 rows of 16 values, `from_stride` apart, rounded: as 8 rows of 8 pairs of neighbours, `to_stride` apart.
     unsafe fn transpose_pairs(_from: *const f32, _from_stride: usize, _to: *mut f32, _to_stride: usize) {
         unreachable!("for vectors of pairs")
@@ -90,6 +103,17 @@ pub(crate) trait Lanes: Copy {
             }
         }
     }
+    /// Vectors in a row of a packed panel of so many steps: one register tile, or several.
+    #[inline(always)]
+    fn panel(_steps: usize) -> usize {
+        Self::NV
+    }
+    /// Does what must be done before the first [`micro`](Self::micro) of a product.
+    #[inline(always)]
+    unsafe fn enter() {}
+    /// And after the last.
+    #[inline(always)]
+    unsafe fn leave() {}
     /// The register tile of the matrix product with so many lanes: `NARROW`, or up to `NV` times `N`; of `MR` rows, or of no more
     /// than there are.
     unsafe fn micro<const APART: bool>(lanes: usize, job: &Micro);
@@ -230,6 +254,9 @@ pub(crate) enum Level {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// AVX-512, and AMX for products of rounded factors.
+    #[cfg(target_arch = "x86_64")]
+    Amx,
 }
 
 #[cfg(test)]
@@ -252,9 +279,11 @@ pub(crate) fn level() -> Level {
 fn detected() -> Level {
     #[cfg(target_arch = "x86_64")]
     {
+        static AMX: LazyLock<bool> =
+            LazyLock::new(|| Level::Avx512.has_pairs() && super::amx::is_available());
         let v3 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
         if v3 && is_x86_feature_detected!("avx512f") {
-            return Level::Avx512;
+            return if *AMX { Level::Amx } else { Level::Avx512 };
         }
         if v3 {
             return Level::Avx2;
@@ -268,24 +297,33 @@ fn detected() -> Level {
 /// The generic function, and all it calls in a loop, must be `#[inline(always)]`: only so does it
 /// get the instructions of the version that it is compiled into.
 ///
-/// `of pairs where CONDITION` adds one for pairs of `bfloat16`, in place of the level's where the condition on the arguments
-/// holds, which is to imply [`Level::has_pairs`].
+/// `of FACTORS` adds those for pairs of `bfloat16`, in place of the level's where a product's factors are such.
 macro_rules! versions {
     (
         $(#[$meta:meta])* $vis:vis unsafe fn $name:ident($($arg:ident: $ty:ty),* $(,)?) = $generic:ident,
-        of pairs where $pairs:expr
+        of $factors:expr
     ) => {
         $(#[$meta])*
         $vis unsafe fn $name(level: $crate::cpu::simd::Level, $($arg: $ty),*) {
             #[cfg(target_arch = "x86_64")]
-            if $pairs {
-                #[target_feature(enable = "avx512f,avx512bf16,avx2,fma")]
+            {
+                #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx2,fma")]
                 unsafe fn pairs($($arg: $ty),*) {
                     // SAFETY: the caller's promise, passed on.
-                    unsafe { $generic::<$crate::cpu::x86::Avx512<true>>($($arg),*) }
+                    unsafe { $generic::<$crate::cpu::x86::Pairs>($($arg),*) }
                 }
-                // SAFETY: as the condition says; the rest is the caller's promise.
-                return unsafe { pairs($($arg),*) };
+                #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx2,fma")]
+                unsafe fn amx($($arg: $ty),*) {
+                    // SAFETY: the caller's promise, passed on.
+                    unsafe { $generic::<$crate::cpu::x86::Amx>($($arg),*) }
+                }
+                match $factors {
+                    // SAFETY: the factors are this processor's; the rest is the caller's promise.
+                    $crate::cpu::rounded::Factors::Pairs => return unsafe { pairs($($arg),*) },
+                    // SAFETY: as above.
+                    $crate::cpu::rounded::Factors::Amx => return unsafe { amx($($arg),*) },
+                    _ => {}
+                }
             }
             versions! { unsafe fn values($($arg: $ty),*) = $generic }
             // SAFETY: the caller's promise, passed on.
@@ -312,7 +350,7 @@ macro_rules! versions {
                 }
                 match level {
                     // SAFETY: `level` was detected; the rest is the caller's promise.
-                    $crate::cpu::simd::Level::Avx512 => return unsafe { avx512($($arg),*) },
+                    $crate::cpu::simd::Level::Avx512 | $crate::cpu::simd::Level::Amx => return unsafe { avx512($($arg),*) },
                     // SAFETY: as above.
                     $crate::cpu::simd::Level::Avx2 => return unsafe { avx2($($arg),*) },
                     $crate::cpu::simd::Level::Plain => {}
@@ -331,19 +369,33 @@ impl Level {
     #[inline]
     pub(crate) fn has_pairs(self) -> bool {
         #[cfg(target_arch = "x86_64")]
-        return self == Self::Avx512 && is_x86_feature_detected!("avx512bf16");
+        return self >= Self::Avx512
+            && is_x86_feature_detected!("avx512bf16")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl");
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
+    /// Whether it has AMX.
+    #[inline]
+    pub(crate) fn has_amx(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self == Self::Amx;
         #[cfg(not(target_arch = "x86_64"))]
         false
     }
 
     /// Lanes, rows and vectors of the register tile.
-    pub(crate) fn tile(self) -> (usize, usize, usize) {
+    pub(crate) fn tile(self, #[allow(unused)] factors: Factors) -> (usize, usize, usize) {
         match self {
             Self::Plain => (Plain::N, Plain::MR, Plain::NV),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => tile_of::<super::x86::Avx2>(),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => tile_of::<super::x86::Avx512>(),
+            Self::Amx if factors == Factors::Amx => tile_of::<super::x86::Amx>(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 | Self::Amx => tile_of::<super::x86::Avx512>(),
         }
     }
 }

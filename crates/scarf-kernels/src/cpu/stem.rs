@@ -43,7 +43,7 @@ pub(super) fn pays(shape: &Shape, factors: Factors) -> bool {
     let few = shape.groups == 1 && shape.taps() > 1 && shape.channels * shape.taps() <= STEPS;
     let long =
         shape.out_width >= LONG && (reach(shape) + 1) * row(shape, 1) <= shape.taps() * shape.out_width;
-    few && long && factors != Factors::Pairs
+    few && long && !factors.are_pairs()
 }
 
 /// Computes all outputs, to the bit those of the product with columns, with any number of threads.

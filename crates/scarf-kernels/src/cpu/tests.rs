@@ -219,6 +219,8 @@ fn every_instruction_set() {
         Level::Avx2,
         #[cfg(target_arch = "x86_64")]
         Level::Avx512,
+        #[cfg(target_arch = "x86_64")]
+        Level::Amx,
     ];
     for level in levels {
         HIGHEST.set(Some(level));

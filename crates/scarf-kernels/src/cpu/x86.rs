@@ -2,12 +2,23 @@
 
 use std::arch::x86_64::*;
 
+use super::amx;
 use super::gemm::{Micro, micro};
+use super::rounded::pair_rows;
 use super::simd::Lanes;
 
-/// AVX-512: 16 lanes, 32 registers. With `PAIRS` products are of pairs of `bfloat16`, by AVX-512 BF16.
+/// AVX-512: 16 lanes, 32 registers; products are of `f32`.
+pub(crate) type Avx512 = Wide<0>;
+
+/// AVX-512 with BF16: products are of pairs of `bfloat16`.
+pub(crate) type Pairs = Wide<1>;
+
+/// The same, with AMX for the products.
+pub(crate) type Amx = Wide<2>;
+
+/// A vector of AVX-512, and one of three ways to multiply.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512<const PAIRS: bool = false>(__m512);
+pub(crate) struct Wide<const WAY: usize>(__m512);
 
 /// AVX2 with FMA: 8 lanes, 16 registers.
 #[derive(Clone, Copy)]
@@ -100,13 +111,13 @@ unsafe fn transpose8_avx(from: *const f32, from_stride: usize, to: *mut f32, to_
 
 // SAFETY (all of it): the caller vouches for the instructions and for the pointers.
 #[allow(clippy::undocumented_unsafe_blocks)]
-impl<const PAIRS: bool> Lanes for Avx512<PAIRS> {
+impl<const WAY: usize> Lanes for Wide<WAY> {
     const N: usize = 16;
-    const MR: usize = 8;
-    const NV: usize = 3;
-    const NARROW: usize = if PAIRS { 16 } else { 8 };
+    const MR: usize = if WAY == 2 { 32 } else { 8 };
+    const NV: usize = if WAY == 2 { 2 } else { 3 };
+    const NARROW: usize = if WAY == 0 { 8 } else { 16 };
     const MASKED: bool = true;
-    const PAIRS: bool = PAIRS;
+    const PAIRS: bool = WAY > 0;
     type Mask = __mmask16;
 
     #[inline(always)]
@@ -161,17 +172,34 @@ impl<const PAIRS: bool> Lanes for Avx512<PAIRS> {
     #[inline(always)]
     unsafe fn pair(first: *const f32, second: Option<*const f32>, len: usize, to: *mut f32) {
         unsafe {
-            let rounded = |from: *const f32, mask: __mmask16| {
-                let half = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, from));
-                _mm512_cvtepu16_epi32(std::mem::transmute::<__m256bh, __m256i>(half))
-            };
+            // The first one's words lie below the second one's.
+            let words = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+            let mixed = _mm512_slli_epi32::<16>(_mm512_add_epi32(words, _mm512_set1_epi32(16)));
+            let mixed = _mm512_or_si512(words, mixed);
             for at in (0..len).step_by(16) {
                 let mask = mask16((len - at).min(16));
-                let mut pair = rounded(first.add(at), mask);
-                if let Some(second) = second {
-                    pair = _mm512_or_si512(pair, _mm512_slli_epi32::<16>(rounded(second.add(at), mask)));
-                }
-                _mm512_mask_storeu_epi32(to.add(at).cast(), mask, pair);
+                let load = |from: *const f32| _mm512_maskz_loadu_ps(mask, from.add(at));
+                let both = _mm512_cvtne2ps_pbh(second.map_or(_mm512_setzero_ps(), load), load(first));
+                let both = std::mem::transmute::<__m512bh, __m512i>(both);
+                _mm512_mask_storeu_epi32(to.add(at).cast(), mask, _mm512_permutexvar_epi16(mixed, both));
+            }
+        }
+    }
+    #[inline(always)]
+    unsafe fn round(from: *const f32, len: usize, to: *mut u16) {
+        unsafe {
+            let mask = mask16(len);
+            let half = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, from));
+            _mm256_mask_storeu_epi16(to.cast(), mask, std::mem::transmute::<__m256bh, __m256i>(half));
+        }
+    }
+    #[inline(always)]
+    unsafe fn turn_pairs(from: *const f32, from_stride: usize, to: *mut f32) {
+        unsafe {
+            let mut pairs = [0.0f32; 8 * 32];
+            pair_rows::<Self>(from, from_stride, 16, 32, pairs.as_mut_ptr());
+            for row in (0..32).step_by(8) {
+                transpose8_avx(pairs.as_ptr().add(row), 32, to.add(row * 16), 16);
             }
         }
     }
@@ -243,9 +271,26 @@ impl<const PAIRS: bool> Lanes for Avx512<PAIRS> {
         unsafe { transpose8_avx(from, from_stride, to, Self::MR) };
     }
     #[inline(always)]
+    fn panel(steps: usize) -> usize {
+        if WAY == 2 { amx::panel(steps) * Self::NV } else { Self::NV }
+    }
+    #[inline(always)]
+    unsafe fn enter() {
+        if WAY == 2 {
+            unsafe { amx::enter() };
+        }
+    }
+    #[inline(always)]
+    unsafe fn leave() {
+        if WAY == 2 {
+            unsafe { amx::leave() };
+        }
+    }
+    #[inline(always)]
     unsafe fn micro<const APART: bool>(lanes: usize, job: &Micro) {
         unsafe {
             match lanes {
+                _ if WAY == 2 => amx::micro::<Self>(lanes, job),
                 // Half a vector takes half the time.
                 8 => micro::<Avx2, 8, 1, APART>(job),
                 16 => micro::<Self, 8, 1, APART>(job),
