@@ -6,9 +6,9 @@
 //! last one is under way: Intel, "Intel 64 and IA-32 Architectures Optimization Reference Manual", chapter on AMX.
 
 use std::arch::asm;
-use std::mem::MaybeUninit;
 
 use super::gemm::{Micro, finish, prefetch};
+use super::scratch::Aside;
 use super::simd::Lanes;
 use crate::geometry::Activation;
 
@@ -26,7 +26,7 @@ pub(super) fn is_available() -> bool {
         /// `AMX-BF16` and `AMX-TILE` among the features of leaf 7.
         const BITS: u32 = 1 << 22 | 1 << 24;
         /// Linux, `arch/x86/include/uapi/asm/prctl.h`, and the number of the tiles among the states of a processor.
-        const REQUEST: [i32; 2] = [0x1023, 18];
+        const REQUEST: [libc::c_long; 2] = [0x1023, 18];
         let has = std::arch::x86_64::__cpuid_count(7, 0).edx & BITS == BITS;
         // SAFETY: the call reads and writes no memory of this process.
         has && unsafe { libc::syscall(libc::SYS_arch_prctl, REQUEST[0], REQUEST[1]) } == 0
@@ -108,9 +108,21 @@ pub(super) unsafe fn micro<V: Lanes>(lanes: usize, job: &Micro) {
             sums(job, lanes, job.c, job.c_stride, job.accumulate);
             return;
         }
-        let mut aside = MaybeUninit::<[f32; 4 * SIDE * SIDE]>::uninit();
-        let aside = aside.as_mut_ptr().cast::<f32>();
-        sums(job, lanes, aside, lanes, false);
+        let mut aside = Aside::new();
+        let aside = aside.place();
+        if job.accumulate {
+            // The sum goes on from there, as it does in place: which tiles are whole hangs on how the result is cut.
+            let vectors = lanes / V::N;
+            for row in 0..job.rows {
+                for at in 0..vectors {
+                    let from = job.c.add(row * job.c_stride + at * V::N);
+                    let whole = at + 1 < vectors || job.part == 0;
+                    let before = if whole { V::load(from) } else { V::load_part(from, job.part) };
+                    before.store(aside.add(row * lanes + at * V::N));
+                }
+            }
+        }
+        sums(job, lanes, aside, lanes, job.accumulate);
         for row in (0..job.rows).step_by(ROWS) {
             let after = |values: *const f32| if values.is_null() { values } else { values.add(row) };
             let part = Micro {
@@ -118,6 +130,7 @@ pub(super) unsafe fn micro<V: Lanes>(lanes: usize, job: &Micro) {
                 rows: (job.rows - row).min(ROWS),
                 scale: after(job.scale),
                 bias: after(job.bias),
+                accumulate: false,
                 ..*job
             };
             let from = aside.add(row * lanes);
@@ -139,7 +152,15 @@ pub(super) unsafe fn micro<V: Lanes>(lanes: usize, job: &Micro) {
 #[inline(always)]
 unsafe fn load<V: Lanes, const NV: usize>(from: *const f32) -> [[V; NV]; ROWS] {
     // SAFETY: the caller's promise.
-    std::array::from_fn(|row| std::array::from_fn(|at| unsafe { V::load(from.add((row * NV + at) * V::N)) }))
+    unsafe {
+        let mut rows = [[V::splat(0.0); NV]; ROWS];
+        for (row, vectors) in rows.iter_mut().enumerate() {
+            for (at, vector) in vectors.iter_mut().enumerate() {
+                *vector = V::load(from.add((row * NV + at) * V::N));
+            }
+        }
+        rows
+    }
 }
 
 /// Runs one loop over the steps: what `c` holds, or zeros, then the steps, then `c` again.

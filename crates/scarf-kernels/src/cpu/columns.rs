@@ -150,8 +150,17 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// Where the matrix's rows lie for a range of pixels, and how far apart, if they lie there as they are: those of a
-    /// convolution of one tap and a stride of one, of one image. Lanes beyond the pixels hold what lies there.
+    /// Whether the matrix's rows lie in the images as they are: those of a convolution of one tap and a stride of one.
+    #[inline(always)]
+    fn lies_there(&self) -> bool {
+        [self.height, self.out_height, self.kernel[0], self.kernel[1]] == [1; 4]
+            && [self.width, self.out_width] == [self.plane; 2]
+            && self.stride[1] == 1
+            && [self.top, self.left] == [0; 2]
+    }
+
+    /// Where the matrix's rows lie for a range of pixels, and how far apart, if they do so as they are, in one image.
+    /// Lanes beyond the pixels hold what lies there.
     #[inline(always)]
     pub(crate) fn there(
         &self,
@@ -160,11 +169,7 @@ impl<'a> Columns<'a> {
         lanes: usize,
     ) -> Option<(*const f32, usize)> {
         let (image, pixel) = (pixels.start / self.plane, pixels.start % self.plane);
-        let as_they_are = [self.height, self.out_height, self.kernel[0], self.kernel[1]] == [1; 4]
-            && [self.width, self.out_width] == [self.plane; 2]
-            && self.stride[1] == 1
-            && [self.top, self.left] == [0; 2];
-        if !as_they_are || pixel + pixels.len() > self.plane {
+        if !self.lies_there() || pixel + pixels.len() > self.plane {
             return None;
         }
         let start = image * self.image + rows.start * self.plane + pixel;
@@ -191,18 +196,31 @@ impl<'a> Columns<'a> {
     ) -> *const f32 {
         let taps = self.taps();
         let panel = scratch.right.take(factors.room(rows.len()) * lanes).as_mut_ptr();
+        if V::PAIRS && self.lies_there() {
+            // Image by image.
+            let mut pixel = pixels.start;
+            while pixel < pixels.end {
+                let len = (self.plane - pixel % self.plane).min(pixels.end - pixel);
+                let start = pixel / self.plane * self.image + rows.start * self.plane + pixel % self.plane;
+                let read = &self.x[start..][..(rows.len() - 1) * self.plane + len];
+                // SAFETY: the panel has that many rows, and those of the image lie there.
+                unsafe {
+                    let to = panel.add(pixel - pixels.start);
+                    pair_rows::<V>(read.as_ptr(), self.plane, rows.len(), len, to, lanes);
+                }
+                pixel += len;
+            }
+            // SAFETY: as above.
+            unsafe { factors.fill_up(panel, rows.len(), lanes) };
+            return panel;
+        }
         if lanes.is_multiple_of(V::N)
             && let Some((from, stride)) = self.there(&pixels, &rows, lanes)
         {
             // SAFETY: the panel has that many rows, and those of the image lie there.
             unsafe {
-                if V::PAIRS {
-                    pair_rows::<V>(from, stride, rows.len(), lanes, panel);
-                    factors.fill_up(panel, rows.len(), lanes);
-                } else {
-                    copy_rows::<V>(from, stride, rows.len(), lanes, panel);
-                    factors.prepare::<V>(panel, rows.len(), lanes);
-                }
+                copy_rows::<V>(from, stride, rows.len(), lanes, panel);
+                factors.prepare::<V>(panel, rows.len(), lanes);
             }
             return panel;
         }

@@ -7,7 +7,7 @@ use super::columns::Columns;
 use super::gemm::{After, Output, Product, Right, Tile, product};
 use super::left::{Left, Strided, pack_panels};
 use super::rounded::Factors;
-use super::scratch::{with_packed, with_scratch};
+use super::scratch::{KEPT, with_packed, with_scratch};
 use super::simd::{Level, level};
 use super::stem::{self, Stem};
 use super::vector::Place;
@@ -22,9 +22,6 @@ const TILE: usize = 96 * 1024;
 
 /// Pixels whose weight gradients are summed before they join the others'.
 const CHUNK: usize = 8192;
-
-/// Values of an output's gradient up to which all of them are packed at once: 32 MiB.
-const WHOLE: usize = 8 << 20;
 
 /// Columns of a result up to which the weights are read where they lie: to pack them pays only if they are then read often.
 const FEW_COLUMNS: usize = 512;
@@ -155,7 +152,7 @@ pub(super) fn pack_whole<'a>(
     buffer: &'a mut super::scratch::Buffer,
 ) -> &'a [f32] {
     let (_, height, _) = level.tile(factors);
-    let room = factors.room(depth);
+    let room = factors.left(depth);
     let len = left.rows.div_ceil(height) * height * room;
     let packed = &mut buffer.take(len)[..len];
     // About 32,000 values a task.
@@ -262,7 +259,7 @@ pub(crate) fn weight_gradient(x: &[f32], gradient: &[f32], shape: &Shape) -> Vec
 fn summed_pixels(left: Strided, right: &Columns, columns: usize, pixels: usize, chunk: usize) -> Vec<f32> {
     let (level, rows) = (level(), left.rows);
     let factors = Factors::of_thread(level);
-    let (lanes, _, vectors) = level.tile(factors);
+    let (lanes, height, vectors) = level.tile(factors);
     let chunks = pixels.div_ceil(chunk);
     let mut parts: Vec<f32> = Vec::with_capacity(chunks * rows * columns);
     let serial = rows * columns * pixels < SERIAL || threads() == 1;
@@ -279,7 +276,7 @@ fn summed_pixels(left: Strided, right: &Columns, columns: usize, pixels: usize, 
     let start = Output { start: parts.as_mut_ptr(), row: columns, image: 0, width: columns };
     with_packed(|buffer| {
         // Packed once where several tasks read it, or block by block by each.
-        let left = match across > 1 && rows * pixels <= WHOLE {
+        let left = match across > 1 && rows.next_multiple_of(height) * factors.left(pixels) <= KEPT {
             true => Left::Packed(pack_whole(level, factors, &left, pixels, buffer), pixels),
             false => Left::Strided(left),
         };

@@ -13,7 +13,7 @@ use super::columns::Columns;
 use super::finish::by_activation;
 use super::left::{Left, Panels};
 use super::rounded::Factors;
-use super::scratch::Scratch;
+use super::scratch::{Aside, Scratch};
 use super::simd::{Lanes, versions};
 use crate::geometry::Activation;
 
@@ -466,19 +466,20 @@ unsafe fn across_images<V: Lanes>(
     lanes: usize,
     job: &mut Micro,
 ) {
-    let mut aside = [0.0f32; 32 * 32];
-    debug_assert!(V::MR * lanes <= aside.len());
-    // SAFETY: every piece lies inside one row of one image of the output.
+    let mut aside = Aside::new();
+    let aside = aside.place();
+    // SAFETY: every piece lies inside one row of one image of the output; a tile has no more values than lie aside.
     unsafe {
         if job.accumulate {
+            aside.write_bytes(0, V::MR * lanes);
             for_pieces(output, &rows, columns, |row, at, place, len| {
-                std::ptr::copy_nonoverlapping(place, aside.as_mut_ptr().add(row * lanes + at), len);
+                std::ptr::copy_nonoverlapping(place, aside.add(row * lanes + at), len);
             });
         }
-        (job.c, job.c_stride, job.part) = (aside.as_mut_ptr(), lanes, 0);
+        (job.c, job.c_stride, job.part) = (aside, lanes, 0);
         V::micro::<false>(lanes, job);
         for_pieces(output, &rows, columns, |row, at, place, len| {
-            std::ptr::copy_nonoverlapping(aside.as_ptr().add(row * lanes + at), place, len);
+            std::ptr::copy_nonoverlapping(aside.add(row * lanes + at), place, len);
         });
     }
 }

@@ -58,12 +58,12 @@ impl Left<'_> {
     ) -> Panels {
         match self {
             Self::Packed(values, columns) => {
-                let panel = factors.room(*columns) * V::MR;
+                let panel = factors.left(*columns) * V::MR;
                 let start = values[rows.start / V::MR * panel + factors.steps(from) * V::MR..].as_ptr();
                 Panels { start, panel, row: 0 }
             }
             Self::Strided(matrix) => {
-                let panel = factors.room(to - from).next_multiple_of(8) * V::MR;
+                let panel = factors.left(to - from).next_multiple_of(8) * V::MR;
                 let packed = buffer.take(rows.len().div_ceil(V::MR) * panel);
                 for (index, row) in rows.clone().step_by(V::MR).enumerate() {
                     let packed = &mut packed[index * panel..(index + 1) * panel];
@@ -189,11 +189,11 @@ impl Strided<'_> {
                 packed.add(place(0, steps)).write_bytes(0, AMX_STEPS * V::MR - steps % AMX_STEPS);
             }
             let mut begin = from;
-            if self.row == 1 && rows == V::MR && self.inner_len == usize::MAX {
+            if self.row == 1 && rows == V::MR && self.inner >= 0 && to <= self.inner_len {
                 begin += steps / 16 * 16;
                 for step in (from..begin).step_by(16) {
                     let (first, last) = (self.at(row, step), self.at(row + rows - 1, step + 15));
-                    assert!(self.inner >= 0 && last < self.values.len());
+                    assert!(last < self.values.len());
                     let first = self.values.as_ptr().add(first);
                     V::turn_pairs(first, self.inner as usize, packed.add(place(0, step - from)).cast());
                 }
@@ -250,7 +250,7 @@ impl Strided<'_> {
             self.pack_panel::<V>(row, from, to, rest);
             assert!((to - from) * V::MR <= rest.len());
             let rest = rest.as_mut_ptr();
-            pair_rows::<V>(rest, V::MR, to - from, V::MR, rest);
+            pair_rows::<V>(rest, V::MR, to - from, V::MR, rest, V::MR);
         }
     }
 }
@@ -275,7 +275,7 @@ unsafe fn pack_panels_in<V: Lanes>(
     columns: usize,
     packed: &mut [f32],
 ) {
-    for (index, panel) in packed.chunks_exact_mut(factors.room(columns) * V::MR).enumerate() {
+    for (index, panel) in packed.chunks_exact_mut(factors.left(columns) * V::MR).enumerate() {
         // SAFETY: the caller's promise.
         unsafe {
             matrix.pack::<V>(row + index * V::MR, 0, columns, factors, panel);

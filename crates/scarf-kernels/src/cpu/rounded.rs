@@ -15,6 +15,11 @@ thread_local! {
     static ROUNDED: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Whether this thread's products are of rounded factors.
+pub(super) fn are_asked_for() -> bool {
+    ROUNDED.get()
+}
+
 /// Runs `work`, whose products, where this thread asks for them, are of rounded factors or not.
 pub(crate) fn with_rounded_factors<R>(rounded: bool, work: impl FnOnce() -> R) -> R {
     scoped(&ROUNDED, rounded, work)
@@ -57,7 +62,12 @@ impl Factors {
         }
     }
 
-    /// Rows that a packed panel of `steps` has room for: what is rounded where it lies was twice as large before.
+    /// Rows of a packed panel of the left factor: `steps`, of which pairs need half, or what AMX reads.
+    pub(crate) fn left(self, steps: usize) -> usize {
+        if self == Self::Amx { self.steps(steps) } else { steps }
+    }
+
+    /// Rows that there must be for a panel of the right one: what is rounded where it lies was twice as large before.
     pub(crate) fn room(self, steps: usize) -> usize {
         if self == Self::Amx { steps.next_multiple_of(AMX_STEPS) } else { steps }
     }
@@ -89,7 +99,7 @@ impl Factors {
             Self::Pairs | Self::Amx => {
                 // SAFETY: inside the panel; a row of pairs lies before the rows that it is made of, or on the first.
                 unsafe {
-                    pair_rows::<V>(panel, lanes, steps, lanes, panel);
+                    pair_rows::<V>(panel, lanes, steps, lanes, panel, lanes);
                     self.fill_up(panel, steps, lanes);
                 }
             }
@@ -111,7 +121,7 @@ impl Factors {
     }
 }
 
-/// Makes rows of pairs of `steps` rows of `lanes` values, `stride` apart.
+/// Makes rows of pairs of `steps` rows of `len` values.
 ///
 /// # Safety
 ///
@@ -121,15 +131,16 @@ pub(super) unsafe fn pair_rows<V: Lanes>(
     from: *const f32,
     stride: usize,
     steps: usize,
-    lanes: usize,
+    len: usize,
     to: *mut f32,
+    to_stride: usize,
 ) {
     for pair in 0..steps.div_ceil(2) {
         // SAFETY: the caller's promise.
         unsafe {
             let first = from.add(2 * pair * stride);
             let second = (2 * pair + 1 < steps).then(|| first.add(stride));
-            V::pair(first, second, lanes, to.add(pair * lanes));
+            V::pair(first, second, len, to.add(pair * to_stride));
         }
     }
 }

@@ -35,12 +35,17 @@ pub(crate) unsafe fn input_gradient(gradient: &[f32], weight: &[f32], shape: &Sh
             rows: channels * taps,
         };
         with_packed(|buffer| {
-            let packed = pack_whole(level, factors, &left, depth, buffer);
-            // So many channels start at a panel of the packed weights, whatever the taps.
+            let some = (COLUMNS / (taps * shape.out_pixels())).clamp(1, channels);
+            // So many channels start at a panel of the packed weights, whatever the taps; where that were too many more, each
+            // task packs its own.
             let (_, height, _) = level.tile(factors);
-            let some = (COLUMNS / (taps * shape.out_pixels())).clamp(1, channels).next_multiple_of(height);
+            let whole = some.next_multiple_of(height);
+            let (some, left) = match whole <= 8.max(2 * some) || some == channels {
+                true => (whole, Left::Packed(pack_whole(level, factors, &left, depth, buffer), depth)),
+                false => (some, Left::Strided(left)),
+            };
             let parts = channels.div_ceil(some);
-            let job = Job { gradient, packed, shape, group, level, factors };
+            let job = Job { gradient, left, shape, group, level, factors };
             let start = Output { start: out, row: 0, image: 0, width: 0 };
             (0..shape.images * parts).into_par_iter().with_max_len(1).for_each(|task| {
                 let (image, from) = (task / parts, task % parts * some);
@@ -53,7 +58,7 @@ pub(crate) unsafe fn input_gradient(gradient: &[f32], weight: &[f32], shape: &Sh
 
 struct Job<'a> {
     gradient: &'a [f32],
-    packed: &'a [f32],
+    left: Left<'a>,
     shape: &'a Shape,
     group: usize,
     level: Level,
@@ -74,7 +79,7 @@ impl Job<'_> {
             // The product writes its rows from the first one of the block on.
             let start = columns.as_mut_ptr().wrapping_sub(rows.start * pixels);
             let product_here = Product {
-                left: Left::Packed(self.packed, depth),
+                left: self.left,
                 right: Right::Columns(&right),
                 output: Output { start, row: pixels, image: 0, width: pixels },
                 block: even_block(depth, 1, self.factors),

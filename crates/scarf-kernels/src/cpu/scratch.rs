@@ -1,6 +1,7 @@
 //! Buffers that a thread keeps from call to call.
 
 use std::cell::Cell;
+use std::mem::MaybeUninit;
 
 use super::columns::Piece;
 
@@ -22,6 +23,20 @@ impl Buffer {
         }
         // SAFETY: `Line` is 16 values without padding, and there are enough of them.
         unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), lines * 16) }
+    }
+}
+
+/// Room for the largest register tile, 32 rows of 32 lanes, with whatever there was.
+#[repr(align(64))]
+pub(super) struct Aside(MaybeUninit<[f32; 32 * 32]>);
+
+impl Aside {
+    pub(super) fn new() -> Self {
+        Self(MaybeUninit::uninit())
+    }
+
+    pub(super) fn place(&mut self) -> *mut f32 {
+        self.0.as_mut_ptr().cast()
     }
 }
 
@@ -60,14 +75,14 @@ thread_local! {
     static PACKED: Cell<Option<Box<Buffer>>> = const { Cell::new(None) };
 }
 
-/// Lines of such a buffer that are kept: 16 MiB. Each thread that detects has one, and some layers have ten times as much.
-const KEPT: usize = (16 << 20) / size_of::<Line>();
+/// Values of such a buffer that are kept: 16 MiB. Each thread that detects has one, and some layers have ten times as much.
+pub(super) const KEPT: usize = (16 << 20) / size_of::<f32>();
 
 /// Lends the buffer for a matrix that the tasks of one call share.
 pub(crate) fn with_packed<R>(work: impl FnOnce(&mut Buffer) -> R) -> R {
     let mut buffer = PACKED.take().unwrap_or_default();
     let result = work(&mut buffer);
-    if buffer.0.len() <= KEPT {
+    if buffer.0.len() * 16 <= KEPT {
         PACKED.set(Some(buffer));
     }
     result

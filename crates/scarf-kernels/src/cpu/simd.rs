@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use super::gemm::{Micro, micro};
-use super::rounded::Factors;
+use super::rounded::{self, Factors};
 
 /// A vector of `f32` lanes and what kernels do with it.
 ///
@@ -265,7 +265,7 @@ thread_local! {
     pub(crate) static HIGHEST: std::cell::Cell<Option<Level>> = const { std::cell::Cell::new(None) };
 }
 
-/// The best level of this processor.
+/// The best level of this processor for what this thread asks for.
 #[inline]
 pub(crate) fn level() -> Level {
     #[cfg(test)]
@@ -283,7 +283,7 @@ fn detected() -> Level {
             LazyLock::new(|| Level::Avx512.has_pairs() && super::amx::is_available());
         let v3 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
         if v3 && is_x86_feature_detected!("avx512f") {
-            return if *AMX { Level::Amx } else { Level::Avx512 };
+            return if rounded::are_asked_for() && *AMX { Level::Amx } else { Level::Avx512 };
         }
         if v3 {
             return Level::Avx2;

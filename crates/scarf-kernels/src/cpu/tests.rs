@@ -230,6 +230,45 @@ fn every_instruction_set() {
     }
 }
 
+/// How a result is cut into tasks hangs on the threads, and which register tiles are whole hangs on that; results don't.
+#[test]
+fn threads_don_t_show() {
+    let products = |shape: &Shape| {
+        let x = numbers(shape.images * shape.channels * shape.in_pixels(), 1);
+        let weight = numbers(shape.out_channels * shape.group_channels() * shape.taps(), 2);
+        let gradient = numbers(shape.images * shape.out_channels * shape.out_pixels(), 3);
+        // SAFETY: the buffers are as long as the results.
+        unsafe {
+            [
+                filled(gradient.len(), |out| dense::forward(&x, &weight, After::default(), shape, out)),
+                filled(x.len(), |out| dense::input_gradient(&gradient, &weight, shape, out)),
+                dense::weight_gradient(&x, &gradient, shape),
+            ]
+        }
+    };
+    let shapes = [
+        shape([1, 512, 1, 216], 32, 1, 1, 0, 1),
+        shape([1, 8, 100, 100], 32, 3, 1, 1, 1),
+        shape([2, 512, 10, 10], 32, 1, 1, 0, 1),
+        shape([3, 40, 37, 37], 50, 3, 2, 1, 1),
+        shape([2, 300, 9, 11], 70, 1, 1, 0, 1),
+    ];
+    for (shape, rounded) in shapes.iter().flat_map(|shape| [(shape, false), (shape, true)]) {
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| with_rounded_factors(rounded, || products(shape)))
+        };
+        let alone = with(1);
+        for threads in [2, 3, 5, 16] {
+            assert!(alone == with(threads), "{threads} threads, {rounded}, {shape:?}");
+        }
+        // Nor does it show which other images are in the batch.
+        let one = Shape { images: 1, ..*shape };
+        let [first, ..] = with_rounded_factors(rounded, || products(&one));
+        assert!(first == alone[0][..first.len()], "an image alone, {rounded}, {shape:?}");
+    }
+}
+
 /// Products of many tasks and long sums: of rounded factors what factors that were rounded before give.
 #[test]
 fn large_products_of_rounded_factors() {

@@ -197,7 +197,7 @@ impl<const WAY: usize> Lanes for Wide<WAY> {
     unsafe fn turn_pairs(from: *const f32, from_stride: usize, to: *mut f32) {
         unsafe {
             let mut pairs = [0.0f32; 8 * 32];
-            pair_rows::<Self>(from, from_stride, 16, 32, pairs.as_mut_ptr());
+            pair_rows::<Self>(from, from_stride, 16, 32, pairs.as_mut_ptr(), 32);
             for row in (0..32).step_by(8) {
                 transpose8_avx(pairs.as_ptr().add(row), 32, to.add(row * 16), 16);
             }
