@@ -3,9 +3,11 @@
 
 use std::ops::Range;
 
+use super::alone::share_out_parts;
 use super::rounded::{Factors, pair_rows};
-use super::scratch::Scratch;
-use super::simd::Lanes;
+use super::scratch::{Buffer, Scratch};
+use super::simd::{Lanes, Level, versions};
+use super::vector::Place;
 use crate::cpu::shape::Shape;
 
 /// The column matrix `[channels * taps, images * pixels]` of some channels of a batch of images.
@@ -24,6 +26,8 @@ pub(crate) struct Columns<'a> {
     dilation: [usize; 2],
     top: usize,
     left: usize,
+    /// Whether `x` holds pairs of channels, as `bfloat16`: a row is one of pairs then, and counts as two.
+    paired: bool,
 }
 
 /// A run of a row of the column matrix: zeros, values of the image, zeros.
@@ -53,6 +57,7 @@ impl<'a> Columns<'a> {
             dilation: shape.dilation,
             top: shape.top,
             left: shape.left,
+            paired: false,
         };
         if shape.is_pointwise() {
             // One long row: nothing to cut at the ends of the short ones.
@@ -77,7 +82,38 @@ impl<'a> Columns<'a> {
             dilation: [1, 1],
             top: 0,
             left: 0,
+            paired: false,
         }
+    }
+
+    /// The same of some images, whose channels are rounded and paired beforehand, once for all taps. Rows go through two
+    /// channels at once then, tap by tap: the first tap of either, the second of either.
+    pub(crate) fn paired<'b>(
+        &self,
+        level: Level,
+        factors: Factors,
+        images: Range<usize>,
+        channels: usize,
+        buffer: &'b mut Buffer,
+    ) -> Columns<'b>
+    where
+        'a: 'b,
+    {
+        debug_assert!(factors.are_pairs() && channels.is_multiple_of(2));
+        let (pairs, plane) = (channels / 2, self.plane);
+        let len = images.len() * pairs * plane;
+        let place = Place::new(buffer.take(len).as_mut_ptr());
+        share_out_parts(images.len() * pairs, 1 + 16_384 / plane, |some| {
+            for pair in some {
+                let first = (images.start + pair / pairs) * self.image + pair % pairs * 2 * plane;
+                let both = &self.x[first..][..2 * plane];
+                // SAFETY: each task has its own planes of the buffer; the factors are this processor's.
+                unsafe { pair_planes(level, factors, both, place.get().add(pair * plane)) };
+            }
+        });
+        // SAFETY: all of it was written.
+        let x = unsafe { std::slice::from_raw_parts(place.get(), len) };
+        Columns { x, image: pairs * plane, paired: true, ..*self }
     }
 
     fn taps(&self) -> usize {
@@ -180,7 +216,7 @@ impl<'a> Columns<'a> {
     }
 
     /// Packs `[rows, lanes]` of the matrix for a range of pixels, as what a product multiplies; both ends of `rows` must be
-    /// multiples of the taps.
+    /// multiples of the taps, of pairs of twice as many.
     ///
     /// # Safety
     ///
@@ -194,9 +230,11 @@ impl<'a> Columns<'a> {
         factors: Factors,
         scratch: &mut Scratch,
     ) -> *const f32 {
+        // Rows of the panel for each channel, or pair of them.
         let taps = self.taps();
+        let each = if self.paired { 2 * taps } else { taps };
         let panel = scratch.right.take(factors.room(rows.len()) * lanes).as_mut_ptr();
-        if V::PAIRS && self.lies_there() {
+        if V::PAIRS && !self.paired && self.lies_there() {
             // Image by image.
             let mut pixel = pixels.start;
             while pixel < pixels.end {
@@ -226,7 +264,7 @@ impl<'a> Columns<'a> {
         }
         for tap in 0..taps {
             self.pieces(&pixels, tap, &mut scratch.pieces);
-            for (index, channel) in (rows.start / taps..rows.end / taps).enumerate() {
+            for (index, channel) in (rows.start / each..rows.end / each).enumerate() {
                 // SAFETY: the panel has `rows` rows of `lanes` values.
                 unsafe {
                     let to = panel.add((index * taps + tap) * lanes);
@@ -235,7 +273,12 @@ impl<'a> Columns<'a> {
             }
         }
         // SAFETY: the panel has that many rows.
-        unsafe { factors.prepare::<V>(panel, rows.len(), lanes) };
+        unsafe {
+            match self.paired {
+                true => factors.fill_up(panel, rows.len(), lanes),
+                false => factors.prepare::<V>(panel, rows.len(), lanes),
+            }
+        }
         panel
     }
 
@@ -294,6 +337,23 @@ impl<'a> Columns<'a> {
         }
         panel
     }
+}
+
+versions! {
+    /// Pairs two planes, one after the other, pixel by pixel.
+    ///
+    /// # Safety
+    ///
+    /// There must be room for a plane; the factors must be pairs, and this processor's.
+    unsafe fn pair_planes(factors: Factors, both: &[f32], to: *mut f32) = pair_planes_in,
+    of factors
+}
+
+#[inline(always)]
+unsafe fn pair_planes_in<V: Lanes>(_: Factors, both: &[f32], to: *mut f32) {
+    let (first, second) = both.split_at(both.len() / 2);
+    // SAFETY: the caller's promise.
+    unsafe { V::pair(first.as_ptr(), Some(second.as_ptr()), first.len(), to) };
 }
 
 /// Copies rows of `lanes` values that lie `stride` apart.

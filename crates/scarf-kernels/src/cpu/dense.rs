@@ -7,7 +7,7 @@ use super::columns::Columns;
 use super::gemm::{After, Output, Product, Right, Tile, product};
 use super::left::{Left, Strided, pack_panels};
 use super::rounded::Factors;
-use super::scratch::{KEPT, with_packed, with_scratch};
+use super::scratch::{KEPT, with_packed, with_paired, with_scratch};
 use super::simd::{Level, level};
 use super::stem::{self, Stem};
 use super::vector::Place;
@@ -46,6 +46,7 @@ pub(crate) unsafe fn forward(x: &[f32], weight: &[f32], after: After, shape: &Sh
             outer: 0,
             inner: 1,
             inner_len: depth,
+            pair_taps: 0,
             rows,
         };
         let x = &x[group * channels * shape.in_pixels()..];
@@ -90,6 +91,7 @@ pub(crate) unsafe fn input_gradient(gradient: &[f32], weight: &[f32], shape: &Sh
             outer: channels * taps,
             inner: -1,
             inner_len: taps,
+            pair_taps: 0,
             rows: channels,
         };
         let gradient = &gradient[group * rows * shape.out_pixels()..];
@@ -121,24 +123,43 @@ unsafe fn spread(
     // Rows that lie whole pages apart would push each other out of the first-level cache.
     let lies_well = left.inner == 1 && left.inner_len == depth && !left.row.is_multiple_of(1024);
     let there = factors == Factors::Single && pixels <= FEW_COLUMNS && lies_well;
+    // What AMX multiplies takes longer to lay out for each tap than to multiply.
+    let paired = factors == Factors::Amx && taps > 1 && channels.is_multiple_of(2);
     with_packed(|buffer| {
+        let left = Strided { pair_taps: if paired { taps } else { 0 }, ..left };
         let left = if there {
             Left::There(left)
         } else {
             Left::Packed(pack_whole(level, factors, &left, depth, buffer), depth)
         };
-        let product_here = Product {
-            left,
-            right: Right::Columns(columns),
-            output,
-            block: even_block(channels, taps, factors),
-            factors,
-            after,
+        let run = |columns: &Columns, images: Range<usize>| {
+            let product_here = Product {
+                left,
+                right: Right::Columns(columns),
+                output: Output { start: output.start.wrapping_add(images.start * output.image), ..output },
+                block: match paired {
+                    true => even_block(channels / 2, 2 * taps, factors),
+                    false => even_block(channels, taps, factors),
+                },
+                factors,
+                after,
+            };
+            let tiles = tiles(level, factors, rows, images.len() * output.width, depth);
+            // SAFETY: tiles don't overlap, and cover the output that the caller vouches for.
+            share_out(tiles.len(), |index| unsafe {
+                with_scratch(|scratch| product(level, &product_here, &tiles[index], scratch));
+            });
         };
-        let tiles = tiles(level, factors, rows, pixels, depth);
-        // SAFETY: tiles don't overlap, and cover the output that the caller vouches for.
-        share_out(tiles.len(), |index| unsafe {
-            with_scratch(|scratch| product(level, &product_here, &tiles[index], scratch));
+        if !paired {
+            run(columns, 0..shape.images);
+            return;
+        }
+        let some = (KEPT / (channels / 2 * shape.in_pixels())).max(1);
+        with_paired(|buffer| {
+            for first in (0..shape.images).step_by(some) {
+                let images = first..(first + some).min(shape.images);
+                run(&columns.paired(level, factors, images.clone(), channels, buffer), images);
+            }
         });
     });
 }
@@ -173,7 +194,9 @@ pub(super) fn pack_whole<'a>(
 /// The block length near [`BLOCK`] that cuts the channels evenly, in whole channels and units of the factors.
 pub(super) fn even_block(channels: usize, taps: usize, factors: Factors) -> usize {
     let blocks = (channels * taps).div_ceil(BLOCK).min(channels);
-    channels.div_ceil(blocks).next_multiple_of(factors.unit()) * taps
+    // So many channels are whole units: each has as many factors of two as its taps.
+    let unit = (factors.unit() >> taps.trailing_zeros()).max(1);
+    channels.div_ceil(blocks).next_multiple_of(unit) * taps
 }
 
 /// Cuts a result into tasks, about as many for each thread and of about one size.
@@ -235,6 +258,7 @@ pub(crate) fn weight_gradient(x: &[f32], gradient: &[f32], shape: &Shape) -> Vec
             outer: shape.out_channels * shape.out_pixels(),
             inner: 1,
             inner_len: shape.out_pixels(),
+            pair_taps: 0,
             rows,
         };
         let x = &x[group * channels * shape.in_pixels()..];

@@ -16,6 +16,8 @@ pub(crate) struct Strided<'a> {
     pub(crate) outer: usize,
     pub(crate) inner: isize,
     pub(crate) inner_len: usize,
+    /// Taps of a channel where a product goes through two channels at once, tap by tap; 0 where it does not.
+    pub(crate) pair_taps: usize,
     pub(crate) rows: usize,
 }
 
@@ -198,32 +200,55 @@ impl Strided<'_> {
                     V::turn_pairs(first, self.inner as usize, packed.add(place(0, step - from)).cast());
                 }
             }
+            let mut aside = [[0.0; 16]; 2];
+            if self.pair_taps > 0 {
+                for (index, column) in (0..rows)
+                    .flat_map(|row| (from..to).step_by(2 * self.pair_taps).map(move |column| (row, column)))
+                {
+                    let first = self.at(row + index, column);
+                    let second = self.at(row + index, column + self.pair_taps);
+                    let (mut done, mut step) = (0, column - from);
+                    while done < self.pair_taps {
+                        let some = (16 - step / 2 % 16).min(self.pair_taps - done);
+                        let [a, b] = &mut aside;
+                        let (a, b) = (self.some(first, done, some, a), self.some(second, done, some, b));
+                        V::pair(a, Some(b), some, packed.add(place(index, step)).cast());
+                        (done, step) = (done + some, step + 2 * some);
+                    }
+                }
+                return;
+            }
             for index in 0..rows {
                 let mut column = begin;
                 while column < to {
                     let run = (self.inner_len - column % self.inner_len).min(to - column);
                     let first = self.at(row + index, column);
                     let (mut done, mut step) = (0, column - from);
-                    let there = if self.inner == 1 { &self.values[first..first + run] } else { &[] };
                     while done < run {
                         let some = (16 - step % 16).min(run - done);
-                        let mut aside = [0.0; 16];
-                        let values = if self.inner == 1 {
-                            there.as_ptr().add(done)
-                        } else {
-                            for (at, value) in aside[..some].iter_mut().enumerate() {
-                                *value =
-                                    self.values[first.wrapping_add_signed((done + at) as isize * self.inner)];
-                            }
-                            aside.as_ptr()
-                        };
-                        V::round(values, some, packed.add(place(index, step)));
+                        V::round(
+                            self.some(first, done, some, &mut aside[0]),
+                            some,
+                            packed.add(place(index, step)),
+                        );
                         (done, step) = (done + some, step + some);
                     }
                     column += run;
                 }
             }
         }
+    }
+
+    /// Up to 16 values of a run that starts at `first`, from number `done` on: where they lie, or put `aside`.
+    #[inline(always)]
+    fn some(&self, first: usize, done: usize, len: usize, aside: &mut [f32; 16]) -> *const f32 {
+        if self.inner == 1 {
+            return self.values[first + done..][..len].as_ptr();
+        }
+        for (at, value) in aside[..len].iter_mut().enumerate() {
+            *value = self.values[first.wrapping_add_signed((done + at) as isize * self.inner)];
+        }
+        aside.as_ptr()
     }
 
     /// The same as pairs: `[(to - from) / 2, MR]`.

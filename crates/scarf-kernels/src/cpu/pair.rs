@@ -69,6 +69,7 @@ unsafe fn forward_within(near: usize, x: &[f32], [first, second]: [Stage; 2], ou
         outer: 0,
         inner: 1,
         inner_len: depth,
+        pair_taps: 0,
         rows: channels,
     };
     let columns = Columns::new(x, shape.channels * shape.in_pixels(), shape);

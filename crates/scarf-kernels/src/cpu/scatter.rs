@@ -32,6 +32,7 @@ pub(crate) unsafe fn input_gradient(gradient: &[f32], weight: &[f32], shape: &Sh
             outer: 0,
             inner: (channels * taps) as isize,
             inner_len: depth,
+            pair_taps: 0,
             rows: channels * taps,
         };
         with_packed(|buffer| {

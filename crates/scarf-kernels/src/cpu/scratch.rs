@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
+use std::thread::LocalKey;
 
 use super::columns::Piece;
 
@@ -73,6 +74,7 @@ pub(crate) fn with_scratch<R>(work: impl FnOnce(&mut Scratch) -> R) -> R {
 
 thread_local! {
     static PACKED: Cell<Option<Box<Buffer>>> = const { Cell::new(None) };
+    static PAIRED: Cell<Option<Box<Buffer>>> = const { Cell::new(None) };
 }
 
 /// Values of such a buffer that are kept: 16 MiB. Each thread that detects has one, and some layers have ten times as much.
@@ -80,10 +82,19 @@ pub(super) const KEPT: usize = (16 << 20) / size_of::<f32>();
 
 /// Lends the buffer for a matrix that the tasks of one call share.
 pub(crate) fn with_packed<R>(work: impl FnOnce(&mut Buffer) -> R) -> R {
-    let mut buffer = PACKED.take().unwrap_or_default();
+    lend(&PACKED, work)
+}
+
+/// Lends the buffer for images as pairs of channels, which they share, too.
+pub(crate) fn with_paired<R>(work: impl FnOnce(&mut Buffer) -> R) -> R {
+    lend(&PAIRED, work)
+}
+
+fn lend<R>(kept: &'static LocalKey<Cell<Option<Box<Buffer>>>>, work: impl FnOnce(&mut Buffer) -> R) -> R {
+    let mut buffer = kept.take().unwrap_or_default();
     let result = work(&mut buffer);
     if buffer.0.len() * 16 <= KEPT {
-        PACKED.set(Some(buffer));
+        kept.set(Some(buffer));
     }
     result
 }
