@@ -300,7 +300,7 @@ fn summed_pixels(left: Strided, right: &Columns, columns: usize, pixels: usize, 
     let start = Output { start: parts.as_mut_ptr(), row: columns, image: 0, width: columns };
     with_packed(|buffer| {
         // Packed once where several tasks read it, or block by block by each.
-        let left = match across > 1 && rows.next_multiple_of(height) * factors.left(pixels) <= KEPT {
+        let left = match across > 1 && rows.next_multiple_of(height) * factors.left(pixels) <= KEPT / 2 {
             true => Left::Packed(pack_whole(level, factors, &left, pixels, buffer), pixels),
             false => Left::Strided(left),
         };
