@@ -99,7 +99,7 @@ impl<'a> Columns<'a> {
     where
         'a: 'b,
     {
-        debug_assert!(factors.are_pairs() && channels.is_multiple_of(2));
+        debug_assert!(factors == Factors::Amx && channels.is_multiple_of(2));
         let (pairs, plane) = (channels / 2, self.plane);
         let len = images.len() * pairs * plane;
         let place = Place::new(buffer.take(len).as_mut_ptr());
@@ -230,7 +230,7 @@ impl<'a> Columns<'a> {
         factors: Factors,
         scratch: &mut Scratch,
     ) -> *const f32 {
-        // Rows of the panel for each channel, or pair of them.
+        // Rows of the matrix for each channel, or pair of them.
         let taps = self.taps();
         let each = if self.paired { 2 * taps } else { taps };
         let panel = scratch.right.take(factors.room(rows.len()) * lanes).as_mut_ptr();

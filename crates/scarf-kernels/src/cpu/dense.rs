@@ -124,12 +124,13 @@ unsafe fn spread(
     let lies_well = left.inner == 1 && left.inner_len == depth && !left.row.is_multiple_of(1024);
     let there = factors == Factors::Single && pixels <= FEW_COLUMNS && lies_well;
     // What AMX multiplies takes longer to lay out for each tap than to multiply.
-    let paired = factors == Factors::Amx && taps > 1 && channels.is_multiple_of(2);
+    let paired = factors == Factors::Amx && taps > 1 && channels.is_multiple_of(2) && shape.in_pixels() > 0;
+    let (units, each) = if paired { (channels / 2, 2 * taps) } else { (channels, taps) };
     with_packed(|buffer| {
-        let left = Strided { pair_taps: if paired { taps } else { 0 }, ..left };
         let left = if there {
             Left::There(left)
         } else {
+            let left = Strided { pair_taps: if paired { taps } else { 0 }, ..left };
             Left::Packed(pack_whole(level, factors, &left, depth, buffer), depth)
         };
         let run = |columns: &Columns, images: Range<usize>| {
@@ -137,10 +138,7 @@ unsafe fn spread(
                 left,
                 right: Right::Columns(columns),
                 output: Output { start: output.start.wrapping_add(images.start * output.image), ..output },
-                block: match paired {
-                    true => even_block(channels / 2, 2 * taps, factors),
-                    false => even_block(channels, taps, factors),
-                },
+                block: even_block(units, each, factors),
                 factors,
                 after,
             };
@@ -154,7 +152,9 @@ unsafe fn spread(
             run(columns, 0..shape.images);
             return;
         }
-        let some = (KEPT / (channels / 2 * shape.in_pixels())).max(1);
+        // Evenly, as many images at a time as the buffer that is kept has room for.
+        let some = (KEPT / (units * shape.in_pixels())).max(1);
+        let some = shape.images.div_ceil(shape.images.div_ceil(some)).max(1);
         with_paired(|buffer| {
             for first in (0..shape.images).step_by(some) {
                 let images = first..(first + some).min(shape.images);

@@ -350,7 +350,7 @@ unsafe fn block<V: Lanes>(product: &Product, tile: &Tile, steps: &Steps, scratch
             };
             let (right, right_stride) = there.unwrap_or_else(|| {
                 // Rows that lie a power of two apart would push each other out of the first-level cache.
-                let lanes = if lanes > V::NV * V::N { lanes + V::N } else { lanes };
+                let lanes = if lanes > V::NV * V::N { lanes | V::N } else { lanes };
                 let panel = match product.right {
                     Right::Columns(columns) => columns.pack::<V>(start..end, sum, lanes, factors, scratch),
                     Right::Transposed(columns) => {

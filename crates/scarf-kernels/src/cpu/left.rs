@@ -43,6 +43,12 @@ pub(crate) struct Panels {
     pub(crate) row: usize,
 }
 
+/// Where a step of a row lies in a panel for AMX.
+#[inline(always)]
+fn place<V: Lanes>(row: usize, step: usize) -> usize {
+    (step / AMX_STEPS * V::MR + row) * AMX_STEPS + step % AMX_STEPS
+}
+
 impl Left<'_> {
     /// The block of some rows and columns.
     ///
@@ -171,7 +177,7 @@ impl Strided<'_> {
         }
     }
 
-    /// The same as AMX takes it: `[(to - from) / 32, MR, 32]` of `bfloat16`.
+    /// The same as AMX takes it: `[(to - from) / 32, MR, 32]` of `bfloat16`, zeros behind the last step.
     ///
     /// # Safety
     ///
@@ -181,14 +187,16 @@ impl Strided<'_> {
         let (steps, rows) = (to - from, V::MR.min(self.rows - row));
         let whole = Factors::Amx.room(steps);
         assert!(whole / 2 * V::MR <= packed.len());
-        let place = |row: usize, step: usize| (step / AMX_STEPS * V::MR + row) * AMX_STEPS + step % AMX_STEPS;
         let packed = packed.as_mut_ptr().cast::<u16>();
-        // SAFETY: the panel has places for `MR` rows of so many steps, which all runs lie in.
+        // SAFETY: the panel has places for `MR` rows of so many steps.
         unsafe {
             if rows < V::MR {
                 packed.write_bytes(0, whole * V::MR);
             } else if steps < whole {
-                packed.add(place(0, steps)).write_bytes(0, AMX_STEPS * V::MR - steps % AMX_STEPS);
+                packed.add(place::<V>(0, steps)).write_bytes(0, AMX_STEPS * V::MR - steps % AMX_STEPS);
+            }
+            if self.pair_taps > 0 {
+                return self.lay_pairs::<V>(row..row + rows, from, to, packed);
             }
             let mut begin = from;
             if self.row == 1 && rows == V::MR && self.inner >= 0 && to <= self.inner_len {
@@ -197,28 +205,11 @@ impl Strided<'_> {
                     let (first, last) = (self.at(row, step), self.at(row + rows - 1, step + 15));
                     assert!(last < self.values.len());
                     let first = self.values.as_ptr().add(first);
-                    V::turn_pairs(first, self.inner as usize, packed.add(place(0, step - from)).cast());
+                    V::turn_pairs(first, self.inner as usize, packed.add(place::<V>(0, step - from)).cast());
                 }
-            }
-            let mut aside = [[0.0; 16]; 2];
-            if self.pair_taps > 0 {
-                for (index, column) in (0..rows)
-                    .flat_map(|row| (from..to).step_by(2 * self.pair_taps).map(move |column| (row, column)))
-                {
-                    let first = self.at(row + index, column);
-                    let second = self.at(row + index, column + self.pair_taps);
-                    let (mut done, mut step) = (0, column - from);
-                    while done < self.pair_taps {
-                        let some = (16 - step / 2 % 16).min(self.pair_taps - done);
-                        let [a, b] = &mut aside;
-                        let (a, b) = (self.some(first, done, some, a), self.some(second, done, some, b));
-                        V::pair(a, Some(b), some, packed.add(place(index, step)).cast());
-                        (done, step) = (done + some, step + 2 * some);
-                    }
-                }
-                return;
             }
             for index in 0..rows {
+                let mut aside = [0.0; 16];
                 let mut column = begin;
                 while column < to {
                     let run = (self.inner_len - column % self.inner_len).min(to - column);
@@ -226,14 +217,36 @@ impl Strided<'_> {
                     let (mut done, mut step) = (0, column - from);
                     while done < run {
                         let some = (16 - step % 16).min(run - done);
-                        V::round(
-                            self.some(first, done, some, &mut aside[0]),
-                            some,
-                            packed.add(place(index, step)),
-                        );
+                        let values = self.some(first, done, some, &mut aside);
+                        V::round(values, some, packed.add(place::<V>(index, step)));
                         (done, step) = (done + some, step + some);
                     }
                     column += run;
+                }
+            }
+        }
+    }
+
+    /// Lays out rows of two channels at once, tap by tap.
+    ///
+    /// # Safety
+    ///
+    /// As [`pack_rows`](Self::pack_rows); there must be places for so many rows and steps.
+    #[inline(always)]
+    unsafe fn lay_pairs<V: Lanes>(&self, rows: Range<usize>, from: usize, to: usize, packed: *mut u16) {
+        let taps = self.pair_taps;
+        let (mut of_first, mut of_second) = ([0.0; 16], [0.0; 16]);
+        for (index, row) in rows.enumerate() {
+            for column in (from..to).step_by(2 * taps) {
+                let (first, second) = (self.at(row, column), self.at(row, column + taps));
+                let (mut done, mut step) = (0, column - from);
+                while done < taps {
+                    let some = (16 - step / 2 % 16).min(taps - done);
+                    let a = self.some(first, done, some, &mut of_first);
+                    let b = self.some(second, done, some, &mut of_second);
+                    // SAFETY: the caller's promise; so many pairs lie in one row of a tile.
+                    unsafe { V::pair(a, Some(b), some, packed.add(place::<V>(index, step)).cast()) };
+                    (done, step) = (done + some, step + 2 * some);
                 }
             }
         }

@@ -42,7 +42,9 @@ pub(crate) fn pays(first: &Shape) -> bool {
 
 /// Whether [`forward`] can be called for convolutions of these sizes.
 pub(crate) fn fit(first: &Shape, second: &Shape) -> bool {
-    first.groups == 1 && second.is_depthwise()
+    // Of several taps AMX sums up two channels at once elsewhere.
+    let in_order = first.taps() == 1 || !level().has_amx();
+    first.groups == 1 && second.is_depthwise() && in_order
 }
 
 /// `second(first(x))`, each with what follows it, written to `out`: `[images, channels, out_pixels]` of the second. To

@@ -77,7 +77,8 @@ thread_local! {
     static PAIRED: Cell<Option<Box<Buffer>>> = const { Cell::new(None) };
 }
 
-/// Values of such a buffer that are kept: 16 MiB. Each thread that detects has one, and some layers have ten times as much.
+/// Values of such a buffer that are kept: 16 MiB. Each thread that detects has one, with AMX two, and some layers have ten times as
+/// much.
 pub(super) const KEPT: usize = (16 << 20) / size_of::<f32>();
 
 /// Lends the buffer for a matrix that the tasks of one call share.

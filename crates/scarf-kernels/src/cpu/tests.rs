@@ -114,6 +114,8 @@ fn convolutions(level: Level) {
         check(level, &shape([2, 3, side, side], 3, 5, 2, 2, 3));
     }
     check(level, &shape([1, 60, 9, 9], 21, 3, 1, 1, 1));
+    check(level, &shape([2, 8, 17, 17], 12, 3, 1, 1, 2));
+    check(level, &shape([2, 70, 9, 9], 33, 2, 1, 0, 1));
     // The input's gradient in several parts, of channels that are no multiple of every tile's height.
     check(level, &shape([1, 40, 160, 160], 2, 1, 2, 0, 1));
     check(level, &shape([1, 70, 60, 60], 3, 5, 2, 2, 1));
@@ -278,6 +280,8 @@ fn large_products_of_rounded_factors() {
         shape([3, 96, 5, 5], 20, 1, 1, 0, 1),
         shape([2, 515, 10, 10], 300, 1, 1, 0, 1),
         shape([1, 256, 1, 1100], 333, 1, 1, 0, 1),
+        // More images than are made into pairs of channels at once.
+        shape([3, 64, 260, 260], 3, 3, 1, 1, 1),
     ] {
         let x = numbers(shape.images * shape.channels * shape.in_pixels(), 1);
         let weight = numbers(shape.out_channels * shape.group_channels() * shape.taps(), 2);
