@@ -405,6 +405,8 @@ pub(super) unsafe fn strip_of_tiles<V: Lanes, const APART: bool>(
     all: &Range<usize>,
     strip: &Strip,
 ) {
+    let (first_image, first_column) =
+        (strip.columns.start / output.width, strip.columns.start % output.width);
     for (index, row) in all.clone().step_by(V::MR).enumerate() {
         let rows = row..(row + V::MR).min(all.end);
         let (mut scale, mut bias) = ([0.0f32; 32], [0.0f32; 32]);
@@ -415,7 +417,11 @@ pub(super) unsafe fn strip_of_tiles<V: Lanes, const APART: bool>(
             let start = strip.columns.start + at;
             let columns = start..(start + V::NV * V::N).min(strip.columns.end);
             let lanes = (strip.lanes - at).min(V::NV * V::N);
-            let (image, column) = (columns.start / output.width, columns.start % output.width);
+            // Divided again only where a wide panel has reached another image.
+            let (image, column) = match first_column + at {
+                column if column < output.width => (first_image, column),
+                beyond => (first_image + beyond / output.width, beyond % output.width),
+            };
             let in_one_image = column + columns.len() <= output.width;
             debug_assert!(!APART || in_one_image && strip.left.row == 0);
             // SAFETY: panels of `A` lie `panel` values apart; the output is the caller's promise.
