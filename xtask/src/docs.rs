@@ -53,8 +53,13 @@ pub(crate) fn update(name: &str, check: bool) -> Result<()> {
 /// The text between the markers of a study's document.
 fn results(study: &Study, summary: &Summary, how: &How) -> String {
     let price = &study.price;
+    let made_by = match how.revision.contains(", ") {
+        _ if how.is_version() => "Program",
+        true => "Commits",
+        false => "Commit",
+    };
     format!(
-        "{}\n\n{}\n{}\n```sh\n{}\n```\n\nPrice: ${} an hour for {} ({}, {}). Commit{} {}.\n",
+        "{}\n\n{}\n{}\n```sh\n{}\n```\n\nPrice: ${} an hour for {} ({}, {}). {made_by} {}.\n",
         study.claim,
         claims(summary),
         markdown(summary),
@@ -63,7 +68,6 @@ fn results(study: &Study, summary: &Summary, how: &How) -> String {
         price.machine,
         price.source,
         price.date,
-        if how.revision.contains(", ") { "s" } else { "" },
         how.revision
     )
 }

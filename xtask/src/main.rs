@@ -6,7 +6,6 @@ mod chores;
 mod docs;
 mod report;
 mod study;
-mod watch;
 mod workspace;
 
 use clap::{Parser, Subcommand};

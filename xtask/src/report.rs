@@ -3,20 +3,17 @@
 use crate::workspace;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use scarf_study::{
-    Comparisons, Given, How, Kind, Photographs, Record, Records, Study, Summary, judge, page, terminal,
-    without_places, write_atomic,
-};
-use std::path::{Path, PathBuf};
+use scarf_study::command_line::{ReportOptions, Told};
+use scarf_study::{Comparisons, Kind, Record, Records, without_places, write_atomic};
+use std::path::Path;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// A study of studies/, or the path of a study file.
     #[arg(default_value = "quick")]
     name: String,
-    /// Where its runs and records are [default: runs/NAME].
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    options: ReportOptions,
     /// Keeps the records for good in studies/records/NAME, and makes docs/study-NAME.md and .html of them.
     #[arg(long)]
     publish: bool,
@@ -24,36 +21,27 @@ pub(crate) struct Arguments {
 
 pub(crate) fn report(arguments: &Arguments) -> Result<()> {
     let file = workspace::study_file(&arguments.name)?;
-    let name = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-    let out = arguments.out.clone().unwrap_or_else(|| workspace::default_out(&name, &Given::default()));
-    let how = How::read(&out)?;
-    let study = Study::read(&file, &how.given())?;
-    let records = Records::read(&out.join("records.csv"))?;
-    if records.is_empty() {
-        bail!("{}: no records; `cargo xtask study {}` makes them", out.display(), arguments.name);
-    }
-    tell(&study, &records, &how, &out)?;
+    let told = arguments.options.run(&file, &workspace::caller())?;
     if arguments.publish {
-        publish(&study, &records, &how, &out)?;
+        publish(&file, &told)?;
     }
-    Ok(())
-}
-
-/// Draws the page, and prints the table.
-pub(crate) fn tell(study: &Study, records: &Records, how: &How, out: &Path) -> Result<()> {
-    let plan = study.plan(records);
-    judge(study, &plan, out)?;
-    let html = page(study, &plan, records, how, out, Photographs::Shown)?;
-    let file = out.join("report.html");
-    write_atomic(&file, html.as_bytes())?;
-    println!("\n{}", terminal(&Summary::new(study, &plan, records, out)?));
-    println!("records: {}\npage:    {}", out.join("records.csv").display(), file.display());
     Ok(())
 }
 
 /// Keeps what documents are made of: records, how they came about, and what lies in the folders of runs, but for the
 /// weights and the detections. With that in a study's folder more seeds and rows can be run, and compared with these.
-fn publish(study: &Study, records: &Records, how: &How, out: &Path) -> Result<()> {
+fn publish(file: &Path, told: &Told) -> Result<()> {
+    let Told { study, records, how, out } = told;
+    // Documents are made again of the file in studies/, and records are kept by its name.
+    let place = workspace::root().join("studies").join(format!("{}.toml", study.name));
+    if !is_same(file, &place) {
+        bail!(
+            "{} is not {}, and only the studies of studies/ are published: put the file there, under a name that is not \
+             taken, and publish by that name",
+            file.display(),
+            place.display()
+        );
+    }
     if how.shrink {
         bail!("a study that was shrunk to a check is not published: its numbers mean nothing");
     }
@@ -90,6 +78,11 @@ fn publish(study: &Study, records: &Records, how: &How, out: &Path) -> Result<()
     }
     println!("kept:    {}", folder.display());
     crate::docs::update(&study.name, false)
+}
+
+/// Whether two paths are of one file, which is there.
+fn is_same(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
 const KEPT: [&str; 6] = [

@@ -1,7 +1,7 @@
 //! Where things are in the workspace.
 
 use anyhow::{Context, Result, bail};
-use scarf_study::Given;
+use scarf_study::command_line::Caller;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -47,10 +47,9 @@ pub(crate) fn studies(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Where a study keeps its records, where nothing else is asked for.
-pub(crate) fn default_out(name: &str, given: &Given) -> PathBuf {
-    let shrunk = if given.shrink { "-shrink" } else { "" };
-    root().join("runs").join(format!("{name}{shrunk}"))
+/// Studies that are run by `cargo xtask` are kept in the workspace, and know its commit.
+pub(crate) fn caller() -> Caller {
+    Caller { name: "cargo xtask", revision: revision(), runs: root().join("runs") }
 }
 
 /// The commit that is checked out, with a + where there is more than that; empty where git cannot tell.

@@ -100,6 +100,22 @@ fn a_study_that_is_killed_at_any_moment_ends_with_the_same_records() {
     assert_eq!(plain(&killed), plain(&whole));
 }
 
+/// `cargo xtask docs` reads a published study in studies/: another one would not be found there, or go over one that is.
+#[test]
+fn only_a_study_of_studies_is_published() {
+    for name in ["demo", "quick"] {
+        let (folder, file) = study();
+        let renamed = folder.path().join(format!("{name}.toml"));
+        fs::rename(&file, &renamed).unwrap();
+        let out = folder.path().join("out");
+        xtask(&["study", "--shrink"], &renamed, &out).arg("--program").arg(stand_in()).assert().success();
+        let done = xtask(&["report", "--publish"], &renamed, &out).assert().failure();
+        let told = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
+        assert!(told.contains("only the studies of studies/ are published"), "{told}");
+        assert!(told.contains(&format!("studies/{name}.toml")), "{told}");
+    }
+}
+
 #[test]
 fn what_is_wrong_is_said_and_nothing_is_run() {
     let (folder, file) = study();

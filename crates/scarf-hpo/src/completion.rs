@@ -55,6 +55,9 @@ pub enum Reason {
     NotImproving,
     /// [`Completion::converged`].
     Converged,
+    /// Each combination of a grid has had its trial ([`crate::AnySampler::combinations`]). Not one of [`Completion`]'s
+    /// criteria: whoever has the sampler sees to it.
+    Combinations,
 }
 
 impl fmt::Display for Reason {
@@ -66,6 +69,7 @@ impl fmt::Display for Reason {
             Reason::Target => "the target is reached",
             Reason::NotImproving => "the trials no longer improve",
             Reason::Converged => "the search has converged",
+            Reason::Combinations => "every combination has been tried",
         })
     }
 }

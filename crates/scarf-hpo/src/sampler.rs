@@ -40,6 +40,17 @@ impl Default for AnySampler {
     }
 }
 
+impl AnySampler {
+    /// How many different trials it has for a space: a grid its combinations, after which it begins anew
+    /// ([`Grid::size`]); `None` for the others, which have no end.
+    pub fn combinations(&self, space: &Space) -> Option<u64> {
+        match self {
+            AnySampler::Grid(grid) => Some(grid.size(space)),
+            _ => None,
+        }
+    }
+}
+
 impl Sampler for AnySampler {
     fn suggest(&self, space: &Space, history: History<'_>, seed: u64, number: u64) -> Params {
         self.inner().suggest(space, history, seed, number)

@@ -52,7 +52,8 @@ fn what_is_told_is_read_by_another_worker() {
     let outcome = Outcome {
         value: Some(0.5),
         seconds: Some(12.5),
-        metrics: vec![("loss".into(), 1.5)],
+        // The time's name is no other metric's.
+        metrics: vec![("loss".into(), 1.5), ("seconds".into(), 99.0)],
         ..Outcome::default()
     };
     one.tell(0, &outcome).unwrap();

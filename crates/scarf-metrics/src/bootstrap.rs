@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
@@ -93,6 +94,11 @@ impl Resampled {
         interval(self.value, self.resamples.iter().copied().flatten().collect())
     }
 
+    /// Whether as many images would have been drawn alike.
+    fn drawn_as(&self, other: &Self) -> bool {
+        (self.resamples.len(), self.seed) == (other.resamples.len(), other.seed)
+    }
+
     fn draws(&self) -> String {
         format!("{} draws of {} images by seed {}", self.resamples.len(), self.images, self.seed)
     }
@@ -105,19 +111,26 @@ impl Resampled {
 /// anew for each model and averaged over the models of a side. The interval is bias-corrected (Efron, 1981). It is of
 /// these trained models on other images: how far other seeds would differ is not in it.
 ///
+/// The models of a side may be of several sets of images, as those of a cross-validation are of its folds. Then each
+/// set is drawn from by itself, by both sides alike: the difference is the mean over the sets of what the sides differ
+/// there, draw by draw. Sets of as many images are drawn from at the same places; that makes the interval neither wider
+/// nor narrower where an image tells nothing of the one at its place in another set. That both sides are of the same
+/// sets, each with the same share of the models, is for the caller to see to: here only the sizes are known.
+///
 /// # Errors
-/// Different draws, or of different numbers of images. `Ok(None)` where a side has no model, or no draw has an object on both.
+/// Draws of another seed or in another number, or models of which on one side another share is of so many images.
+/// `Ok(None)` where a side has no model, or no draw has an object on both.
 pub fn compare_means(first: &[Resampled], second: &[Resampled]) -> Result<Option<Comparison>, NotPaired> {
     let (Some(ours), Some(theirs)) = (Mean::of(first)?, Mean::of(second)?) else { return Ok(None) };
-    paired(&first[0], &second[0])?;
+    paired(first, second)?;
     Ok(Comparison::of(theirs.less(&ours)))
 }
 
 /// The mean AP of these models less a number that is taken as exact, such as somebody's published AP on the same
-/// images; otherwise as [`compare_means`].
+/// images, or the mean of it over the same folds; otherwise as [`compare_means`].
 ///
 /// # Errors
-/// As [`compare_means`].
+/// Draws of another seed, or in another number.
 pub fn compare_to(number: f64, models: &[Resampled]) -> Result<Option<Comparison>, NotPaired> {
     Ok(Mean::of(models)?.and_then(|mean| {
         let number = Mean { value: number, resamples: vec![Some(number); mean.resamples.len()] };
@@ -125,9 +138,26 @@ pub fn compare_to(number: f64, models: &[Resampled]) -> Result<Option<Comparison
     }))
 }
 
-fn paired(first: &Resampled, second: &Resampled) -> Result<(), NotPaired> {
-    let [first, second] = [first, second].map(Resampled::draws);
-    if first == second { Ok(()) } else { Err(NotPaired { first, second }) }
+/// Both sides have the same draws, and each number of images its share of the models.
+fn paired(first: &[Resampled], second: &[Resampled]) -> Result<(), NotPaired> {
+    let count = |side: &[Resampled], images| side.iter().filter(|model| model.images == images).count();
+    let balanced = |model: &Resampled| {
+        count(first, model.images) * second.len() == count(second, model.images) * first.len()
+    };
+    if first[0].drawn_as(&second[0]) && first.iter().chain(second).all(balanced) {
+        return Ok(());
+    }
+    let [first, second] = [first, second].map(described);
+    Err(NotPaired { first, second })
+}
+
+/// What the models of a side were scored on, in words.
+fn described(side: &[Resampled]) -> String {
+    let mut all: BTreeMap<String, usize> = BTreeMap::new();
+    side.iter().for_each(|model| *all.entry(model.draws()).or_default() += 1);
+    let several = all.len() > 1;
+    let each = |(draws, models)| if several { format!("{models} times {draws}") } else { draws };
+    all.into_iter().map(each).collect::<Vec<_>>().join(" and ")
 }
 
 /// A number on the images as they are, and on each draw of them.
@@ -137,10 +167,12 @@ struct Mean {
 }
 
 impl Mean {
-    /// The mean over models of their AP; `None` where there is no model.
+    /// The mean over models of their AP, each on its own images; `None` where there is no model.
     fn of(models: &[Resampled]) -> Result<Option<Self>, NotPaired> {
         let Some(first) = models.first() else { return Ok(None) };
-        models.iter().try_for_each(|model| paired(first, model))?;
+        if let Some(other) = models.iter().find(|model| !model.drawn_as(first)) {
+            return Err(NotPaired { first: first.draws(), second: other.draws() });
+        }
         let mean = |ap: &dyn Fn(&Resampled) -> Option<f64>| {
             let sum = models.iter().try_fold(0.0, |sum, model| Some(sum + ap(model)?))?;
             Some(sum / models.len() as f64)
@@ -282,6 +314,40 @@ mod tests {
         assert_eq!(compare_means(std::slice::from_ref(&one), &[other]).unwrap(), None);
         assert_eq!(compare_to(0.2, &[one]).unwrap(), None);
         assert_eq!(compare_to(0.2, &[model(0.3, Vec::new())]).unwrap(), None);
+    }
+
+    #[test]
+    fn folds_need_not_be_of_one_size() {
+        let model = |images, value, resamples: [f64; 4]| Resampled {
+            value,
+            images,
+            seed: 1,
+            resamples: resamples.map(Some).to_vec(),
+        };
+        let first = [model(4, 0.25, [0.25, 0.5, 0.25, 0.125]), model(3, 0.5, [0.5, 0.25, 0.5, 0.625])];
+        let second = [model(4, 0.5, [0.5, 0.5, 0.75, 0.5]), model(3, 0.75, [0.5, 0.5, 0.75, 1.0])];
+        // By hand: the mean of what the second is better by on the 4 images and on the 3, draw by draw.
+        let by_fold = Mean {
+            value: (0.25 + 0.25) / 2.0,
+            resamples: [(0.25, 0.0), (0.0, 0.25), (0.5, 0.25), (0.375, 0.375)]
+                .map(|(four, three)| Some((four + three) / 2.0))
+                .to_vec(),
+        };
+        let expected = Comparison::of(by_fold).unwrap();
+        assert_eq!(compare_means(&first, &second).unwrap().unwrap(), expected);
+        let [four, three] = second.clone();
+        let twice = [three.clone(), four.clone(), four.clone(), three];
+        assert_eq!(compare_means(&first, &twice).unwrap().unwrap(), expected, "in any order, as often each");
+        let to = compare_to(0.5, &second).unwrap().unwrap().difference;
+        assert_eq!((to.value, to.resamples), (0.125, 4));
+
+        let refused = |side: &[Resampled]| compare_means(&first, side).unwrap_err().to_string();
+        let told = "one has 1 times 4 draws of 3 images by seed 1 and 1 times 4 draws of 4 images by seed 1, \
+                    the other 4 draws of 4 images by seed 1";
+        assert!(refused(&[four.clone(), four.clone()]).ends_with(told));
+        assert!(refused(&twice[..3]).ends_with("and 2 times 4 draws of 4 images by seed 1"));
+        let other = Resampled { seed: 2, ..four };
+        assert!(compare_to(0.5, &[second[1].clone(), other]).is_err(), "as if it were of other images");
     }
 
     #[test]

@@ -137,23 +137,24 @@ impl<'a> Engine<'a> {
             write_atomic(&self.out.join("study.toml"), self.study.text.as_bytes())?;
         }
         let mut going: Vec<Going> = Vec::new();
-        let done = self.do_all(&mut going, &mut records, &wanted, watch);
+        let done = self.do_all(&mut going, plan, &mut records, &wanted, watch);
         // Whatever went wrong: nobody would hear of what goes on.
         going.iter_mut().for_each(Going::kill);
         done.map(|()| records)
     }
 
-    /// Does what can be done until nothing is left; what goes on when that fails is in `going`.
+    /// Does what can be done until nothing is left; what goes on when that fails is in `going`. `plan` is that of
+    /// `records`.
     fn do_all(
         &self,
         going: &mut Vec<Going>,
+        mut plan: Plan,
         records: &mut Records,
         wanted: &impl Fn(&Run) -> bool,
         watch: &mut dyn Watch,
     ) -> Result<(), Error> {
         loop {
             while going.len() < self.jobs {
-                let plan = self.study.plan(records);
                 let mut ready = plan.runs.iter().filter(|run| run.state == State::Ready && wanted(run));
                 let Some(run) = ready.find(|run| going.iter().all(|each| each.run.id() != run.id())) else {
                     break;
@@ -167,8 +168,7 @@ impl<'a> Engine<'a> {
             if going.is_empty() {
                 return Ok(());
             }
-            let among = going.len();
-            let mut index = 0;
+            let (among, mut index) = (going.len(), 0);
             while index < going.len() {
                 let Some(outcome) = going[index].look(among, watch)? else {
                     index += 1;
@@ -179,6 +179,10 @@ impl<'a> Engine<'a> {
                 watch.ends(&ended.run, &record);
                 records.put(record);
                 records.write(&records_path(&self.out))?;
+            }
+            // Only records change a plan, and samplers that learn take their time over one.
+            if going.len() < among {
+                plan = self.study.plan(records);
             }
         }
     }
@@ -402,5 +406,39 @@ pub(crate) fn lock(path: &Path) -> Result<Option<File>, Error> {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(Error::io(path, "cannot be locked")(error)),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::StudyFile;
+    use crate::plan::PLANS;
+
+    struct Silent;
+
+    impl Watch for Silent {
+        fn begins(&mut self, _: &Run, _: usize, _: usize, _: Option<f64>) {}
+        fn line(&mut self, _: &Run, _: &str) {}
+        fn epoch(&mut self, _: &Run, _: &Epoch) {}
+        fn tick(&mut self, _: &Run, _: Duration) {}
+        fn ends(&mut self, _: &Run, _: &Record) {}
+        fn note(&mut self, _: &str) {}
+    }
+
+    #[test]
+    fn a_plan_is_made_anew_after_records_alone() {
+        let text = "claim = 'One'\nseeds = [0, 1]\napproach.only.title = 'Only'\n\
+                    price = { dollars_per_hour = 1.0, machine = '', source = '', date = '' }";
+        let (path, given) = (Path::new("demo.toml"), Given::default());
+        let study = StudyFile::parse(path, text, &given).unwrap().check(path, text, &given).unwrap();
+        let out = tempfile::tempdir().unwrap();
+        // It takes all settings, and leaves no result.
+        let program = Program { path: "true".into(), device: None, threads: None };
+        let engine = Engine::new(&study, program, out.path(), &given).unwrap().with_jobs(3);
+        PLANS.set(0);
+        let records = engine.run(false, &mut Silent).unwrap();
+        assert_eq!(records.iter().filter(|record| !record.is_ok()).count(), 2);
+        assert!(PLANS.get() <= 1 + 2, "{} plans for two records", PLANS.get());
     }
 }

@@ -82,6 +82,32 @@ pub enum Error {
     /// Somebody else runs a study in the same folder.
     #[error("{}: another study is running in this folder; wait for it, or choose another with --out", .0.display())]
     Busy(PathBuf),
+    /// A folder that was given is not there.
+    #[error("{option} {}: there is no such folder", path.display())]
+    NoFolder {
+        /// The option that gave it.
+        option: &'static str,
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A study has no records to tell of.
+    #[error("{}: no records; `{command}` makes them, or --out says where they are", out.display())]
+    NoRecords {
+        /// The study's folder.
+        out: PathBuf,
+        /// What makes them.
+        command: String,
+    },
+    /// A study has come to its end without all of its runs.
+    #[error("{failed} of {all} runs failed, or could not begin, {first} first; --retry does them again")]
+    RunsFailed {
+        /// How many.
+        failed: usize,
+        /// How many there were to be.
+        all: usize,
+        /// The first of them.
+        first: String,
+    },
     /// The run was interrupted from outside; nothing is recorded, the next call goes on with it.
     #[error("interrupted; the same command goes on from here")]
     Interrupted,

@@ -198,7 +198,7 @@ impl Names {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TuneFile {
-    /// How many trials; one at least.
+    /// How many trials, one at least; a grid ends with its last combination, if that comes first.
     pub trials: u64,
     /// How they are chosen.
     #[serde(default)]

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 pub struct How {
     /// The command, as it can be typed.
     pub command: String,
-    /// The commit of scarf; several with commas between where runs were added later.
+    /// The commit of scarf, or `version 0.1.0` where the program that ran it knows no commit; several with commas
+    /// between where runs were added later.
     pub revision: String,
     /// Whether the study was shrunk to a check.
     pub shrink: bool,
@@ -26,6 +27,11 @@ impl How {
     pub fn new(command: String, revision: String, study: &Study, given: &Given) -> Self {
         let weights = given.weights.as_ref().map(|_| study.weights());
         Self { command, revision, shrink: given.shrink, data: given.data.is_some(), weights }
+    }
+
+    /// Whether of scarf its version is known, and no commit.
+    pub fn is_version(&self) -> bool {
+        self.revision.split(", ").all(|each| each.starts_with("version "))
     }
 
     /// The same, of runs that were added to those of `before`: that one's commits, and this one's.
@@ -118,6 +124,9 @@ mod tests {
             ["a", "a, b", "a, b"],
             [said("", "a"), said("a", "b"), said("a, b", "a")].map(|s| s.leak() as &str)
         );
+        let is_version =
+            ["version 0.1.0", "a", "a, version 0.1.0", ""].map(|revision| of(revision).is_version());
+        assert_eq!(is_version, [true, false, false, false]);
     }
 
     #[test]

@@ -14,6 +14,8 @@
 mod ablation;
 mod analysis;
 mod check;
+#[cfg(feature = "command-line")]
+pub mod command_line;
 mod contest;
 mod engine;
 mod error;

@@ -138,6 +138,8 @@ impl Study {
     /// out. A search whose sampler learns from earlier trials has trials without settings until those have ended; one
     /// that stops some has them wait.
     pub fn plan(&self, records: &Records) -> Plan {
+        #[cfg(test)]
+        PLANS.set(PLANS.get() + 1);
         let mut planner = Planner { study: self, records, planned: Vec::new(), plan: Plan::default() };
         for approach in self.rows().chain(self.ablations()) {
             planner.approach(approach);
@@ -155,6 +157,12 @@ impl Study {
         }
         planner.run(approach, Kind::Trial, Some(number), approach.seeds[0], params)
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How many plans this thread has made.
+    pub(crate) static PLANS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 /// What a trial waits for whose batch has not begun.
@@ -199,7 +207,7 @@ impl<'a> Planner<'a> {
     fn search(&mut self, approach: &'a Approach, tune: &Tune) {
         let mut trials: Vec<Trial> = Vec::new();
         let seed = approach.seeds[0];
-        for number in 0..tune.trials {
+        for number in 0..tune.most() {
             // What a suggestion may look at must not hang on who of its batch ends first.
             let (before, batch) = trials.split_at(tune.batch(number) as usize);
             let known = before.iter().all(|trial| trial.state.is_finished());
@@ -224,7 +232,7 @@ impl<'a> Planner<'a> {
                 Err(State::Waiting("the search".into()))
             }
             Some(best) => Ok(best.params.clone()),
-            None => Err(State::Blocked(format!("none of {} trials was trained to its end", tune.trials))),
+            None => Err(State::Blocked(format!("none of {} trials was trained to its end", tune.most()))),
         };
         for &seed in &approach.seeds {
             self.last(approach, seed, best.clone());
@@ -314,6 +322,11 @@ impl<'a> Planner<'a> {
 }
 
 impl Tune {
+    /// How many trials there are: of a grid no more than it has combinations.
+    pub(crate) fn most(&self) -> u64 {
+        self.sampler.combinations(&self.space).map_or(self.trials, |all| all.min(self.trials))
+    }
+
     /// The first trial of the batch that trial `number` belongs to: what it may know ended before that.
     pub(crate) fn batch(&self, number: u64) -> u64 {
         number / self.parallel * self.parallel

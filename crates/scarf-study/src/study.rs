@@ -117,7 +117,7 @@ pub enum Init {
 /// A checked search.
 #[derive(Debug, Clone)]
 pub struct Tune {
-    /// How many trials; one at least.
+    /// How many trials, one at least; a grid ends with its last combination, if that comes first.
     pub trials: u64,
     /// How many are chosen at a time; one at least.
     pub parallel: u64,

@@ -35,7 +35,7 @@ pub struct Compared {
     pub p_value: f64,
     /// Seeds that both were trained with (all, where compared with a number), and the difference of each.
     pub by_seed: Vec<(u64, f64)>,
-    /// Images.
+    /// Images that a run was scored on; the most, where they are folds that differ by one.
     pub images: usize,
     /// How often they were drawn anew.
     pub resamples: usize,
@@ -324,7 +324,7 @@ impl Question {
             Ok(than) => compare_means(than, &better),
             Err(number) => compare_to(*number, &better),
         };
-        // Folds of unequal size have no draws in common.
+        // Of folds that differ in size each side must have as many runs on each, as the same seeds have.
         let Ok(Some(Comparison { difference, p_value })) = compared else { return Ok(None) };
         let by_seed = self.better.iter().zip(&better).filter_map(|((_, seed), model)| {
             let other = match (&than, &self.than) {
@@ -342,7 +342,7 @@ impl Question {
             interval: (difference.low, difference.high),
             p_value,
             by_seed: by_seed.collect(),
-            images: better[0].images,
+            images: better.iter().map(|model| model.images).max().unwrap_or_default(),
             resamples: difference.resamples,
         }))
     }

@@ -240,6 +240,17 @@ fn trials_that_may_be_stopped_wait_for_those_before_their_batch() {
 }
 
 #[test]
+fn a_grid_is_not_walked_twice() {
+    let text = STUDY
+        .replace("{ log = [1e-3, 0.1] }", "{ choice = [0.03, 0.05] }")
+        .replace("trials = 3, sampler = \"random\"", "trials = 5, sampler = \"grid\"");
+    let plan = study(&text, &Given::default()).unwrap().plan(&Records::default());
+    let trials: Vec<_> = plan.runs.iter().filter(|run| run.kind == Kind::Trial).collect();
+    assert_eq!(trials.len(), 2);
+    assert_ne!(trials[0].params, trials[1].params);
+}
+
+#[test]
 fn several_runs_at_once_end_as_one_after_another_and_share_the_price() {
     let study = study(STUDY, &Given::default()).unwrap();
     let ended = |jobs: usize| {

@@ -97,6 +97,40 @@ fn runs_on_other_images_are_not_compared() {
     assert_eq!(verdicts[2].outcome, Some(Outcome::Contradicted), "against a number they are judged");
 }
 
+/// As five folds of 1,003 images: seeds have test images of their own, and not as many.
+#[test]
+fn folds_that_differ_in_size_are_judged() {
+    let out = tempfile::tempdir().unwrap();
+    let study = study(STUDY, &Given::default()).unwrap();
+    let records = run(&study, out.path(), &mut Log::default()).unwrap();
+    for record in records.iter().filter(|record| record.kind == Kind::Final && record.seed == 1) {
+        let predictions = folder(out.path(), &record.id).join("predictions");
+        for file in ["test.truth.json", "test.coco.json"] {
+            let path = predictions.join(file);
+            let Ok(text) = std::fs::read_to_string(&path) else { continue };
+            let mut json: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let without_last = |list: &mut serde_json::Value| drop(list.as_array_mut().unwrap().pop());
+            match &mut json {
+                list @ serde_json::Value::Array(_) => without_last(list),
+                truth => ["images", "annotations"].iter().for_each(|key| without_last(&mut truth[*key])),
+            }
+            std::fs::write(&path, json.to_string()).unwrap();
+        }
+    }
+    let plan = study.plan(&records);
+    judge(&study, &plan, out.path()).unwrap();
+    let outcomes = outcomes(&study, out.path());
+    assert_eq!((outcomes[0], outcomes[2]), (Some(Outcome::Supported), Some(Outcome::Contradicted)));
+    let text = std::fs::read_to_string(out.path().join("comparisons.json")).unwrap();
+    let all: Vec<scarf_study::Compared> = serde_json::from_str(&text).unwrap();
+    for each in &all {
+        let mean = each.by_seed.iter().map(|(_, by)| by).sum::<f64>() / 2.0;
+        assert!((each.difference - mean).abs() < 1e-12 && each.by_seed.len() == 2, "{each:?}");
+        assert!(each.interval.0 <= mean && mean <= each.interval.1 && each.images == 40, "{each:?}");
+    }
+    assert_eq!(all.len(), 4);
+}
+
 #[test]
 fn one_seed_says_that_spread_is_unknown() {
     let out = tempfile::tempdir().unwrap();

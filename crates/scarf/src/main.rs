@@ -16,6 +16,7 @@ mod recipe;
 mod result;
 mod run;
 mod settings;
+mod study;
 mod tune;
 mod watch;
 mod weights;
@@ -41,6 +42,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Runs a study, or goes on with it: a process each run, then a table, records and a page.
+    Study(study::Study),
+    /// Draws the page and prints the table of a study again, from its records.
+    Report(study::Report),
     /// One run of a study: train and score by a settings file, into a folder; resumes what was killed.
     Run {
         /// The settings, resolved (JSON).
@@ -82,6 +87,8 @@ fn main() -> Result<()> {
     let cli = Cli::parse();
     scarf_kernels::keep_freed_memory();
     scarf_kernels::on_workers(|| match cli.command {
+        Command::Study(study) => study.run(cli.device),
+        Command::Report(report) => report.run(),
         Command::Run { settings, out } => run::run(&Settings::open(&settings)?, &out, &cli.device.open()?),
         Command::Check { settings } => run::check(&Settings::open(&settings)?, &cli.device.open()?),
         Command::Predict(predict) => predict.run(&cli.device.open()?),

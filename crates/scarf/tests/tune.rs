@@ -207,6 +207,14 @@ fn a_studys_search_trains_detectors_and_keeps_the_best_one() {
         .map(|entry| entry.unwrap().path())
         .filter(|run| run.join("result.json").is_file())
         .collect();
+    // Two trials at a time have half of the cores each.
+    let share = (std::thread::available_parallelism().unwrap().get() / 2).max(1);
+    let shares = |run: &&std::path::PathBuf| {
+        let result = fs::read_to_string(run.join("result.json")).unwrap();
+        let result: Value = serde_json::from_str(&result).unwrap();
+        result["device"].as_str().unwrap().ends_with(&format!(", {share} threads"))
+    };
+    assert!(runs.iter().filter(shares).count() >= 3, "the trials, if not what they begin from");
     let models: Vec<_> = runs.iter().filter(|run| run.join("best.safetensors").is_file()).collect();
     assert_eq!(
         (runs.len(), models.len()),

@@ -67,8 +67,13 @@ pub struct Outcome {
     pub pruned: bool,
     /// Seconds that it took.
     pub seconds: Option<f64>,
-    /// Other metrics, by name.
+    /// Other metrics, by name; one that is called [`Outcome::SECONDS`] is passed over.
     pub metrics: Vec<(String, f64)>,
+}
+
+impl Outcome {
+    /// What the time that a trial took is called in the file, where the metrics are, too.
+    pub const SECONDS: &str = record::SECONDS;
 }
 
 impl Journal {
@@ -240,10 +245,11 @@ impl Journal {
     pub fn tell(&mut self, number: u64, outcome: &Outcome) -> Result<(), JournalError> {
         self.locked(|journal| {
             let id = journal.owned(number)?;
-            let attributes = outcome.seconds.map(|seconds| (record::SECONDS.to_string(), seconds));
+            let attributes = outcome.seconds.map(|seconds| (Outcome::SECONDS.to_string(), seconds));
+            let metrics = outcome.metrics.iter().filter(|(name, _)| name != Outcome::SECONDS);
             let mut records: Vec<String> = attributes
                 .into_iter()
-                .chain(outcome.metrics.iter().cloned())
+                .chain(metrics.cloned())
                 .map(|(name, value)| {
                     let fields = json!({"trial_id": id, "user_attr": {name: record::number(value)}});
                     record::line(op::SET_TRIAL_USER_ATTR, &journal.worker, fields)

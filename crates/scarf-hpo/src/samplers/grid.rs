@@ -4,7 +4,7 @@ use crate::{Domain, History, Parameter, Params, Sampler, Space};
 use serde::{Deserialize, Serialize};
 
 /// Walks every combination, the last parameter fastest; the seed and what came before do not matter. After the
-/// last combination ([`Grid::size`]) it begins anew.
+/// last combination ([`Grid::size`]) it begins anew; there a search should end ([`crate::AnySampler::combinations`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Grid {

@@ -77,7 +77,7 @@ pub fn page(
         panels: panels::panels(&sources, photographs),
         classes: table::classes(&sources),
         failures: failures(&sources),
-        facts: facts(&sources),
+        facts: facts(&sources, how),
         how,
         study_file: &study.text,
     };
@@ -157,7 +157,7 @@ fn failures(sources: &Sources<'_>) -> Vec<Failure> {
 }
 
 /// What is to be known of how the study was run, as (name, text).
-fn facts(sources: &Sources<'_>) -> Vec<(&'static str, String)> {
+fn facts(sources: &Sources<'_>, how: &How) -> Vec<(&'static str, String)> {
     let price = &sources.study.price;
     let each = |text: fn(&crate::Record) -> &str| -> String {
         let all: BTreeSet<&str> = sources.records.iter().map(text).filter(|text| !text.is_empty()).collect();
@@ -178,6 +178,7 @@ fn facts(sources: &Sources<'_>) -> Vec<(&'static str, String)> {
         ("device", each(|record| &record.device)),
         ("version", each(|record| &record.version)),
         ("begun", started.iter().min().map_or_else(String::new, |text| (*text).into())),
+        (if how.is_version() { "program" } else { "commit" }, how.revision.clone()),
     ];
     facts.retain(|(_, text)| !text.is_empty());
     facts

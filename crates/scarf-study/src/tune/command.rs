@@ -41,15 +41,19 @@ const OWN_GAPS: [&str; 4] = ["trial", "seed", "out", "params"];
 impl Command {
     /// A command of words, quoted as a shell has them; no shell reads it. `{lr}` stands for the hyperparameter `lr`,
     /// `{trial}` for the trial's number from 0, `{seed}` for the search's seed, `{out}` for a folder of the trial's own,
-    /// and the word `{params}` for `--name value` of each hyperparameter; `{{` is a brace. A word that needs a
-    /// hyperparameter which is not active is left out, and so is an option (`--momentum`) right before it.
+    /// and the word `{params}` for `--name value` of each hyperparameter; `{{` is a brace. Inside a longer word, as in
+    /// `sh -c 'cd exp && python train.py {params}'`, `{params}` is the same in one text, quoted for a POSIX shell. A word
+    /// that needs a hyperparameter which is not active is left out, and so is an option (`--momentum`) right before it.
+    ///
+    /// It is called with PYTHONUNBUFFERED=1, unless that is set: Python would keep its lines back until the end, when
+    /// there is nothing left to prune.
     ///
     /// `metric` is a regular expression that is tried on each line of what the program prints: its group `value`, or
     /// its first one, is the objective there and then, and its group `step`, if it has one, when that was (counted
-    /// from 1 otherwise). `also` are others, to be recorded by their names.
+    /// from 1 otherwise). `also` are others, to be recorded by their names; none can be called `seconds`.
     ///
     /// # Errors
-    /// Where the command or an expression cannot be used.
+    /// Where the command, an expression or a name cannot be used.
     pub fn new(
         text: &str,
         metric: &str,
@@ -61,6 +65,11 @@ impl Command {
         let words = shlex::split(text).ok_or_else(|| refused("a quote is not closed"))?;
         if words.is_empty() {
             return Err(refused("there is none"));
+        }
+        if also.contains_key(Outcome::SECONDS) {
+            let reason = "seconds is the time that a trial took, which is recorded anyway; call the metric otherwise, \
+                          as train_seconds";
+            return Err(Error::Search { key: "also".into(), reason: reason.into() });
         }
         let expression = |(name, text): (&String, &String)| Ok((name.clone(), regex(name, text)?));
         let also = also.iter().map(expression).collect::<Result<_, Error>>()?;
@@ -116,14 +125,16 @@ impl Command {
     /// The words for a trial.
     fn filled(&self, params: &Params, own: &BTreeMap<&'static str, String>) -> Vec<String> {
         let mut filled: Vec<String> = Vec::new();
+        let option = |(name, value): (&String, &scarf_hpo::Value)| [format!("--{name}"), value.to_string()];
+        let options: Vec<String> = params.iter().flat_map(option).collect();
         for word in &self.words {
             if word == "{params}" {
-                filled
-                    .extend(params.iter().flat_map(|(name, value)| [format!("--{name}"), value.to_string()]));
+                filled.extend(options.iter().cloned());
                 continue;
             }
             let text = |piece: Piece<'_>| match piece {
                 Piece::Text(text) => Some(text.to_string()),
+                Piece::Gap("params") => Some(quoted(&options)),
                 Piece::Gap(name) => own.get(name).cloned().or_else(|| Some(params.get(name)?.to_string())),
             };
             let pieces = pieces(word).unwrap_or_default();
@@ -137,6 +148,12 @@ impl Command {
         }
         filled
     }
+}
+
+/// Words in one text that a POSIX shell takes apart again.
+fn quoted(words: &[String]) -> String {
+    // What cannot be quoted has a NUL, with which no program is started either.
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
 }
 
 /// A part of a word.
@@ -188,6 +205,8 @@ pub(super) struct Calls<'a> {
 
 /// The folder that `{out}` stands for, in a trial's own.
 const OUT: &str = "out";
+/// What has Python write each line at once.
+const UNBUFFERED: &str = "PYTHONUNBUFFERED";
 
 impl Calls<'_> {
     /// What the gaps that are not hyperparameters stand for.
@@ -213,6 +232,10 @@ impl Job for Calls<'_> {
         let words = self.command.filled(params, &self.own(number, params));
         let mut command = std::process::Command::new(&words[0]);
         command.args(&words[1..]);
+        // A pipe is buffered in blocks: the pruner would hear of nothing before the end.
+        if std::env::var_os(UNBUFFERED).is_none() {
+            command.env(UNBUFFERED, "1");
+        }
         let running = Running::start(command, &folder, lock, Heard::Both)?;
         let reading =
             CallReading { command: self.command, values: Vec::new(), told: 0, also: BTreeMap::new() };
@@ -224,8 +247,7 @@ impl Job for Calls<'_> {
     }
 
     fn again(&self, number: u64, params: &Params) -> String {
-        let words = self.command.filled(params, &self.own(number, params));
-        shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default()
+        quoted(&self.command.filled(params, &self.own(number, params)))
     }
 }
 
@@ -311,6 +333,24 @@ mod tests {
         assert_eq!(command.filled(&sgd, &own), expected);
         let expected = ["prog", "a b", "--lr=0.01", "-o", "adam", "{x}", "--out", "/o"];
         assert_eq!(command.filled(&params("adam"), &own), expected);
+    }
+
+    #[test]
+    fn all_hyperparameters_stand_in_a_longer_word_as_a_shell_takes_them() {
+        let command = command("sh -c 'cd exp && python train.py {params} > {out}/log'", "(.*)").unwrap();
+        command.check(&space()).unwrap();
+        let own = BTreeMap::from([("out", "/o".to_string())]);
+        let params = Params::from([("lr".into(), 0.01.into()), ("optimizer".into(), "it's adam".into())]);
+        let filled = command.filled(&params, &own);
+        let script = r#"cd exp && python train.py --lr 0.01 --optimizer "it's adam" > /o/log"#;
+        assert_eq!(filled, ["sh", "-c", script]);
+    }
+
+    #[test]
+    fn the_name_of_a_trials_time_is_no_other_metrics() {
+        let also = BTreeMap::from([("seconds".to_string(), "took ([0-9.]+)".to_string())]);
+        let refused = Command::new("p", "(x)", &also, Take::Last, Direction::Minimize).unwrap_err();
+        assert!(refused.to_string().starts_with("also: seconds is the time that a trial took"), "{refused}");
     }
 
     #[test]

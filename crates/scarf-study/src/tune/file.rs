@@ -39,7 +39,8 @@ pub struct SearchFile {
     /// What stops trials that do not promise.
     #[serde(default)]
     pub pruner: Option<AnyPruner>,
-    /// When the search is over; after 100 trials, where nothing is said.
+    /// When the search is over; after 100 trials, where nothing is said. A grid is over with its last combination, however
+    /// many trials are asked for, for to try one again brings nothing; where nothing is said, then alone.
     #[serde(default)]
     pub stop: Completion,
     /// What an hour of one trial costs, in US dollars.
@@ -79,7 +80,7 @@ impl SearchFile {
     pub fn check(self, name: &str) -> Result<(Search, Command), Error> {
         let command = Command::new(&self.command, &self.metric, &self.also, self.take, self.direction)?;
         let mut stop = self.stop;
-        if stop == Completion::default() {
+        if stop == Completion::default() && self.sampler.combinations(&self.space).is_none() {
             stop.trials = Some(100);
         }
         let mut search = Search {

@@ -50,7 +50,7 @@ pub struct Search {
     pub direction: Direction,
     /// What stops trials that do not promise.
     pub pruner: Option<AnyPruner>,
-    /// When the search is over.
+    /// When the search is over. Its trials are no more than [`Search::most`].
     pub stop: Completion,
     /// What an hour of one trial costs, in US dollars; 0 where that is of no interest.
     pub dollars_per_hour: f64,
@@ -81,6 +81,16 @@ impl Search {
         let known = from.read(&self.space, self.direction, &self.objective)?;
         self.warm_start = Some((from, known));
         Ok(())
+    }
+
+    /// How many trials there are at most: as many as it is to have, and of a grid one for each combination.
+    pub fn most(&self) -> Option<u64> {
+        self.stop.trials.into_iter().chain(self.sampler.combinations(&self.space)).min()
+    }
+
+    /// What ends it once there are as many.
+    fn full(&self) -> Reason {
+        if self.most() == self.stop.trials { Reason::Trials } else { Reason::Combinations }
     }
 
     /// The sampler, with what it is to know beforehand.

@@ -7,7 +7,8 @@ use crate::error::Error;
 use crate::files::write_atomic;
 use crate::program::{Running, Step, told};
 use scarf_hpo::{
-    AnyPruner, Ask, Journal, JournalError, Outcome, Pruner, Reason, Spent, Task, Trial, TrialState,
+    AnyPruner, Ask, Completion, Journal, JournalError, Outcome, Pruner, Reason, Spent, Task, Trial,
+    TrialState,
 };
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
@@ -54,15 +55,17 @@ pub(super) fn work(
     let mut worker = Worker { tuner, index, journal, stop, watch, discarded: BTreeSet::new() };
     let (search, begun) = (tuner.search, Instant::now());
     let sampler = search.sampler();
+    let most = search.most();
+    let end = Completion { trials: most, ..search.stop };
     while !stop.load(Ordering::Relaxed) {
         worker.journal.sync()?;
         let seconds = begun.elapsed().as_secs_f64();
         let spent = Spent { seconds, dollars_per_hour: search.dollars_per_hour };
-        if let Some(reason) = search.stop.reached(&search.space, worker.journal.history(), spent) {
-            return Ok(Over::Reason(reason));
+        if let Some(reason) = end.reached(&search.space, worker.journal.history(), spent) {
+            return Ok(Over::Reason(if reason == Reason::Trials { search.full() } else { reason }));
         }
-        match worker.journal.ask(sampler.as_ref(), search.seed, search.stop.trials)? {
-            Ask::Done => return Ok(Over::Reason(Reason::Trials)),
+        match worker.journal.ask(sampler.as_ref(), search.seed, most)? {
+            Ask::Done => return Ok(Over::Reason(search.full())),
             Ask::Wait => std::thread::sleep(PATIENCE),
             Ask::Run(task) => match worker.trial(&task) {
                 Err(Error::Journal(JournalError::LeaseLost { number })) => {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
+use scarf_study::command_line::{default_out, typed};
 use scarf_study::{
     Approach, Engine, Error, Given, Keep, Over, Program, Search, SearchFile, Study, Tree, Tuner, Weights,
     tune_page, write_atomic,
@@ -84,12 +85,13 @@ impl Tune {
         let mut search = Search::of(approach, tune, price);
         self.options.apply(&mut search)?;
         self.unprune(&mut search);
-        let shrunk = if self.shrink { "-shrink" } else { "" };
         let out =
-            self.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{}{shrunk}", study.name)));
+            self.out.clone().unwrap_or_else(|| default_out(Path::new("runs"), &study.name, self.shrink));
         let program = Program { path: std::env::current_exe()?, device: device.name(), threads: None };
         let engine = Engine::new(&study, program, &out, &given)?;
         let records = prepared(&engine, approach)?;
+        // What they begin from had the machine for itself; so many trials share its threads.
+        let engine = engine.with_jobs(self.workers);
         let keep = self.keep(Keep::Best);
         let tuner = Tuner::runs(&search, &engine, approach, records, keep, self.lease()?)?;
         self.tune(&search, &tuner, &out)
@@ -174,7 +176,7 @@ impl Tune {
         progress.finish();
         let over = over?;
         let page = out.join(format!("{}.html", search.name));
-        write_atomic(&page, tune_page(search, tuner, over, &typed())?.as_bytes())?;
+        write_atomic(&page, tune_page(search, tuner, over, &typed("scarf"))?.as_bytes())?;
         progress::summary(search, tuner, over)?;
         println!("journal: {} (optuna-dashboard shows it)", tuner.journal_path().display());
         println!("page:    {}", page.display());
@@ -218,16 +220,6 @@ fn program_name(command: &str) -> String {
     let name: String = name.chars().map(plain).collect();
     let name = name.trim_matches(['-', '.']);
     if name.is_empty() { "search".into() } else { name.into() }
-}
-
-/// The command as it was typed.
-fn typed() -> String {
-    let quoted = |word: String| {
-        let plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=:+,@%".contains(c));
-        if plain && !word.is_empty() { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
-    };
-    let words: Vec<String> = std::env::args().skip(1).map(quoted).collect();
-    format!("scarf {}", words.join(" "))
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DOLLARS", help_heading = "The search")]
     dollars_per_hour: Option<f64>,
 
-    /// Ends the search after so many trials.
+    /// Ends the search after so many trials; a grid ends with its last combination, if that comes first.
     #[arg(long, value_name = "N", help_heading = "The end")]
     trials: Option<i64>,
     /// Ends it after so many seconds of this call.

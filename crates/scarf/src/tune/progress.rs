@@ -99,7 +99,7 @@ impl Bars {
             all.add(bar)
         };
         let workers = (0..workers.max(1)).map(worker).collect();
-        let whole = match search.stop.trials {
+        let whole = match search.most() {
             Some(trials) => ProgressBar::new(trials)
                 .with_style(style("  {bar:32} {pos}/{len}{msg} · {elapsed} · about {eta} left")),
             None => ProgressBar::new_spinner().with_style(style("  {pos} trials{msg} · {elapsed}")),

@@ -1,13 +1,13 @@
 //! Shows what goes on: a bar for each run on a terminal, lines elsewhere.
 
+use crate::{Epoch, Record, Run, Watch, duration, money};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use scarf_study::{Epoch, Record, Run, Watch, duration, money};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::time::Duration;
 
 /// Shows what goes on.
-pub(crate) struct Progress {
+pub(super) struct Progress {
     /// `None` where nobody watches.
     bars: Option<MultiProgress>,
     going: BTreeMap<String, Going>,
@@ -26,7 +26,7 @@ struct Going {
 const STEPS: u64 = 1000;
 
 impl Progress {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
         Self { bars, going: BTreeMap::new() }
     }
