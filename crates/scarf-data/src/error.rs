@@ -3,6 +3,8 @@ use std::path::{Path, PathBuf};
 
 use scarf_core::Size;
 
+use crate::files::ENDINGS;
+
 /// Where in a text: the line and the column, both from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -55,7 +57,7 @@ pub enum DataError {
         problem: Problem,
     },
     /// An annotation file without an image of its stem.
-    #[error("{}: no image `{stem}.jpg` (nor .jpeg, .png) in {}; files are paired by their stem", path.display(), images.display())]
+    #[error("{}: no image `{stem}.jpg` (nor .{}) in {}; files are paired by their stem", path.display(), ENDINGS[1..].join(", ."), images.display())]
     NoImage {
         /// The annotation file.
         path: PathBuf,

@@ -7,10 +7,13 @@ use sha2::{Digest, Sha256};
 
 use crate::DataError;
 
+/// How the names of images end that this crate decodes.
+pub(crate) const ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "tif", "tiff"];
+
 /// Whether the name ends as that of an image this crate decodes.
 pub(crate) fn is_image(path: &Path) -> bool {
     let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-    ["jpg", "jpeg", "png"].iter().any(|known| ending.eq_ignore_ascii_case(known))
+    ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
 }
 
 /// The files of a folder that pass, in order of their paths; hidden ones are left out.

@@ -1,4 +1,4 @@
-//! Detection data sets on disk: Pascal VOC and COCO in and out, NEU-DET as published, splits
+//! Detection data sets on disk: Pascal VOC and COCO in and out, YOLO in, NEU-DET as published, splits
 //! (the study's own, bit for bit), decoded images, box-aware augmentation and synthetic steel.
 //!
 //! Boxes are [`scarf_core::BBox<f64>`], xyxy in pixels of the image as stored. An image without
@@ -30,6 +30,7 @@ pub mod stats;
 pub mod synth;
 
 pub mod voc;
+pub mod yolo;
 
 pub use dataset::{DataSet, OnBad, Sample, Skipped};
 pub use error::{DataError, Place, Problem};

@@ -22,7 +22,7 @@ pub(crate) struct Predict {
     /// A model that scarf trained (the best.safetensors of a run).
     #[arg(long)]
     model: PathBuf,
-    /// Pictures (JPEG or PNG), or folders of them.
+    /// Pictures (JPEG, PNG, BMP or TIFF), or folders of them.
     #[arg(required = true)]
     images: Vec<PathBuf>,
     /// Leave out detections below this score.
@@ -114,7 +114,9 @@ fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         }
     }
     if found.is_empty() {
-        bail!("there is no picture in {paths:?}: name JPEG or PNG files, or folders that hold some");
+        bail!(
+            "there is no picture in {paths:?}: name JPEG, PNG, BMP or TIFF files, or folders that hold some"
+        );
     }
     Ok(found)
 }

@@ -6,7 +6,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use scarf_core::{Classes, Detection};
+use image::codecs::jpeg::JpegEncoder;
+use image::{ImageFormat, RgbImage};
+use scarf_core::{Classes, Detection, Size};
+use scarf_data::Sample;
 use scarf_metrics::{
     CocoParams, CocoReport, ConfusionParams, EvalError, Evaluator, GroundTruth, PairingRule, Prediction,
     STAT_NAMES,
@@ -22,6 +25,10 @@ const PICTURES: usize = 18;
 const SHOWN: usize = 30;
 /// Pictures of failures at most.
 const FAILURES: usize = 6;
+/// Pixels of a picture's longer side at most: a page with files as they come from a camera would be of 100 MB and more.
+const SIDE: u32 = 800;
+/// The quality of pictures that are made smaller.
+const QUALITY: u8 = 85;
 /// A failure is an object without, or a detection of nothing with, a score above this; pages begin by showing those.
 const SURE: f64 = 0.3;
 
@@ -62,7 +69,7 @@ pub(crate) fn pictures(samples: Samples<'_>, detections: &[Vec<Detection>]) -> R
 fn picture(samples: Samples<'_>, detections: &[Vec<Detection>], at: usize) -> Result<Value> {
     let classes = &samples.set.classes;
     let sample = &samples.set.samples[samples.indices[at]];
-    let bytes = fs::read(&sample.image).with_context(|| sample.image.display().to_string())?;
+    let bytes = shown(sample, samples.images.get(samples.indices[at]))?;
     let truth: Vec<Value> = sample
         .annotations
         .iter()
@@ -81,6 +88,27 @@ fn picture(samples: Samples<'_>, detections: &[Vec<Detection>], at: usize) -> Re
         "ground_truth": truth,
         "detections": found,
     }))
+}
+
+/// A file to be looked at: that of the sample where it is small and a browser shows it, otherwise a JPEG of its image. Boxes
+/// are in pixels of the image all the same, whose size is told beside.
+fn shown(sample: &Sample, image: &RgbImage) -> Result<Vec<u8>> {
+    let Size { width, height } = sample.size;
+    let longer = width.max(height);
+    if longer <= SIDE {
+        let bytes = fs::read(&sample.image).with_context(|| sample.image.display().to_string())?;
+        if matches!(image::guess_format(&bytes), Ok(ImageFormat::Jpeg | ImageFormat::Png)) {
+            return Ok(bytes);
+        }
+    }
+    let share = f64::from(SIDE.min(longer)) / f64::from(longer);
+    let side = |pixels: u32| ((f64::from(pixels) * share).round() as u32).max(1);
+    let small = scarf_data::images::resize(image, Size::new(side(width), side(height)));
+    let mut bytes = Vec::new();
+    JpegEncoder::new_with_quality(&mut bytes, QUALITY)
+        .encode_image(&small)
+        .with_context(|| sample.image.display().to_string())?;
+    Ok(bytes)
 }
 
 /// What went wrong on an image.
@@ -144,4 +172,37 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let mut bytes = serde_json::to_vec(value)?;
     bytes.push(b'\n');
     Ok(write_atomic(path, &bytes)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_pictures_stay_as_they_are_and_others_become_small() {
+        let folder = tempfile::tempdir().unwrap();
+        let shown = |name: &str, width: u32, height: u32| {
+            let image = RgbImage::from_fn(width, height, |x, y| image::Rgb([x as u8, y as u8, 90]));
+            let path = folder.path().join(name);
+            image.save(&path).unwrap();
+            let size = Size::new(width, height);
+            let sample = Sample { name: name.into(), image: path.clone(), size, annotations: vec![] };
+            let bytes = super::shown(&sample, &image).unwrap();
+            let read = image::load_from_memory(&bytes).unwrap();
+            (
+                bytes == fs::read(path).unwrap(),
+                image::guess_format(&bytes).unwrap(),
+                read.width(),
+                read.height(),
+            )
+        };
+        use ImageFormat::{Jpeg, Png};
+        assert_eq!(shown("a.png", 800, 30), (true, Png, 800, 30));
+        assert_eq!(shown("a.jpg", 30, 40), (true, Jpeg, 30, 40));
+        assert_eq!(shown("b.png", 1600, 33), (false, Jpeg, 800, 17));
+        assert_eq!(shown("b.jpg", 1, 2400), (false, Jpeg, 1, 800));
+        // No browser shows this one, however small it is.
+        assert_eq!(shown("a.tif", 30, 40), (false, Jpeg, 30, 40));
+        assert_eq!(shown("a.bmp", 30, 40), (false, Jpeg, 30, 40));
+    }
 }

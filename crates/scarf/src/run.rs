@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
+use scarf_data::Sample;
 use scarf_train::{Fit, Resident, Samples, detect, fit, score};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -45,6 +46,9 @@ pub(crate) fn run(settings: &Settings, out: &Path, device: &Device) -> Result<()
     }
     let (detector, origin) = model::begin(settings, &opened.set.classes, device)?;
     let parameters = scarf_train::trained(&detector);
+    if opened.unlisted > 0 {
+        eprintln!("  {} images are in no list, and in no part", opened.unlisted);
+    }
     let [train, val, test] = opened.parts();
     eprintln!(
         "  {} training, {} validation, {} test images; {parameters} parameters, {origin}",
@@ -57,7 +61,8 @@ pub(crate) fn run(settings: &Settings, out: &Path, device: &Device) -> Result<()
         eprintln!("  images lie on the device: {} MiB", resident.bytes().div_ceil(1 << 20));
     }
     let config = &settings.recipe.model;
-    let digest = settings.digest(&opened.fingerprint());
+    let fingerprint = opened.fingerprint();
+    let digest = settings.digest(&fingerprint.whole);
     let checkpoints = out.join("checkpoint");
     warn_of_warmup(settings, train.indices.len());
     if scarf_train::checkpoint::newest(&checkpoints)?.is_none() {
@@ -107,6 +112,7 @@ pub(crate) fn run(settings: &Settings, out: &Path, device: &Device) -> Result<()
     record.insert("best_epoch".into(), json!(card.epoch));
     record.insert("images".into(), json!(train.indices.len()));
     record.insert("parameters".into(), json!(parameters));
+    record.insert("fingerprint".into(), json!({"objects": fingerprint.objects, "split": fingerprint.split}));
     let scored = scoring.elapsed().as_secs_f64();
     record.insert(
         "seconds".into(),
@@ -144,8 +150,11 @@ fn score_part(
     let speed = result::speed(samples.indices.len(), batch, begun.elapsed().as_secs_f64());
     let found = if name == "test" { settings.data.faults.misread(found) } else { found };
     let report = score(samples, &found)?;
-    let pictures = result::pictures(samples, &found)?;
-    result::write_json(&out.join("predictions").join(format!("{name}.json")), &pictures)?;
+    // Pages show test images alone.
+    if name == "test" {
+        let pictures = result::pictures(samples, &found)?;
+        result::write_json(&out.join("predictions").join("test.json"), &pictures)?;
+    }
     crate::data::write_detections(
         &out.join("predictions").join(format!("{name}.coco.json")),
         samples,
@@ -154,15 +163,26 @@ fn score_part(
     Ok((result::scores(&report, &samples.set.classes), speed))
 }
 
+/// What tells data from other data, but for the pixels: a run's id has the names of its data alone.
+struct Fingerprint {
+    /// Of all of it: a run that began with another is not gone on with.
+    whole: String,
+    /// Of images and their objects: the same for all runs with one data setting.
+    objects: String,
+    /// Of the parts: the same for those with one seed; with any, but for folds that go by it.
+    split: String,
+}
+
 impl Opened {
-    /// What tells the images, their objects and their parts from those of other data, but for the pixels.
-    fn fingerprint(&self) -> String {
-        let mut hash = Sha256::new();
-        for sample in &self.set.samples {
-            hash.update(format!("{} {:?} {:?};", sample.name, sample.size, sample.annotations));
+    fn fingerprint(&self) -> Fingerprint {
+        let sample = |sample: &Sample| format!("{} {:?} {:?};", sample.name, sample.size, sample.annotations);
+        let objects: String = self.set.samples.iter().map(sample).collect();
+        let split = format!("{:?}", self.split);
+        Fingerprint {
+            whole: sha256(&[&objects, &split]),
+            objects: sha256(&[&objects]),
+            split: sha256(&[&split]),
         }
-        hash.update(format!("{:?}", self.split));
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Training, validation and test images.
@@ -171,4 +191,11 @@ impl Opened {
         [(learnt, &self.split.train), (learnt, &self.split.val), (&self.set, &self.split.test)]
             .map(|(set, indices)| Samples { images: &self.images, set, indices })
     }
+}
+
+/// Of texts one after the other, in hexadecimal.
+fn sha256(texts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    texts.iter().for_each(|text| hash.update(text));
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

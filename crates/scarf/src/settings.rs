@@ -132,7 +132,7 @@ impl Settings {
             .recipe
             .check(settings.init.as_ref())
             .map_err(|problem| anyhow!("{}: {problem}", path.display()))?;
-        settings.data.check().with_context(|| format!("{}: data", path.display()))?;
+        settings.data.check(&settings.score).with_context(|| format!("{}: data", path.display()))?;
         Ok(settings)
     }
 

@@ -59,6 +59,22 @@ fn what_a_run_would_stumble_over_is_refused_by_its_key() {
             json!({"stratified": {"train": 0.5, "val": 0.1, "test": 0.1}}),
             "split.stratified is [0.5, 0.1, 0.1]; three parts of 0 to 1 that add up to 1",
         ),
+        (
+            "/data/split",
+            json!({"stratified": {"train": 0.5, "val": 0.1, "test": 0.4, "group": "("}}),
+            "split.stratified.group is `(`, which is no regular expression",
+        ),
+        (
+            "/data/split",
+            json!({"fold": {"of": 2, "group": "."}}),
+            "split.fold.group is for photographs of one's own, and synthetic-plate is drawn",
+        ),
+        (
+            "/data/split",
+            json!({"lists": {"train": "/train.txt", "test": "test.txt"}}),
+            "split.lists.train is `/train.txt`; a path within the data folder is needed",
+        ),
+        ("/data/split", json!({"lists": {"train": "train.txt"}}), "split.lists has no `test`"),
         ("/data/synthetic", json!({"images_per_class": 0}), "synthetic.images_per_class is 0"),
         ("/data", gone, "nowhere: no such folder; data.voc says what they are called"),
     ] {
@@ -93,4 +109,57 @@ fn a_run_does_not_go_on_with_other_objects() {
     fs::write(&file, format!("{before}{after}")).unwrap();
     let told = said("run", &settings, folder.path());
     assert!(told.contains("was made with other settings or images; remove it to begin anew"), "{told}");
+}
+
+/// Lists say which images are where; of a study's runs each needs its own parts.
+#[test]
+fn a_run_takes_the_parts_that_lists_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let drawn = folder.path().join("drawn");
+    SyntheticSteel { seed: 5, images_per_class: 2, ..SyntheticSteel::default() }.ensure(&drawn).unwrap();
+    let classes =
+        json!(["crazing", "inclusion", "patches", "pitted_surface", "rolled-in_scale", "scratches"]);
+    let lists = json!({"lists": {"train": "lists/train.txt", "test": "lists/test.txt"}});
+    let mut settings = settings(json!({"set": "voc", "voc": {"classes": classes}, "split": lists}));
+    settings["data_dir"] = json!(drawn);
+    let told = said("check", &settings, folder.path());
+    assert!(told.contains("lists/train.txt: no such file; data.split.lists says"), "{told}");
+    fs::create_dir(drawn.join("lists")).unwrap();
+    let list = |name: &str, text: &str| fs::write(drawn.join("lists").join(name), text).unwrap();
+    list("train.txt", "crazing_1 1\ninclusion_2 -1\n\npatches_1\nscratches_1.png\n");
+    list("test.txt", "crazing_2\nscratches_2\n");
+    assert_eq!(said("check", &settings, folder.path()), "");
+    for (score, on, told) in
+        [("val", "train", "scored on the validation images alone"), ("test", "train+val", "\"train+val\"")]
+    {
+        let mut other = settings.clone();
+        other["score"] = json!([score]);
+        other["data"]["on"] = json!(on);
+        let refused = said("check", &other, folder.path());
+        assert!(refused.contains("split.lists has no `val`") && refused.contains(told), "{refused}");
+    }
+
+    assert_eq!(said("run", &settings, folder.path()), "");
+    let out = folder.path().join("out");
+    let read = |name: &str| -> Value { serde_json::from_slice(&fs::read(out.join(name)).unwrap()).unwrap() };
+    let shown = read("predictions/test.json");
+    let names: Vec<_> = shown["images"].as_array().unwrap().iter().map(|image| &image["name"]).collect();
+    assert_eq!(names, ["crazing_2", "scratches_2"]);
+    assert!(!out.join("predictions/val.json").exists(), "nobody looks at it");
+    let result = read("result.json");
+    assert_eq!(result["images"], json!(4));
+
+    // Other parts are other data, though the settings are the same.
+    list("train.txt", "crazing_1\ninclusion_2\npatches_1\nscratches_1\npatches_2");
+    let told = said("run", &settings, folder.path());
+    assert!(told.contains("was made with other settings or images"), "{told}");
+    fs::remove_dir_all(&out).unwrap();
+    assert_eq!(said("run", &settings, folder.path()), "");
+    let (before, after) = (&result["fingerprint"], &read("result.json")["fingerprint"]);
+    assert!(before["objects"] == after["objects"] && before["split"] != after["split"], "{before} {after}");
+
+    list("test.txt", "crazing_2\npatches_1\n");
+    fs::remove_dir_all(&out).unwrap();
+    let told = said("run", &settings, folder.path());
+    assert!(told.contains("test.txt:2:1: `patches_1` is in") && told.contains("train.txt:3 too"), "{told}");
 }

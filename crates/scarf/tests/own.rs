@@ -107,6 +107,13 @@ fn a_folder_of_ones_own_becomes_a_detector() {
     assert!(Path::new(&at("ours.onnx")).is_file());
 }
 
+/// A set is written into an empty place alone: what was there before would be mixed with it.
+fn refused_again(arguments: &[&str], told: &str) {
+    let output = Command::new(env!("CARGO_BIN_EXE_scarf")).args(arguments).output().unwrap();
+    let wrong = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && wrong.contains(told), "scarf {arguments:?}: {wrong}");
+}
+
 #[test]
 fn cocos_json_becomes_such_a_folder() {
     let folder = tempfile::tempdir().unwrap();
@@ -120,16 +127,10 @@ fn cocos_json_becomes_such_a_folder() {
     set.samples[0].annotations[0].crowd = true;
     scarf_data::coco::write(&at("gt.json"), &set, None, scarf_data::coco::Boxes::Xywh).unwrap();
     let text = |name: &str| at(name).to_string_lossy().into_owned();
-    let told = scarf(&[
-        "data",
-        "coco",
-        "--gt",
-        &text("gt.json"),
-        "--data",
-        &text("JPEGImages"),
-        "--out",
-        &text("made"),
-    ]);
+    let [gt, images, out] = [text("gt.json"), text("JPEGImages"), text("made")];
+    let arguments = ["data", "coco", "--gt", &gt, "--data", &images, "--out", &out];
+    let told = scarf(&arguments);
+    refused_again(&arguments, "IMAGES: there is something from before");
     assert!(told.starts_with("left out 1 boxes of crowds\n24 images"), "{told}");
     assert!(told.contains(&format!("{} boxes", boxes - 1)) && told.contains("images = \"IMAGES\""), "{told}");
     let layout = VocLayout { images: at("made/IMAGES"), annotations: at("made/ANNOTATIONS") };
@@ -141,4 +142,85 @@ fn cocos_json_becomes_such_a_folder() {
         };
         assert_eq!((&made.name, boxes(made)), (&drawn.name, boxes(drawn)));
     }
+}
+
+/// COCO's JSON comes in a file a part, which become lists.
+#[test]
+fn parts_of_a_set_become_lists_that_a_study_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let text = |name: &str| at(name).to_string_lossy().into_owned();
+    draw(folder.path());
+    let classes = scarf_data::voc::classes(&at("Annotations"), OnBad::Fail).unwrap();
+    let layout = VocLayout { images: at("JPEGImages"), annotations: at("Annotations") };
+    let (set, _) = scarf_data::voc::load(&layout, &classes, OnBad::Fail).unwrap();
+    let mut given = Vec::new();
+    for (part, places) in [("train", 0..14), ("val", 14..18), ("test", 18..24)] {
+        let json = at(part).with_extension("json");
+        let part_of = set.subset(&places.collect::<Vec<_>>());
+        scarf_data::coco::write(&json, &part_of, None, scarf_data::coco::Boxes::Xywh).unwrap();
+        given.extend(["--gt".to_owned(), format!("{part}={}", json.display())]);
+    }
+    let [images, out] = [text("JPEGImages"), text("made")];
+    let arguments = |given: &[String]| {
+        let fixed = ["data", "coco", "--data", &images, "--out", &out].map(str::to_owned);
+        [fixed.as_slice(), given].concat()
+    };
+    let said = |given: &[String], told: &str| {
+        refused_again(&arguments(given).iter().map(String::as_str).collect::<Vec<_>>(), told);
+    };
+    let plain = given[1].split_once('=').unwrap().1.to_owned();
+    said(&["--gt".into(), plain.clone(), "--gt".into(), plain.clone()], "say each part once");
+    said(&[&given[..2], &given[..2]].concat(), "say each part once");
+    let twice = ["--gt".into(), given[1].clone(), "--gt".into(), format!("val={plain}")];
+    said(&twice, "a stem names one image");
+    let told = scarf(&arguments(&given).iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(
+        told.contains("14 images are learnt from, 4 chosen by and 6 reported on; 0 are in none"),
+        "{told}"
+    );
+    let lists = r#"split.lists = { train = "train.txt", val = "val.txt", test = "test.txt" }"#;
+    assert!(told.contains(lists) && !told.contains("split.stratified"), "{told}");
+
+    // The study that is there to be copied takes them, and pretrains on what is drawn all the same.
+    let study = study(&at("made"), &told[told.find("[data]").unwrap()..]);
+    let plan = study.plan(&scarf_study::Records::default());
+    let pretrains = plan.runs.iter().find(|run| run.approach == "pretrain").unwrap();
+    let split = &pretrains.settings.as_ref().unwrap().data["split"];
+    assert!(split.get("stratified").is_some() && split.get("lists").is_none(), "{split}");
+
+    // What will not do is told, and not taken.
+    fs::write(at("made/val.txt"), "nobody\n").unwrap();
+    let told = scarf(&["data", "voc", "--data", &out]);
+    assert!(told.contains("val.txt:1:1: no image has") && told.contains("split.stratified"), "{told}");
+}
+
+#[test]
+fn yolos_labels_become_such_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let text = |name: &str| at(name).to_string_lossy().into_owned();
+    for (part, name) in [("train", "a"), ("train", "b"), ("valid", "c"), ("test", "d")] {
+        let images = at("yolo").join(part).join("images");
+        let labels = at("yolo").join(part).join("labels");
+        [&images, &labels].into_iter().for_each(|inner| fs::create_dir_all(inner).unwrap());
+        image::RgbImage::new(40, 20).save(images.join(format!("{name}.bmp"))).unwrap();
+        if name != "b" {
+            let lines = "0 0.5 0.5 0.25 0.5\n1 0 0 0.5 0 0.5 0.5\n";
+            fs::write(labels.join(format!("{name}.txt")), lines).unwrap();
+        }
+    }
+    fs::write(at("data.yaml"), "nc: 2\nnames:\n  0: dent\n  1: a & b\n").unwrap();
+    let [data, classes, out] = [text("yolo"), text("data.yaml"), text("made")];
+    let arguments = ["data", "yolo", "--data", &data, "--classes", &classes, "--out", &out];
+    let told = scarf(&arguments);
+    assert!(told.starts_with("drew 3 boxes around polygons\n4 images (1 without objects"), "{told}");
+    assert!(told.contains("2 images are learnt from, 1 chosen by and 1 reported on"), "{told}");
+    assert!(told.contains("[\"a & b\",\"dent\"]") && told.contains("split.lists"), "{told}");
+    refused_again(&arguments, "IMAGES: there is something from before");
+    refused_again(&arguments[..4], "by --out DIR");
+    refused_again(
+        &["data", "voc", "--data", &out, "--classes", &classes],
+        "--classes is for `scarf data yolo`",
+    );
 }

@@ -4,7 +4,7 @@ mod resize;
 
 use std::path::{Path, PathBuf};
 
-use image::{ImageFormat, ImageReader, RgbImage};
+use image::{DynamicImage, ImageFormat, ImageReader, RgbImage};
 use rayon::prelude::*;
 use scarf_core::Size;
 
@@ -12,7 +12,7 @@ pub use resize::resize;
 
 use crate::{DataError, DataSet, Sample, Skipped, files};
 
-/// The images of a folder (.jpg, .jpeg, .png), in order of their names; hidden files are left out.
+/// The images of a folder (.jpg, .jpeg, .png, .bmp, .tif, .tiff), in order of their names; hidden files are left out.
 ///
 /// # Errors
 /// Where the folder cannot be read.
@@ -26,18 +26,49 @@ pub fn size(path: &Path) -> Result<Size, DataError> {
     Ok(Size::new(width, height))
 }
 
-/// Decodes an image to RGB; gray becomes R = G = B, transparency is dropped. A JPEG that was cut short is an error.
+/// Decodes an image (JPEG, PNG, BMP, TIFF; of a TIFF the first page) to RGB; gray becomes R = G = B, transparency is dropped.
+///
+/// Samples of 16 bits are taken as parts of 65,535. Where none of them is above 4,095, as where a camera of 10 or 12 bits
+/// leaves the upper ones empty, at most 16 of 256 levels would be left, and the image is refused: what its white is does not
+/// stand in the file, and the brightest pixel of each would make every image another's brightness.
+///
+/// # Errors
+/// Also of a JPEG that was cut short, and of an image of floating-point samples.
 pub fn decode(path: &Path) -> Result<RgbImage, DataError> {
     let bytes = files::read(path)?;
     let format = image::guess_format(&bytes).map_err(bad(path))?;
     let image = image::load_from_memory_with_format(&bytes, format).map_err(bad(path))?;
+    let refused = |reason: String| Err(DataError::Image { path: path.into(), reason });
     if format == ImageFormat::Jpeg && !has_end(&bytes) {
-        return Err(DataError::Image {
-            path: path.into(),
-            reason: "it is cut short: its end is missing".into(),
-        });
+        return refused("it is cut short: its end is missing".into());
     }
-    Ok(image.into_rgb8())
+    match brightest(&image) {
+        Ok(Some(white @ 1..=DARK)) => refused(format!(
+            "of its 16 bits a sample the upper ones are empty (the brightest is {white} of 65535), as of a camera of 10 or 12 \
+             bits: it would be nearly black; save it with 8 bits, or with values that fill 16 (of 12 bits, times 16)"
+        )),
+        Ok(_) => Ok(image.into_rgb8()),
+        Err(()) => refused("its samples are floating-point numbers; save it with 8 or 16 bits".into()),
+    }
+}
+
+/// A sample of 16 bits at which 16 of 256 levels would be left.
+const DARK: u16 = 0x0fff;
+
+/// The brightest sample of an image of 16 bits, transparency aside; none of one of 8 bits, and an error where samples are no
+/// whole numbers.
+fn brightest(image: &DynamicImage) -> Result<Option<u16>, ()> {
+    fn most<'a>(pixels: impl Iterator<Item = &'a [u16]>) -> Result<Option<u16>, ()> {
+        Ok(pixels.flatten().max().copied())
+    }
+    match image {
+        DynamicImage::ImageLuma16(image) => most(image.pixels().map(|pixel| &pixel.0[..])),
+        DynamicImage::ImageLumaA16(image) => most(image.pixels().map(|pixel| &pixel.0[..1])),
+        DynamicImage::ImageRgb16(image) => most(image.pixels().map(|pixel| &pixel.0[..])),
+        DynamicImage::ImageRgba16(image) => most(image.pixels().map(|pixel| &pixel.0[..3])),
+        DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_) => Err(()),
+        _ => Ok(None),
+    }
 }
 
 /// Whether a JPEG's picture ends: decoders fill what is missing with gray. What is behind it, such as a phone's film, is not

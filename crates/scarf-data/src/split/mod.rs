@@ -1,5 +1,7 @@
-//! Splits: the study's own, bit for bit; stratified and k-fold ones of ours.
+//! Splits: the study's own, bit for bit; stratified and k-fold ones of ours; lists of one's own.
 
+mod groups;
+mod lists;
 mod numpy;
 mod python;
 mod stratified;
@@ -9,9 +11,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use groups::Grouping;
+pub use lists::{Lists, listed};
 pub use numpy::NumpyRandom;
 pub use python::PythonRandom;
-pub use stratified::{are_parts, k_fold, stratified};
+pub use stratified::{are_parts, k_fold, k_fold_in_groups, stratified, stratified_in_groups};
 
 use crate::{DataError, DataSet};
 

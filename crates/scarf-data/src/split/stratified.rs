@@ -1,10 +1,11 @@
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Split, refuse};
+use super::{Grouping, Split, refuse};
 use crate::stats::duplicate_images;
 use crate::{DataError, DataSet, Sample};
 
@@ -17,16 +18,11 @@ use crate::{DataError, DataSet, Sample};
 /// # Errors
 /// Where a fraction is negative, they do not add up to 1, a part with a fraction gets no image, or a file cannot be read.
 pub fn stratified(data: &DataSet, fractions: [f64; 3], seed: u64) -> Result<Split, DataError> {
-    if !are_parts(fractions) {
-        let sum: f64 = fractions.iter().sum();
-        let reason =
-            format!("the fractions {fractions:?} add up to {sum}; expected three of 0..=1 that add up to 1");
-        return Err(refuse(reason));
-    }
+    check_parts(fractions)?;
     let mut parts = [const { Vec::new() }; 3];
     // What each part has still to get of the classes before: small classes are not all rounded the same way.
     let mut owed = [0.0; 3];
-    for stratum in strata(data, seed)? {
+    for stratum in strata(data, seed, None)? {
         let counts = shares(stratum.iter().map(Vec::len).sum(), fractions, &mut owed);
         let ends = [counts[0], counts[0] + counts[1], counts.iter().sum()];
         let mut seen = 0;
@@ -37,11 +33,60 @@ pub fn stratified(data: &DataSet, fractions: [f64; 3], seed: u64) -> Result<Spli
             parts[part].extend(group);
         }
     }
+    filled(parts, fractions, &format!("{} images", data.samples.len()))
+}
+
+/// As [`stratified`], with the images of a group on one side. A group counts for the class of most boxes on its images; each
+/// goes to the part that lacks most of its share, so that shares are met as nearly as the groups allow.
+///
+/// # Errors
+/// As [`stratified`]; also where an image is of no group.
+pub fn stratified_in_groups(
+    data: &DataSet,
+    fractions: [f64; 3],
+    seed: u64,
+    grouping: &Grouping,
+) -> Result<Split, DataError> {
+    check_parts(fractions)?;
+    let strata = strata(data, seed, Some(grouping))?;
+    let groups: usize = strata.iter().map(Vec::len).sum();
+    let mut parts = [const { Vec::new() }; 3];
+    let (mut owed, mut left) = ([0.0; 3], groups);
+    for stratum in strata {
+        let count: usize = stratum.iter().map(Vec::len).sum();
+        owed.iter_mut().zip(fractions).for_each(|(owed, fraction)| *owed += fraction * count as f64);
+        for group in stratum {
+            let lacks_all = |part: &usize| fractions[*part] > 0.0 && parts[*part].is_empty();
+            // The last groups are for parts that have none.
+            let last = (0..3).filter(lacks_all).count() >= left;
+            let open = (0..3).filter(|part| if last { lacks_all(part) } else { fractions[*part] > 0.0 });
+            let part = open.reduce(|best, next| if owed[next] > owed[best] + 1e-9 { next } else { best });
+            let part = part.expect("three parts that add up to 1 are not all 0");
+            left -= 1;
+            owed[part] -= group.len() as f64;
+            parts[part].extend(group);
+        }
+    }
+    filled(parts, fractions, &format!("{} images of {groups} groups", data.samples.len()))
+}
+
+fn check_parts(fractions: [f64; 3]) -> Result<(), DataError> {
+    if are_parts(fractions) {
+        return Ok(());
+    }
+    let sum: f64 = fractions.iter().sum();
+    Err(refuse(format!(
+        "the fractions {fractions:?} add up to {sum}; expected three of 0..=1 that add up to 1"
+    )))
+}
+
+/// The split, where each part with a fraction has an image; `all` says of what.
+fn filled(parts: [Vec<usize>; 3], fractions: [f64; 3], all: &str) -> Result<Split, DataError> {
     for (part, name) in ["train", "val", "test"].into_iter().enumerate() {
         if fractions[part] > 0.0 && parts[part].is_empty() {
-            let (images, fraction) = (data.samples.len(), fractions[part]);
+            let fraction = fractions[part];
             return Err(refuse(format!(
-                "of {images} images none is left for {name}, a part of {fraction}; more images, or 0 for {name}, are needed"
+                "of {all} none is left for {name}, a part of {fraction}; more images, or 0 for {name}, are needed"
             )));
         }
     }
@@ -76,12 +121,34 @@ fn shares(count: usize, fractions: [f64; 3], owed: &mut [f64; 3]) -> [usize; 3] 
 /// # Errors
 /// Where `k` is below 2 or above the number of images, or a file cannot be read.
 pub fn k_fold(data: &DataSet, k: usize, seed: u64) -> Result<Vec<Split>, DataError> {
-    if k < 2 || k > data.samples.len() {
-        let images = data.samples.len();
+    let images = data.samples.len();
+    if k < 2 || k > images {
         return Err(refuse(format!("{k} folds of {images} images; expected 2 up to the number of images")));
     }
+    Ok(folds(strata(data, seed, None)?, k))
+}
+
+/// As [`k_fold`], with the images of a group in one fold.
+///
+/// # Errors
+/// Where `k` is below 2 or above the number of groups, an image is of no group, or a file cannot be read.
+pub fn k_fold_in_groups(
+    data: &DataSet,
+    k: usize,
+    seed: u64,
+    grouping: &Grouping,
+) -> Result<Vec<Split>, DataError> {
+    let strata = strata(data, seed, Some(grouping))?;
+    let groups: usize = strata.iter().map(Vec::len).sum();
+    if k < 2 || k > groups {
+        return Err(refuse(format!("{k} folds of {groups} groups; expected 2 up to the number of groups")));
+    }
+    Ok(folds(strata, k))
+}
+
+fn folds(strata: Vec<Vec<Vec<usize>>>, k: usize) -> Vec<Split> {
     let mut folds = vec![Vec::new(); k];
-    for group in strata(data, seed)?.into_iter().flatten() {
+    for group in strata.into_iter().flatten() {
         // The emptiest fold, the first of them: classes go round in turn, for strata come in order.
         let fold = (0..k).min_by_key(|&fold| folds[fold].len()).expect("there are two folds at least");
         folds[fold].extend(group);
@@ -91,17 +158,25 @@ pub fn k_fold(data: &DataSet, k: usize, seed: u64) -> Result<Vec<Split>, DataErr
         let train = others.flat_map(|(_, images)| images.iter().copied()).collect();
         Split { train, val: vec![], test: folds[test].clone() }.sorted()
     };
-    Ok((0..k).map(split).collect())
+    (0..k).map(split).collect()
 }
 
-/// Per main class the groups of images that belong together, in random order.
-fn strata(data: &DataSet, seed: u64) -> Result<Vec<Vec<Vec<usize>>>, DataError> {
+/// Per main class the groups of images that belong together, in random order; where they have names, large ones first, for
+/// small ones to make up for them.
+fn strata(data: &DataSet, seed: u64, grouping: Option<&Grouping>) -> Result<Vec<Vec<Vec<usize>>>, DataError> {
+    let mut together = duplicate_images(&data.samples)?;
+    if let Some(grouping) = grouping {
+        together = grouping.join(data, &together)?;
+    }
     let mut strata: BTreeMap<Option<usize>, Vec<Vec<usize>>> = BTreeMap::new();
     let mut grouped = vec![false; data.samples.len()];
     let mut add = |group: Vec<usize>| {
-        strata.entry(main_class(&data.samples[group[0]])).or_default().push(group);
+        // Files that are the same count once.
+        let counted = if grouping.is_some() { &group[..] } else { &group[..1] };
+        let class = main_class(counted.iter().map(|&index| &data.samples[index]));
+        strata.entry(class).or_default().push(group);
     };
-    for group in duplicate_images(&data.samples)? {
+    for group in together {
         group.iter().for_each(|&index| grouped[index] = true);
         add(group);
     }
@@ -109,16 +184,19 @@ fn strata(data: &DataSet, seed: u64) -> Result<Vec<Vec<Vec<usize>>>, DataError> 
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut strata: Vec<_> = strata.into_values().collect();
     strata.iter_mut().for_each(|groups| groups.shuffle(&mut rng));
+    if grouping.is_some() {
+        strata.iter_mut().for_each(|groups| groups.sort_by_key(|group| Reverse(group.len())));
+    }
     Ok(strata)
 }
 
 /// The class of most boxes, the lower of two that are even; none where there is no box.
-fn main_class(sample: &Sample) -> Option<usize> {
+fn main_class<'a>(samples: impl IntoIterator<Item = &'a Sample>) -> Option<usize> {
     let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
-    for annotation in &sample.annotations {
+    for annotation in samples.into_iter().flat_map(|sample| &sample.annotations) {
         *counts.entry(annotation.class).or_default() += 1;
     }
-    counts.into_iter().max_by_key(|&(class, count)| (count, std::cmp::Reverse(class))).map(|(class, _)| class)
+    counts.into_iter().max_by_key(|&(class, count)| (count, Reverse(class))).map(|(class, _)| class)
 }
 
 #[cfg(test)]
@@ -151,13 +229,25 @@ mod tests {
         assert_eq!(classes_of(&data, &split.train)[1..], [14, 14]);
         assert_eq!(classes_of(&data, &split.val)[1..], [2, 2]);
         let mut sample = data.samples[0].clone();
-        assert_eq!(main_class(&sample), Some(0));
+        assert_eq!(main_class([&sample]), Some(0));
         sample.annotations.push(data.samples[25].annotations[0]);
-        assert_eq!(main_class(&sample), Some(0), "the lower of two");
+        assert_eq!(main_class([&sample]), Some(0), "the lower of two");
         sample.annotations.push(data.samples[25].annotations[0]);
-        assert_eq!(main_class(&sample), Some(1));
+        assert_eq!(main_class([&sample]), Some(1));
         sample.annotations.clear();
-        assert_eq!(main_class(&sample), None);
+        assert_eq!(main_class([&sample]), None);
+    }
+
+    /// Records name a split by its parameters: if this changes, they are void.
+    #[test]
+    fn a_split_is_the_same_in_five_years() {
+        let (_folder, data) = on_disk(4);
+        let split = stratified(&data, [0.5, 0.25, 0.25], 3).unwrap();
+        let parts = [split.train, split.val, split.test];
+        assert_eq!(parts, [vec![2, 3, 5, 6, 9, 10], vec![0, 1, 4, 8], vec![7, 11]]);
+        let folds = k_fold(&data, 3, 3).unwrap();
+        let tests: Vec<_> = folds.into_iter().map(|fold| fold.test).collect();
+        assert_eq!(tests, [[3, 4, 5, 9], [2, 6, 7, 8], [0, 1, 10, 11]]);
     }
 
     #[test]

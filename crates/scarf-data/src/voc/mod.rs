@@ -24,7 +24,7 @@ use crate::{DataError, DataSet, OnBad, Place, Problem, Sample, Skipped};
 /// The folders of a set in Pascal VOC's form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VocLayout {
-    /// The folder of the images (.jpg, .jpeg, .png).
+    /// The folder of the images (.jpg, .jpeg, .png, .bmp, .tif, .tiff).
     pub images: PathBuf,
     /// The folder of the annotations (.xml).
     pub annotations: PathBuf,
