@@ -117,7 +117,10 @@ impl FeatureMap for Tensor<4> {
     }
 
     fn resize_nearest(self, size: [usize; 2]) -> Self {
-        interpolate(self, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size(size))
+        let options = InterpolateOptions::new(InterpolateMode::Nearest).with_output_size(size);
+        // Its gradient finds the cells by arithmetic in the maps' precision, in which there are none between 256 and 258.
+        let dtype = self.dtype();
+        interpolate(single(self), options).cast(dtype)
     }
 
     fn crop(self, [rows, columns]: [usize; 2]) -> Self {

@@ -33,8 +33,21 @@ impl Losses {
 
     /// Each as a number, in order, read from the device at once; the call waits until they are computed.
     pub fn numbers(&self) -> Vec<f32> {
-        let all = self.0.iter().map(|(_, loss)| loss.clone().detach()).collect();
-        let data = Tensor::cat(all, 0).into_data().convert::<f32>();
-        data.try_into_vec().expect("the data was converted to f32")
+        Self::numbers_of([self]).remove(0)
+    }
+
+    /// The [`numbers`](Self::numbers) of several steps, read at once: a device is waited for once, not for each.
+    pub fn numbers_of<'a>(all: impl IntoIterator<Item = &'a Self>) -> Vec<Vec<f32>> {
+        let (mut counts, mut tensors) = (Vec::new(), Vec::new());
+        for losses in all {
+            counts.push(losses.0.len());
+            tensors.extend(losses.0.iter().map(|(_, loss)| loss.clone().detach()));
+        }
+        if tensors.is_empty() {
+            return counts.into_iter().map(|_| Vec::new()).collect();
+        }
+        let data = Tensor::cat(tensors, 0).into_data().convert::<f32>();
+        let mut numbers: Vec<f32> = data.try_into_vec().expect("the data was converted to f32");
+        counts.into_iter().map(|count| numbers.drain(..count).collect()).collect()
     }
 }

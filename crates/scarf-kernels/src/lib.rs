@@ -27,7 +27,7 @@ use burn::tensor::module::{
     batch_norm_train as burn_batch_norm_train, conv2d as burn_conv2d, max_pool2d as burn_max_pool2d,
 };
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions, PadMode};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 pub use geometry::{Activation, ConvGeometry};
 pub use half::{like, single, with_rounded_factors};
@@ -62,6 +62,12 @@ pub fn conv2d(
         let (fused, left) = if autodiff { activation.fused() } else { (activation, Activation::None) };
         return activate(flex::conv2d(x, weight, bias, geometry, fused), left);
     }
+    if geometry.groups > 1 && single(x.clone()).dtype() != x.dtype() {
+        // Elsewhere than on the CPU the weights' gradient of a channel of its own is summed in the maps' precision, thousands
+        // of terms; and there is little to multiply.
+        let dtype = x.dtype();
+        return conv2d(single(x), weight, bias, geometry, activation).cast(dtype);
+    }
     let (weight, bias) = (like(weight, &x), bias.map(|bias| like(bias, &x)));
     let [[top, bottom], [left, right]] = geometry.padding;
     let (x, padding) = if top == bottom && left == right {
@@ -70,7 +76,17 @@ pub fn conv2d(
         (x.pad((left, right, top, bottom), PadMode::Constant(0.0)), [0, 0])
     };
     let options = ConvOptions::new(geometry.stride, padding, geometry.dilation, geometry.groups);
-    activate(burn_conv2d(x, weight, bias, options), activation)
+    // burn's depthwise kernel takes no bias.
+    let (fused, left) = if geometry.groups > 1 { (None, bias) } else { (bias, None) };
+    let map = burn_conv2d(x, weight, fused, options);
+    let map = match left {
+        Some(bias) => {
+            let [channels] = bias.dims();
+            map + bias.reshape([1, channels, 1, 1])
+        }
+        None => map,
+    };
+    activate(map, activation)
 }
 
 /// A convolution and the batch normalisation with fixed statistics that follows it:
@@ -183,9 +199,13 @@ pub fn batch_norm_train(
         return BatchNormOutput { output, mean, variance };
     }
     let dtype = x.dtype();
-    let result = burn_batch_norm_train(single(x), gamma, beta, epsilon);
+    let [batch, channels, height, width] = x.dims();
+    // Convolutions on a GPU leave a pixel's channels side by side: seen as rows of channels no sum needs a copy.
+    let pixels = single(x).permute([0, 2, 3, 1]).reshape([batch * height * width, channels]);
+    let result = burn_batch_norm_train(pixels, gamma, beta, epsilon);
+    let output = result.output.reshape([batch, height, width, channels]).permute([0, 3, 1, 2]);
     BatchNormOutput {
-        output: activate(result.output, activation).cast(dtype),
+        output: activate(output, activation).cast(dtype),
         mean: result.mean,
         variance: result.variance,
     }
@@ -264,34 +284,52 @@ pub fn roi_align(x: Tensor<4>, regions: &[Region], options: RoiAlign) -> Tensor<
     if flex::takes_regions(&x, regions) {
         return flex::roi_align(x, regions, options);
     }
-    roi_align_of_cells(x, regions, options)
+    roi_align_by_products(x, regions, options)
 }
 
-/// [`roi_align`] by burn's operations: tap after tap, each cell's channels selected and weighted.
-fn roi_align_of_cells(x: Tensor<4>, regions: &[Region], options: RoiAlign) -> Tensor<4> {
+/// Numbers that [`roi_align_by_products`] has at once between its two products.
+const BETWEEN: usize = 1 << 26;
+
+/// [`roi_align`] by burn's operations: a bin's weights are a row's part times a column's, so that the regions of an image
+/// are two matrix products. Backwards these are products again, summed in an order of their own, where the gradient of
+/// selected cells would be summed one by one.
+fn roi_align_by_products(x: Tensor<4>, regions: &[Region], options: RoiAlign) -> Tensor<4> {
     let device = x.device();
     let [images, channels, height, width] = x.dims();
-    let cells = x.permute([0, 2, 3, 1]).reshape([images * height * width, channels]);
     let [rows, columns] = options.size;
-    let count = regions.len() * rows * columns;
-    let axes: Vec<_> = regions.iter().map(|region| options.axes(region, [height, width])).collect();
-    let each = 2 * options.samples;
-    let dtype = cells.dtype();
-    let mut sum = Tensor::<2>::zeros([count, channels], &device).cast(dtype);
-    for (down, across) in (0..each).flat_map(|down| (0..each).map(move |across| (down, across))) {
-        let (mut places, mut weights) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        for (region, [vertical, horizontal]) in regions.iter().zip(&axes) {
-            for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
-                let ((y, down), (x, across)) = (vertical.bin(row)[down], horizontal.bin(column)[across]);
-                places.push(((region.image * height + y as usize) * width + x as usize) as i64);
-                weights.push(down * across);
-            }
+    // What each cell of an axis counts in each bin, `[bins, len]`: a tent around each point.
+    let weights = |points: Vec<f32>, len: usize| {
+        let bins = points.len() / options.samples;
+        let points = Tensor::<3>::from_data(TensorData::new(points, [bins, options.samples, 1]), &device);
+        let cells = Tensor::<1, Int>::arange(0..len as i64, &device).float().cast(DType::F32);
+        let away = (points.cast(DType::F32) - cells.reshape([1, 1, len])).abs();
+        away.neg().add_scalar(1.0).clamp_min(0.0).mean_dim(1).reshape([bins, len]).cast(x.dtype())
+    };
+    let at_once = (BETWEEN / (rows * width * channels)).max(1);
+    let (mut parts, mut order) = (Vec::new(), Vec::<usize>::with_capacity(regions.len()));
+    for image in 0..images {
+        let own: Vec<usize> = (0..regions.len()).filter(|&at| regions[at].image == image).collect();
+        let map =
+            x.clone().slice([image..image + 1]).permute([0, 2, 3, 1]).reshape([height, width * channels]);
+        for own in own.chunks(at_once) {
+            let points = own.iter().map(|&at| options.points(&regions[at], [height, width]));
+            let (down, across): (Vec<_>, Vec<_>) = points.map(|[down, across]| (down, across)).unzip();
+            let down = weights(down.concat(), height).matmul(map.clone());
+            let down = down.reshape([own.len(), rows, width, channels]);
+            let across = weights(across.concat(), width).reshape([own.len(), 1, columns, width]);
+            parts.push(across.matmul(down));
+            order.extend(own);
         }
-        let places = Tensor::<1, Int>::from_data(TensorData::new(places, [count]), &device);
-        let weights = Tensor::<2>::from_data(TensorData::new(weights, [count, 1]), &device);
-        sum = sum + cells.clone().select(0, places) * weights.cast(dtype);
     }
-    sum.reshape([regions.len(), rows, columns, channels]).permute([0, 3, 1, 2])
+    let read = if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(parts, 0) };
+    let read = read.permute([0, 3, 1, 2]);
+    if order.is_sorted() {
+        return read;
+    }
+    let mut places = vec![0; order.len()];
+    order.iter().enumerate().for_each(|(row, &at)| places[at] = row as i64);
+    let count = places.len();
+    read.select(0, Tensor::from_data(TensorData::new(places, [count]), &device))
 }
 
 /// Whether tensors of `device` lie in this program's own memory: reading one waits for nothing.

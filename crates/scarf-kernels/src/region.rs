@@ -51,16 +51,19 @@ impl Axis {
     /// rule with `aligned=False`. A region is at least one cell wide; a point more than a cell
     /// outside reads nothing, others the nearest cells.
     fn new(from: f32, to: f32, bins: usize, samples: usize, len: usize) -> Self {
-        let bin = (to - from).max(1.0) / bins as f32;
-        let mut taps = Vec::with_capacity(bins * samples * 2);
-        for index in 0..bins {
-            for sample in 0..samples {
-                let at = from + index as f32 * bin + (sample as f32 + 0.5) * bin / samples as f32;
-                taps.extend(between(at, len).map(|(place, weight)| (place, weight / samples as f32)));
-            }
-        }
-        Self { taps, each: 2 * samples }
+        let taps = points(from, to, bins, samples)
+            .flat_map(|at| between(at, len).map(|(place, weight)| (place, weight / samples as f32)));
+        Self { taps: taps.collect(), each: 2 * samples }
     }
+}
+
+/// Where the points of all bins lie, bin by bin, in cells.
+fn points(from: f32, to: f32, bins: usize, samples: usize) -> impl Iterator<Item = f32> {
+    let bin = (to - from).max(1.0) / bins as f32;
+    (0..bins).flat_map(move |index| {
+        let start = from + index as f32 * bin;
+        (0..samples).map(move |sample| start + (sample as f32 + 0.5) * bin / samples as f32)
+    })
 }
 
 /// The two cells next to a point, and how much each counts.
@@ -84,6 +87,19 @@ impl RoiAlign {
         let [x1, y1, x2, y2] = region.bbox.map(|side| side * self.scale);
         let [rows, columns] = self.size;
         [Axis::new(y1, y2, rows, self.samples, map[0]), Axis::new(x1, x2, columns, self.samples, map[1])]
+    }
+
+    /// The points of the rows' bins and of the columns', bin by bin, in cells: of a cell as much is read as a point lies
+    /// nearer to it than one cell. Those at an edge lie in the outermost cell, those that read nothing far outside.
+    pub(crate) fn points(&self, region: &Region, map: [usize; 2]) -> [Vec<f32>; 2] {
+        let [x1, y1, x2, y2] = region.bbox.map(|side| side * self.scale);
+        let [rows, columns] = self.size;
+        let axis = |from, to, bins, len: usize| {
+            let inside = |at: f32| at.clamp(0.0, (len - 1) as f32);
+            let point = |at| if (-1.0..=len as f32).contains(&at) { inside(at) } else { -2.0 };
+            points(from, to, bins, self.samples).map(point).collect()
+        };
+        [axis(y1, y2, rows, map[0]), axis(x1, x2, columns, map[1])]
     }
 }
 

@@ -73,7 +73,11 @@ proptest! {
         let output = roi_align(differentiated.clone(), &regions, options);
         let weights = numbers(ours.len(), 7);
         let weighed = Tensor::<4>::from_data(TensorData::new(weights.clone(), output.dims()), &output.device());
-        let gradient = values(differentiated.grad(&(output * weighed).sum().backward()).unwrap());
+        let gradient = values(differentiated.grad(&(output * weighed.clone()).sum().backward()).unwrap());
+        let output = roi_align(differentiated.clone().cast(burn::tensor::DType::F64), &regions, options);
+        let weighed = weighed.cast(burn::tensor::DType::F64);
+        let other = values(differentiated.grad(&(output * weighed).sum().backward()).unwrap());
+        assert_close(&format!("gradient of {regions:?}"), &gradient, &other, 1e-4, 1);
         let other = numbers(x.len(), 9);
         let tensor = Tensor::<4>::from_data(TensorData::new(other.clone(), dims), &Device::flex());
         let read = values(roi_align(tensor, &regions, options));

@@ -10,6 +10,7 @@ use scarf_backbones::Backbone;
 use scarf_core::Size;
 use scarf_data::augment::Transform;
 use scarf_heads::{Detector, Head, Losses, Neck, Precision};
+use scarf_kernels::on_host;
 use scarf_metrics::CocoReport;
 
 use crate::batch::{Recipe, Samples, for_each_batch, generator_of_step, shuffled};
@@ -187,6 +188,9 @@ pub fn fit<B: Backbone, N: Neck, H: Head>(
 /// The epoch that stands for validation, in the streams of the generator: no training gets so far.
 const VALIDATION: usize = u32::MAX as usize;
 
+/// Steps whose losses are read from a GPU at once: it runs dry each time that we wait for them.
+const UNREAD: usize = 8;
+
 /// A step that was taken, its losses perhaps still being computed.
 struct Trained {
     step: usize,
@@ -248,7 +252,7 @@ impl<'a> Fit<'a> {
         for_each_batch(self.val, recipe, self.val.indices, self.seed, 0, |batch| {
             let mut rng = generator_of_step(self.seed, VALIDATION, step);
             let (losses, detections) = model.examine(batch.images(self.device), &batch.targets, &mut rng);
-            means.add(batch.indices.len(), &losses);
+            means.add(batch.indices.len(), &losses, &losses.numbers());
             found.extend(on_disk(detections, self.val, &batch));
             step += 1;
             Ok::<(), TrainError>(())
@@ -274,18 +278,20 @@ impl<'a> Fit<'a> {
         let mut means = Means::default();
         let mut model = Some(model);
         let mut step = 0;
-        // The step before: its losses are read when the next one is on its way, so that a GPU never waits for us.
-        let mut last: Option<Trained> = None;
+        let mut unread: Vec<Trained> = Vec::new();
+        let at_once = if on_host(&device) { 1 } else { UNREAD };
         let epoch = state.epoch + 1;
-        let mut report = |trained: Trained, means: &mut Means| {
-            let loss = means.add(trained.indices.len(), &trained.losses);
-            let step = trained.step;
-            if !loss.is_finite() {
-                let names = trained.indices.iter().map(|&i| self.train.set.samples[i].name.as_str());
-                let images = names.collect::<Vec<_>>().join(", ");
-                return Err(TrainError::NotFinite { loss, epoch, step, images });
+        let mut report = |unread: &mut Vec<Trained>, means: &mut Means| {
+            let numbers = Losses::numbers_of(unread.iter().map(|trained| &trained.losses));
+            for (Trained { step, indices, losses }, numbers) in unread.drain(..).zip(numbers) {
+                let loss = means.add(indices.len(), &losses, &numbers);
+                if !loss.is_finite() {
+                    let names = indices.iter().map(|&i| self.train.set.samples[i].name.as_str());
+                    let images = names.collect::<Vec<_>>().join(", ");
+                    return Err(TrainError::NotFinite { loss, epoch, step, images });
+                }
+                observer.step(&Step { epoch, step, steps, loss });
             }
-            observer.step(&Step { epoch, step, steps, loss });
             Ok(())
         };
         for_each_batch(self.train, recipe, &order, self.seed, state.epoch, |batch| {
@@ -315,10 +321,10 @@ impl<'a> Fit<'a> {
                 *average = Some(average::step(before, &trained.valid(), kept));
             }
             model = Some(trained);
-            let before = last.replace(Trained { step, indices: batch.indices, losses: losses.detached() });
-            before.map_or(Ok(()), |before| report(before, &mut means))
+            unread.push(Trained { step, indices: batch.indices, losses: losses.detached() });
+            if unread.len() < at_once { Ok(()) } else { report(&mut unread, &mut means) }
         })?;
-        last.map_or(Ok(()), |last| report(last, &mut means))?;
+        report(&mut unread, &mut means)?;
         Ok((model.expect("each step puts the model back"), means))
     }
 
@@ -339,9 +345,8 @@ impl<'a> Fit<'a> {
 }
 
 impl Means {
-    /// Takes the losses of so many images in, and gives their sum.
-    fn add(&mut self, images: usize, losses: &Losses) -> f32 {
-        let numbers = losses.numbers();
+    /// Takes the losses of so many images in, as numbers too, and gives their sum.
+    fn add(&mut self, images: usize, losses: &Losses, numbers: &[f32]) -> f32 {
         let loss = numbers.iter().sum();
         self.images += images;
         self.loss += f64::from(loss) * images as f64;
@@ -349,7 +354,7 @@ impl Means {
             if self.losses.len() <= at {
                 self.losses.push((name, 0.0));
             }
-            self.losses[at].1 += f64::from(number) * images as f64;
+            self.losses[at].1 += f64::from(*number) * images as f64;
         }
         loss
     }

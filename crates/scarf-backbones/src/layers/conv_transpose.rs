@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::ops::ConvTransposeOptions;
 use burn::tensor::{Device, Tensor, TensorData, module::conv_transpose2d};
 use rand_chacha::ChaCha8Rng;
-use scarf_kernels::like;
+use scarf_kernels::{like, single};
 
 use super::init::{Initializer, constant};
 use crate::feature_map::FeatureMap;
@@ -37,7 +37,10 @@ impl ConvTranspose2d {
 
     pub(crate) fn compute(&self, x: Tensor<4>) -> Tensor<4> {
         let options = ConvTransposeOptions::new([2, 2], [1, 1], [1, 1], [1, 1], 1);
+        // A GPU may sum thousands of channels in the maps' precision.
+        let dtype = x.dtype();
+        let x = single(x);
         let (weight, bias) = (like(self.weight.val(), &x), like(self.bias.val(), &x));
-        conv_transpose2d(x, weight, Some(bias), options)
+        conv_transpose2d(x, weight, Some(bias), options).cast(dtype)
     }
 }

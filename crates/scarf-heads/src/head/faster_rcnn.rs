@@ -120,8 +120,9 @@ impl Head for FasterRcnn {
         let rpn = &self.config.rpn;
         let objectness = self.rpn.predict(&features);
         let anchors = rpn.anchors(&objectness.maps, image);
-        let proposals = rpn.proposals(&objectness, &anchors, image, rpn.train);
+        // Matching needs nothing of what a GPU is still computing, proposals wait for it.
         let [objects, places] = rpn.losses(&objectness, &anchors, targets, rng);
+        let proposals = rpn.proposals(&objectness, &anchors, image, rpn.train);
         let lessons = self.roi.lessons(&proposals, targets, rng);
         let [classification, localization] = self.second_losses(&features, lessons, targets, image);
         Losses(vec![

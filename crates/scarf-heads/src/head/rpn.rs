@@ -199,40 +199,50 @@ impl RpnConfig {
         });
         let ends: Vec<usize> = ends.collect();
         let logits = numbers(objectness.logits.clone());
-        let deltas = numbers(objectness.deltas.clone());
-        logits
+        let best: Vec<Vec<Vec<(usize, f32)>>> = logits
             .par_chunks_exact(anchors.len())
-            .zip(deltas.par_chunks_exact(4 * anchors.len()))
-            .map(|(logits, deltas)| self.of_image(logits, deltas, anchors, &ends, image, keep))
+            .map(|logits| of_levels(logits, &ends, keep.before))
+            .collect();
+        // A few thousand deltas of hundreds of thousands: the others stay on the device.
+        let chosen = best.iter().enumerate().flat_map(|(image, levels)| {
+            levels.iter().flatten().map(move |&(at, _)| image * anchors.len() + at)
+        });
+        let chosen: Vec<usize> = chosen.collect();
+        let deltas = objectness.deltas.clone().detach().reshape([-1, 4]);
+        let deltas = numbers(deltas.clone().select(0, rows(&chosen, &deltas)));
+        let mut rest = deltas.as_slice();
+        let of_image = best.iter().map(|levels| {
+            let (own, after) = rest.split_at(4 * levels.iter().map(Vec::len).sum::<usize>());
+            rest = after;
+            (levels, own)
+        });
+        let of_image: Vec<_> = of_image.collect();
+        of_image
+            .into_par_iter()
+            .map(|(levels, deltas)| self.kept(levels, deltas, anchors, image, keep))
             .collect()
     }
 
-    fn of_image(
+    /// Of an image's best anchors, level by level, with the deltas of each in the same order.
+    fn kept(
         &self,
-        logits: &[f32],
+        levels: &[Vec<(usize, f32)>],
         deltas: &[f32],
         anchors: &[BBox<f32>],
-        ends: &[usize],
         image: Size,
         keep: Proposals,
     ) -> Vec<Detection> {
         let frame = frame(image);
-        let mut found = Vec::new();
-        let mut start = 0;
-        for (level, &end) in ends.iter().enumerate() {
-            let mut best: Vec<(usize, f32)> = (start..end).zip(logits[start..end].iter().copied()).collect();
-            best_first(&mut best, keep.before);
-            found.extend(best.into_iter().filter_map(|(at, logit)| {
-                let delta = &deltas[4 * at..][..4];
-                let delta = [delta[0], delta[1], delta[2], delta[3]];
-                let bbox = BoxCoder::UNIT.decode(delta, &anchors[at]).clip(&frame);
-                let wide = bbox.width() >= self.min_side && bbox.height() >= self.min_side;
-                let score = 1.0 / (1.0 + (-logit).exp());
-                wide.then_some(Detection { bbox, class: level, score })
-            }));
-            start = end;
-        }
-        let mut kept = class_wise_nms(&found, self.iou);
+        let all =
+            levels.iter().enumerate().flat_map(|(level, best)| best.iter().map(move |&best| (level, best)));
+        let found = all.zip(deltas.chunks_exact(4)).filter_map(|((level, (at, logit)), delta)| {
+            let delta = [delta[0], delta[1], delta[2], delta[3]];
+            let bbox = BoxCoder::UNIT.decode(delta, &anchors[at]).clip(&frame);
+            let wide = bbox.width() >= self.min_side && bbox.height() >= self.min_side;
+            let score = 1.0 / (1.0 + (-logit).exp());
+            wide.then_some(Detection { bbox, class: level, score })
+        });
+        let mut kept = class_wise_nms(&found.collect::<Vec<_>>(), self.iou);
         kept.truncate(keep.after);
         kept
     }
@@ -277,4 +287,16 @@ impl RpnConfig {
         let answers = deltas.clone().select(0, rows(&answering, &deltas));
         [classification, smooth_l1(answers - wanted, BETA).sum().mul_scalar(normal)]
     }
+}
+
+/// The anchors of the largest logits of each level, and those, best first; `ends` are the levels' last anchors, plus one.
+fn of_levels(logits: &[f32], ends: &[usize], count: usize) -> Vec<Vec<(usize, f32)>> {
+    let mut start = 0;
+    let level = |&end: &usize| {
+        let mut best: Vec<(usize, f32)> = (start..end).zip(logits[start..end].iter().copied()).collect();
+        best_first(&mut best, count);
+        start = end;
+        best
+    };
+    ends.iter().map(level).collect()
 }
