@@ -309,8 +309,7 @@ fn roi_align_by_products(x: Tensor<4>, regions: &[Region], options: RoiAlign) ->
     let (mut parts, mut order) = (Vec::new(), Vec::<usize>::with_capacity(regions.len()));
     for image in 0..images {
         let own: Vec<usize> = (0..regions.len()).filter(|&at| regions[at].image == image).collect();
-        let map =
-            x.clone().slice([image..image + 1]).permute([0, 2, 3, 1]).reshape([height, width * channels]);
+        let map = x.clone().narrow(0, image, 1).permute([0, 2, 3, 1]).reshape([height, width * channels]);
         for own in own.chunks(at_once) {
             let points = own.iter().map(|&at| options.points(&regions[at], [height, width]));
             let (down, across): (Vec<_>, Vec<_>) = points.map(|[down, across]| (down, across)).unzip();

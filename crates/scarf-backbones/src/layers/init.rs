@@ -6,6 +6,7 @@ use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// Which side of a layer its weights keep the variance of.
@@ -92,19 +93,39 @@ pub(crate) fn constant(value: f32, length: usize, device: &Device) -> Param<Tens
 
 /// Evenly within `±bound`.
 fn uniform(count: usize, bound: f64, rng: &mut ChaCha8Rng) -> Vec<f32> {
-    (0..count).map(|_| ((2.0 * rng.random::<f64>() - 1.0) * bound) as f32).collect()
+    drawn(count, rng, |rng| [((2.0 * rng.random::<f64>() - 1.0) * bound) as f32])
 }
 
 /// Normal variates by the method of Box and Muller (1958), both of each pair used.
 fn normal(count: usize, std: f64, rng: &mut ChaCha8Rng) -> Vec<f32> {
-    let mut values = Vec::with_capacity(count + 1);
-    while values.len() < count {
+    drawn(count, rng, |rng| {
         // 1 - u lies in (0, 1], where the logarithm is finite.
         let radius = std * (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
         let (sin, cos) = (TAU * rng.random::<f64>()).sin_cos();
-        values.push((radius * cos) as f32);
-        values.push((radius * sin) as f32);
-    }
+        [(radius * cos) as f32, (radius * sin) as f32]
+    })
+}
+
+/// Draws that a thread makes at once.
+const AT_ONCE: usize = 1 << 15;
+
+/// What so many calls of `draw` give one after the other, each of which takes as many words of the generator as it gives
+/// numbers, twice. A place in its stream is found at once: threads share the work, and the numbers are the same.
+fn drawn<const N: usize>(
+    count: usize,
+    rng: &mut ChaCha8Rng,
+    draw: impl Fn(&mut ChaCha8Rng) -> [f32; N] + Sync,
+) -> Vec<f32> {
+    let draws = count.div_ceil(N);
+    let place = |draw: usize| (2 * N * draw) as u128;
+    let start = rng.get_word_pos();
+    let mut values = vec![0.0; N * draws];
+    values.par_chunks_mut(N * AT_ONCE).enumerate().for_each(|(part, values)| {
+        let mut rng = rng.clone();
+        rng.set_word_pos(start + place(part * AT_ONCE));
+        values.chunks_exact_mut(N).for_each(|values| values.copy_from_slice(&draw(&mut rng)));
+    });
+    rng.set_word_pos(start + place(draws));
     values.truncate(count);
     values
 }
@@ -147,5 +168,28 @@ mod tests {
         };
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
+    }
+
+    /// Records name a network's first weights by a seed: if these change, they are void.
+    #[test]
+    fn threads_draw_what_one_would() {
+        for (count, before) in [(0, 0), (1, 1), (2 * AT_ONCE + 1, 3), (5 * AT_ONCE, 62)] {
+            let mut rng = ChaCha8Rng::seed_from_u64(7);
+            for _ in 0..before {
+                rng.random::<u32>();
+            }
+            let mut one = rng.clone();
+            let mut expected = Vec::new();
+            while expected.len() < count {
+                let radius = 0.5 * (-2.0 * (1.0 - one.random::<f64>()).ln()).sqrt();
+                let (sin, cos) = (TAU * one.random::<f64>()).sin_cos();
+                expected.extend([(radius * cos) as f32, (radius * sin) as f32]);
+            }
+            expected.truncate(count);
+            assert!(Initializer::Normal { std: 0.5 }.sample(count, 1, 1, &mut rng) == expected, "{count}");
+            let evenly: Vec<f32> = (0..count).map(|_| (2.0 * one.random::<f64>() - 1.0) as f32).collect();
+            assert!(Initializer::XavierUniform.sample(count, 3, 3, &mut rng) == evenly, "{count}");
+            assert_eq!(rng.random::<u64>(), one.random::<u64>(), "{count}");
+        }
     }
 }
