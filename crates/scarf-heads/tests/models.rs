@@ -93,10 +93,10 @@ fn ddn_has_the_references_parts() {
 
 #[test]
 fn models_have_the_references_anchors() {
-    for name in models::names() {
+    // Building takes seconds: those that are counted above have had theirs compared.
+    for name in models::names().filter(|name| COUNTS.iter().all(|count| count.0 != *name)) {
         let model = models::get(name).unwrap().model;
-        let known = ANCHORS.iter().copied().chain(COUNTS.iter().map(|count| (count.0, count.3)));
-        let expected = known.filter(|(known, _)| *known == name).map(|(_, anchors)| anchors).next();
+        let expected = ANCHORS.iter().find(|(known, _)| *known == name).map(|(_, anchors)| *anchors);
         let detector = build(&model, 1, &Device::flex());
         let anchors = detector.head.anchors(&detector.maps(model.image()), model.image());
         assert_eq!(Some(anchors.len()), expected, "{name}");
