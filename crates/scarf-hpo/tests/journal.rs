@@ -82,15 +82,14 @@ fn what_is_told_is_read_by_another_worker() {
 fn a_trial_whose_worker_is_silent_is_taken_up_and_its_old_worker_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.log");
-    let mut one = open(&path, Duration::from_millis(150));
-    let mut two = open(&path, Duration::from_millis(150));
+    let [mut one, mut two] = [(); 2].map(|()| open(&path, LEASE));
     let task = run(one.ask(&Random {}, 0, Some(1)).unwrap());
     assert_eq!(two.ask(&Random {}, 0, Some(1)).unwrap(), Ask::Wait);
     let alive = one.keep_alive(0).unwrap();
-    std::thread::sleep(Duration::from_millis(500));
+    std::thread::sleep(2 * LEASE);
     assert_eq!(two.ask(&Random {}, 0, Some(1)).unwrap(), Ask::Wait, "heartbeats keep the lease");
     drop(alive);
-    std::thread::sleep(Duration::from_millis(300));
+    std::thread::sleep(2 * LEASE);
     let again = run(two.ask(&Random {}, 0, Some(1)).unwrap());
     assert_eq!((again.number, &again.params, again.resumed), (0, &task.params, true));
     let late = one.tell(0, &Outcome { value: Some(1.0), ..Outcome::default() });
