@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::DataError;
+use crate::voc::at;
+use crate::{DataError, Place, Problem};
 
 /// How the names of images end that this crate decodes.
 pub(crate) const ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "tif", "tiff"];
@@ -38,6 +39,20 @@ pub(crate) fn stem(path: &Path) -> String {
 /// The content of a file.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
     std::fs::read(path).map_err(DataError::io(path, "read"))
+}
+
+/// A file's content as text.
+pub(crate) fn text<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, DataError> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let problem = Problem::Malformed("not UTF-8 text; save the file as UTF-8".into());
+        at(path, Place::of(bytes, error.valid_up_to()))(problem)
+    })
+}
+
+/// The lines that are not blank, without what is blank around them, and their numbers from 1.
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = (&str, u32)> {
+    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim).zip(1..);
+    lines.filter(|(line, _)| !line.is_empty())
 }
 
 /// SHA-256 of bytes, in lowercase hexadecimal.

@@ -27,8 +27,10 @@ pub fn with_rounded_factors<R>(rounded: bool, work: impl FnOnce() -> R) -> R {
 
 /// `x` in `f32` where it is of half precision, `f16` or `bf16`.
 pub fn single<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    match x.dtype() {
-        DType::F16 | DType::BF16 => x.cast(DType::F32),
-        _ => x,
-    }
+    if is_half(x.dtype()) { x.cast(DType::F32) } else { x }
+}
+
+/// Whether numbers are of half precision.
+pub(crate) fn is_half(dtype: DType) -> bool {
+    matches!(dtype, DType::F16 | DType::BF16)
 }

@@ -62,7 +62,7 @@ pub fn conv2d(
         let (fused, left) = if autodiff { activation.fused() } else { (activation, Activation::None) };
         return activate(flex::conv2d(x, weight, bias, geometry, fused), left);
     }
-    if geometry.groups > 1 && single(x.clone()).dtype() != x.dtype() {
+    if geometry.groups > 1 && half::is_half(x.dtype()) {
         // Elsewhere than on the CPU the weights' gradient of a channel of its own is summed in the maps' precision, thousands
         // of terms; and there is little to multiply.
         let dtype = x.dtype();

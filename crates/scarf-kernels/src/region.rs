@@ -66,12 +66,14 @@ fn points(from: f32, to: f32, bins: usize, samples: usize) -> impl Iterator<Item
     })
 }
 
+/// Where a point is read: in the outermost cell where it lies up to a cell outside, nowhere beyond.
+fn inside(at: f32, len: usize) -> Option<f32> {
+    (-1.0..=len as f32).contains(&at).then(|| at.clamp(0.0, (len - 1) as f32))
+}
+
 /// The two cells next to a point, and how much each counts.
 fn between(at: f32, len: usize) -> [(u32, f32); 2] {
-    if !(-1.0..=len as f32).contains(&at) {
-        return [(0, 0.0); 2];
-    }
-    let at = at.max(0.0);
+    let Some(at) = inside(at, len) else { return [(0, 0.0); 2] };
     let low = at as usize;
     if low + 1 >= len {
         let last = (len - 1) as u32;
@@ -95,9 +97,7 @@ impl RoiAlign {
         let [x1, y1, x2, y2] = region.bbox.map(|side| side * self.scale);
         let [rows, columns] = self.size;
         let axis = |from, to, bins, len: usize| {
-            let inside = |at: f32| at.clamp(0.0, (len - 1) as f32);
-            let point = |at| if (-1.0..=len as f32).contains(&at) { inside(at) } else { -2.0 };
-            points(from, to, bins, self.samples).map(point).collect()
+            points(from, to, bins, self.samples).map(|at| inside(at, len).unwrap_or(-2.0)).collect()
         };
         [axis(y1, y2, rows, map[0]), axis(x1, x2, columns, map[1])]
     }

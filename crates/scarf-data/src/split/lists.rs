@@ -75,12 +75,8 @@ impl<'a> Names<'a> {
     fn read(&self, path: &Path, taken: &mut HashMap<usize, (PathBuf, u32)>) -> Result<Vec<usize>, DataError> {
         let bytes = files::read(path)?;
         let malformed = |place, what| at(path, place)(Problem::Malformed(what));
-        let text = std::str::from_utf8(&bytes).map_err(|error| {
-            malformed(Place::of(&bytes, error.valid_up_to()), "not UTF-8 text; save the file as UTF-8".into())
-        })?;
         let mut images = Vec::new();
-        let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim).zip(1..);
-        for (name, line) in lines.filter(|(name, _)| !name.is_empty()) {
+        for (name, line) in files::lines(files::text(path, &bytes)?) {
             let place = Place { line, column: 1 };
             // A name may have spaces, too.
             let plain =

@@ -4,7 +4,7 @@ use roxmltree::{Document, Node};
 use scarf_core::{Annotation, BBox, Classes, Size};
 
 use super::{at, check_box};
-use crate::{DataError, Place, Problem};
+use crate::{DataError, Place, Problem, files};
 
 /// One annotation file of Pascal VOC.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,10 +52,7 @@ pub(super) fn object_names(path: &Path, bytes: &[u8]) -> Result<Vec<String>, Dat
 }
 
 fn document<'a>(path: &Path, bytes: &'a [u8]) -> Result<Document<'a>, DataError> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let problem = Problem::Malformed("not UTF-8 text; save the file as UTF-8".into());
-        at(path, Place::of(bytes, error.valid_up_to()))(problem)
-    })?;
+    let text = files::text(path, bytes)?;
     Document::parse(text).map_err(|error| {
         let place = Place { line: error.pos().row, column: error.pos().col };
         at(path, place)(Problem::Malformed(format!("not well-formed XML: {error}")))

@@ -118,12 +118,7 @@ fn sample(
     let mut polygons = 0;
     if let Some(path) = label {
         let bytes = files::read(path)?;
-        let text = std::str::from_utf8(&bytes).map_err(|error| {
-            let problem = Problem::Malformed("not UTF-8 text; save the file as UTF-8".into());
-            at(path, Place::of(&bytes, error.valid_up_to()))(problem)
-        })?;
-        let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim).zip(1..);
-        for (line, number) in lines.filter(|(line, _)| !line.is_empty()) {
+        for (line, number) in files::lines(files::text(path, &bytes)?) {
             let place = Place { line: number, column: 1 };
             let (annotation, polygon) = object(line, size, classes).map_err(at(path, place))?;
             annotations.push(annotation);

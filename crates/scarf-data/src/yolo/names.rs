@@ -12,17 +12,15 @@ use crate::{DataError, Place, Problem, files};
 pub fn classes(path: &Path) -> Result<Classes, DataError> {
     let bytes = files::read(path)?;
     let malformed = |place, what: String| at(path, place)(Problem::Malformed(what));
-    let text = std::str::from_utf8(&bytes).map_err(|error| {
-        malformed(Place::of(&bytes, error.valid_up_to()), "not UTF-8 text; save the file as UTF-8".into())
-    })?;
-    let text = text.trim_start_matches('\u{feff}');
+    let text = files::text(path, &bytes)?;
     let is_yaml = path
         .extension()
         .is_some_and(|end| ["yaml", "yml"].iter().any(|known| end.eq_ignore_ascii_case(known)));
     let (names, line) = if is_yaml {
-        names(text).map_err(|(line, what)| malformed(Place { line, column: 1 }, what))?
+        names(text.trim_start_matches('\u{feff}'))
+            .map_err(|(line, what)| malformed(Place { line, column: 1 }, what))?
     } else {
-        (text.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect(), 1)
+        (files::lines(text).map(|(name, _)| name.to_owned()).collect(), 1)
     };
     Classes::new(names).map_err(|error| malformed(Place { line, column: 1 }, error.to_string()))
 }
