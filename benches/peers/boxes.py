@@ -24,6 +24,9 @@ import powerboxes  # noqa: E402
 import torch  # noqa: E402
 import torchvision  # noqa: E402
 
+# Where cargo puts what it builds.
+TARGET = os.environ.get("CARGO_TARGET_DIR", "target")
+
 torch.set_num_threads(1)
 
 
@@ -40,7 +43,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--counts", default="1000,10000,100000")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--bin", default="target/release")
+    parser.add_argument("--bin", default=f"{TARGET}/release")
     parser.add_argument("--folder", default="target/boxes")
     parser.add_argument("--markdown")
     args = parser.parse_args()

@@ -21,6 +21,9 @@ import subprocess
 import sys
 import time
 
+# Where cargo puts what it builds.
+TARGET = os.environ.get("CARGO_TARGET_DIR", "target")
+
 PEERS = {
     "ultrafast-pycocotools": "ultrafast-pycocotools==0.1.14",
     "hotcoco": "hotcoco==1.3.0",
@@ -84,7 +87,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--venv", default="target/peers")
     parser.add_argument("--folder", default="target/workloads")
-    parser.add_argument("--bin", default="target/release", help="where cargo put the programs")
+    parser.add_argument("--bin", default=f"{TARGET}/release", help="where cargo put the programs")
     parser.add_argument("--markdown", help="also write the tables here")
     args = parser.parse_args()
     python = pathlib.Path(args.venv) / "bin" / "python"

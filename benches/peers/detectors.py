@@ -22,6 +22,9 @@ import subprocess
 import sys
 import time
 
+# Where cargo puts what it builds.
+TARGET = os.environ.get("CARGO_TARGET_DIR", "target")
+
 # Our recipe, torchvision's builder, pixels.
 MODELS = {
     "ssd300_vgg16": 300,
@@ -107,7 +110,7 @@ def main():
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
-    parser.add_argument("--program", default="target/debug/scarf")
+    parser.add_argument("--program", default=f"{TARGET}/debug/scarf")
     parser.add_argument("--markdown", help="also write the table here")
     args = parser.parse_args()
     cores = ",".join(map(str, sorted(os.sched_getaffinity(0))[: args.threads]))

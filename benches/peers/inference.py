@@ -19,6 +19,9 @@ import subprocess
 import sys
 import time
 
+# Where cargo puts what it builds.
+TARGET = os.environ.get("CARGO_TARGET_DIR", "target")
+
 
 def median(runs, run):
     times = []
@@ -35,7 +38,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runs", type=int, default=21)
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--bin", default="target/debug/examples")
+    parser.add_argument("--bin", default=f"{TARGET}/debug/examples")
     parser.add_argument("--folder", default="target/inference")
     parser.add_argument("--markdown")
     args = parser.parse_args()

@@ -18,6 +18,9 @@ import statistics
 import subprocess
 import sys
 
+# Where cargo puts what it builds.
+TARGET = os.environ.get("CARGO_TARGET_DIR", "target")
+
 NETWORKS = {"vgg": "VGG-16 atrous, 300 px", "resnet": "ResNet-50, 256 px", "mobilenet": "MobileNet v1, 256 px"}
 LINE = re.compile(r"px, (training step|forward) .*wall +([0-9.]+).* peak +([0-9.]+) MiB")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -52,7 +55,7 @@ def main():
     print("\n".join(lines), flush=True)
     for name in args.networks.split(","):
         steps = str(args.steps)
-        ours = [str(ROOT / "target/debug/examples/step"), name, "ours", steps]
+        ours = [str(ROOT / TARGET / "debug/examples/step"), name, "ours", steps]
         theirs = [sys.executable, str(ROOT / "crates/scarf-kernels/examples/step.py"), name, steps]
         rounds = [(run(ours), run(theirs)) for _ in range(args.rounds)]
         for what in ("training step", "forward"):
