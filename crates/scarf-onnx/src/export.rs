@@ -21,8 +21,8 @@ pub struct ExportOptions {
 /// Its input is `images` `[batch, 3, size, size]`, RGB in `0..=255`. It gives
 /// - without suppression `scores` `[batch, anchors, classes]` in `0..=1`, background left out, and `boxes`
 ///   `[batch, anchors, 4]`, xyxy in pixels of the input, not clipped; of Faster R-CNN `scores`
-///   `[batch, proposals, classes]` and `boxes` `[batch, proposals, classes, 4]`, clipped, and zeros where there
-///   are fewer proposals;
+///   `[batch, proposals, classes]` and `boxes` `[batch, proposals, classes, 4]`, clipped; where there are fewer proposals
+///   scores are zero and boxes say nothing;
 /// - with it `boxes` `[batch, detections, 4]`, `scores` and `labels` (classes from 0) `[batch, detections]`,
 ///   best first, and `count` `[batch]`: how many rows are detections of that image. The others are
 ///   padding: score 0, label -1. The list is that of [`Detector::detect`].

@@ -8,9 +8,6 @@ use crate::boxes::{Found, clip, decode, flatten, gather_rows, large, sides, supp
 use crate::graph::{Attribute, Dim, Element};
 use crate::{ExportError, Graph, Trace, Traced, Value};
 
-/// A proposal of this side, in pixels, is read from the level of stride 16.
-const CANONICAL: f32 = 224.0;
-
 /// What is said of every proposal.
 pub(crate) struct Judged {
     /// `[batch, proposals, classes]` in 0..=1, background left out; -1 where there is no proposal.
@@ -70,7 +67,9 @@ pub(crate) fn judge(
             Some((sum, _)) => graph.op("Add", &[&sum, &scores]),
             None => scores,
         };
-        let boxes = place_boxes(graph, &proposed, (deltas, &places), each, &stage.coder(), image);
+        // Background comes first where classes have their own.
+        let deltas = if shared { deltas } else { graph.slice(&deltas, 1, 4, 4 * (classes as i64 + 1)) };
+        let boxes = place_boxes(graph, &proposed, (&deltas, &places), each, &stage.coder(), image);
         said = Some((scores, boxes));
     }
     let (mut scores, mut boxes) = said.expect("there is a second stage");
@@ -213,7 +212,7 @@ fn levels_of(graph: &mut Graph, proposed: &Proposed, strides: &[usize]) -> (Valu
     let last = [("axes", Attribute::Ints(vec![2])), ("keepdims", Attribute::Int(0))];
     let area = graph.set("ReduceProd", &[&sides], &last);
     let side = graph.op("Sqrt", &[&area]);
-    let canonical = graph.number(CANONICAL);
+    let canonical = graph.number(RoiConfig::CANONICAL);
     let part = graph.op("Div", &[&side, &canonical]);
     let octave = graph.op("Log", &[&part]);
     let two = graph.number(std::f32::consts::LN_2);
@@ -262,14 +261,12 @@ fn place_scores(
 fn place_boxes(
     graph: &mut Graph,
     proposed: &Proposed,
-    (deltas, places): (Value, &Value),
+    (deltas, places): (&Value, &Value),
     each: usize,
     coder: &BoxCoder,
     image: Size,
 ) -> Value {
-    // Background comes first where classes have their own.
-    let own = if each == 1 { deltas } else { graph.slice(&deltas, 1, 4, 4 * (each as i64 + 1)) };
-    let deltas = dense(graph, proposed, (&own, places), 4 * each, 0.0);
+    let deltas = dense(graph, proposed, (deltas, places), 4 * each, 0.0);
 
     // Each class moves the proposal in its own way: `[batch, proposals * each, 4]`.
     let deltas = graph.reshape(&deltas, &[0, -1, 4]);

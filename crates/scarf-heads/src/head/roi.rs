@@ -21,9 +21,6 @@ use crate::matcher::{Match, Matcher};
 use crate::sampling::Sampler;
 use crate::{BoxCoder, ConfigError, Targets, error};
 
-/// A proposal of this side, in pixels, is read from the level of stride 16 (Lin et al. 2017, equation 1).
-const CANONICAL: f32 = 224.0;
-
 /// The recipe of a [`RoiHead`]; the defaults are torchvision's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -85,6 +82,9 @@ pub(super) struct Stage {
 }
 
 impl RoiConfig {
+    /// A proposal of this side, in pixels, is read from the level of stride 16 (Lin et al. 2017, equation 1).
+    pub const CANONICAL: f32 = 224.0;
+
     /// The head for these levels and this many classes, its weights drawn from `rng`.
     ///
     /// # Errors
@@ -235,7 +235,7 @@ impl RoiHead {
     fn level(&self, region: &Region) -> usize {
         let [x1, y1, x2, y2] = region.bbox;
         let side = ((x2 - x1) * (y2 - y1)).max(0.0).sqrt();
-        let octave = (4.0 + (side / CANONICAL).log2() + 1e-6).floor();
+        let octave = (4.0 + (side / RoiConfig::CANONICAL).log2() + 1e-6).floor();
         let finest = self.strides[0].ilog2() as f32;
         (octave.max(finest) - finest).min((self.strides.len() - 1) as f32) as usize
     }
