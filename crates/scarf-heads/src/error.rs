@@ -14,7 +14,9 @@ pub enum ConfigError {
         levels: usize,
     },
     /// An anchor without a size, or a level without an anchor.
-    #[error("`anchors`: each level needs at least one shape, with positive finite width and height")]
+    #[error(
+        "`anchors`: each level needs at least one shape, with positive finite width and height, those of `rcnn` above 1 pixel"
+    )]
     AnchorShape,
     /// A backbone that cannot be.
     #[error(transparent)]

@@ -10,9 +10,9 @@ pub enum Matching {
     Forced,
     /// Object and anchor of the largest IoU of all, then the next two that are both free, and so on:
     /// every object that overlaps an anchor has one of its own. An anchor that overlaps an object as much as any
-    /// answers for it too, whoever has it (GluonCV's `BipartiteMatcher`).
+    /// answers for it too, whoever has it (GluonCV's `BipartiteMatcher` with `share_max`, as its SSD had it until 2019).
     Bipartite,
-    /// The same pairs, and no anchor more for ties (MXNet's `MultiBoxTarget`).
+    /// The same pairs, and no anchor more for ties (MXNet's `MultiBoxTarget`; GluonCV's SSD, without `share_max`).
     Multibox,
 }
 
@@ -126,25 +126,29 @@ impl Matcher {
             return vec![Match::Background; boxes.len()];
         }
         let mut best = vec![(0, 0.0f32); boxes.len()];
-        let mut most = vec![0.0f32; objects.len()];
-        let mut overlaps = Vec::with_capacity(if self.low_quality { boxes.len() * objects.len() } else { 0 });
-        for (index, (object, most)) in objects.iter().zip(&mut most).enumerate() {
-            for (bbox, best) in boxes.iter().zip(&mut best) {
+        // Boxes that overlap an object as much as any other.
+        let (mut nearest, mut near) = (Vec::new(), Vec::new());
+        for (index, object) in objects.iter().enumerate() {
+            let mut most = 0.0;
+            near.clear();
+            for (at, (bbox, best)) in boxes.iter().zip(&mut best).enumerate() {
                 let iou = bbox.iou(object);
                 if iou > best.1 {
                     *best = (index, iou);
                 }
-                *most = most.max(iou);
-                if self.low_quality {
-                    overlaps.push(iou);
+                if iou > most {
+                    most = iou;
+                    near.clear();
+                }
+                if iou == most && iou > 0.0 {
+                    near.push(at);
                 }
             }
+            nearest.extend_from_slice(&near);
         }
         let mut matches: Vec<Match> = best.iter().map(|&(index, iou)| self.of(index, iou)).collect();
-        for (overlaps, most) in overlaps.chunks_exact(boxes.len().max(1)).zip(most) {
-            for (at, _) in overlaps.iter().enumerate().filter(|&(_, iou)| *iou == most && most > 0.0) {
-                matches[at] = Match::Object(best[at].0);
-            }
+        if self.low_quality {
+            nearest.into_iter().for_each(|at| matches[at] = Match::Object(best[at].0));
         }
         matches
     }
@@ -206,6 +210,13 @@ mod tests {
         assert_eq!(low.run(&boxes, &objects), [object, Match::Between, Match::Object(1), rest]);
         assert_eq!(low.run(&boxes, &[]), [rest; 4]);
         assert!(low.run(&[], &objects).is_empty());
+        // Boxes that overlap an object alike, though little, answer for it both; one that overlaps it less does not.
+        let alike =
+            [BBox::new(0.0, 0.0, 10.0, 10.0), BBox::new(0.0, 0.0, 9.0, 9.0), BBox::new(2.0, 2.0, 12.0, 12.0)];
+        let small = [BBox::new(4.0, 4.0, 6.0, 6.0), BBox::new(80.0, 80.0, 90.0, 90.0)];
+        let few = Matcher { foreground: 0.7, background: 0.01, low_quality: true };
+        assert_eq!(few.run(&[alike[0], alike[2]], &small), [object, object]);
+        assert_eq!(few.run(&alike, &small), [Match::Between, object, Match::Between]);
     }
 
     #[test]

@@ -17,8 +17,24 @@ pub struct Model {
     pub classes: usize,
     /// Where its weights come from.
     pub weights: String,
+    /// What it comes to.
+    pub counts: Counts,
     /// Its recipe.
     pub model: DetectorConfig,
+}
+
+/// How large a detector is, counted in the network itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    /// Anchors of an image.
+    pub anchors: usize,
+    /// Trainable parameters, with the classes of the published weights.
+    pub parameters: usize,
+    /// And with six classes, as NEU-DET has.
+    pub with_six_classes: usize,
+    /// Multiply-adds of an image, with six classes.
+    pub multiply_adds: u64,
 }
 
 macro_rules! files {

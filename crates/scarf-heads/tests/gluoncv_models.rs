@@ -69,7 +69,7 @@ fn assigned(file: &Weights, anchors: &[BBox<f32>], targets: &[Targets]) {
     let (mut labels, mut moves) = (Vec::new(), Vec::new());
     for image in targets {
         for (anchor, object) in
-            anchors.iter().zip(scarf_heads::Matching::Bipartite.run(anchors, &image.boxes, 0.5))
+            anchors.iter().zip(scarf_heads::Matching::Multibox.run(anchors, &image.boxes, 0.5))
         {
             labels.push(object.map_or(0.0, |object| image.classes[object] as f32 + 1.0));
             moves

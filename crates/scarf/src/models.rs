@@ -1,19 +1,9 @@
 //! `scarf models`: the published detectors that a recipe can begin from.
 
 use anyhow::{Context, Result};
-use burn::tensor::Device;
 use clap::Args;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 use scarf_heads::models::{self, Model};
-use scarf_heads::{Head, InitHead, Neck};
-use scarf_train::trained;
 use serde::Serialize;
-
-use crate::recipe;
-
-/// Classes that every model's parameters are counted with beside its own: those of NEU-DET.
-const CLASSES: usize = 6;
 
 /// What `scarf models` is told.
 #[derive(Debug, Args)]
@@ -46,7 +36,7 @@ struct Row {
 
 impl Models {
     /// Prints the table, or one recipe.
-    pub(crate) fn run(&self, device: &Device) -> Result<()> {
+    pub(crate) fn run(&self) -> Result<()> {
         if let Some(name) = &self.name {
             let recipe = models::recipe(name).with_context(|| {
                 format!(
@@ -57,8 +47,7 @@ impl Models {
             print!("{recipe}");
             return Ok(());
         }
-        let rows =
-            models::names().map(|name| row(name, &device.clone().autodiff())).collect::<Result<Vec<_>>>()?;
+        let rows: Vec<Row> = models::names().filter_map(row).collect();
         if self.json {
             println!("{}", serde_json::to_string_pretty(&rows)?);
         } else {
@@ -68,32 +57,24 @@ impl Models {
     }
 }
 
-fn row(name: &'static str, device: &Device) -> Result<Row> {
-    let Model { title, classes, weights, model, .. } = models::get(name).context("a model without a file")?;
-    let mut rng = ChaCha8Rng::seed_from_u64(0);
-    let six = model.init(CLASSES, device, &mut rng)?;
-    let head = model.head.init(&six.neck.levels(), classes, device, &mut rng)?;
-    let before = trained(&six.backbone) + trained(&six.neck);
-    let multiply_adds = recipe::graph(&six, &model, CLASSES)?.cost().multiply_adds;
-    Ok(Row {
+fn row(name: &'static str) -> Option<Row> {
+    let Model { title, classes, weights, counts, model, .. } = models::get(name)?;
+    Some(Row {
         name,
         title,
         image: model.size,
-        anchors: head.anchors(&six.maps(model.image()), model.image()).len(),
+        anchors: counts.anchors,
         classes,
-        parameters: before + trained(&head),
-        parameters_with_six_classes: before + trained(&six.head),
-        giga_multiply_adds: multiply_adds as f64 / 1e9,
+        parameters: counts.parameters,
+        parameters_with_six_classes: counts.with_six_classes,
+        giga_multiply_adds: counts.multiply_adds as f64 / 1e9,
         weights,
     })
 }
 
 fn table(rows: &[Row]) {
     let wide = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
-    println!(
-        "{:<wide$}  image  anchors  classes  parameters  with {CLASSES} classes  G mult-adds  weights",
-        "model"
-    );
+    println!("{:<wide$}  image  anchors  classes  parameters  with 6 classes  G mult-adds  weights", "model");
     for row in rows {
         let Row { name, image, anchors, classes, .. } = row;
         println!(
@@ -117,4 +98,36 @@ fn grouped(number: usize) -> String {
         text.push(digit);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+    use scarf_heads::models::Counts;
+    use scarf_heads::{Head, InitHead, Neck};
+    use scarf_train::trained;
+
+    use super::*;
+    use crate::recipe;
+
+    #[test]
+    fn what_is_listed_is_what_the_networks_have() {
+        let device = Device::default().autodiff();
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        for name in models::names() {
+            let Model { classes, model, counts, .. } = models::get(name).unwrap();
+            let six = model.init(6, &device, &mut rng).unwrap();
+            let head = model.head.init(&six.neck.levels(), classes, &device, &mut rng).unwrap();
+            let before = trained(&six.backbone) + trained(&six.neck);
+            let counted = Counts {
+                anchors: head.anchors(&six.maps(model.image()), model.image()).len(),
+                parameters: before + trained(&head),
+                with_six_classes: before + trained(&six.head),
+                multiply_adds: recipe::graph(&six, &model, 6).unwrap().cost().multiply_adds,
+            };
+            assert_eq!(counts, counted, "{name}");
+        }
+    }
 }

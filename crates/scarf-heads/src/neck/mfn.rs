@@ -34,16 +34,14 @@ impl InitNeck for MfnConfig {
 
     fn init(&self, levels: &[Level], device: &Device, rng: &mut ChaCha8Rng) -> Result<Mfn, ConfigError> {
         error::norm("neck.mfn.norm", &self.norm)?;
-        let &[second, third, fourth, fifth] = levels else {
-            return Err(ConfigError::Levels { key: "neck.mfn", given: 4, levels: levels.len() });
-        };
-        if [second, third, fourth, fifth].windows(2).any(|pair| pair[1].stride != 2 * pair[0].stride) {
+        let halve = levels.windows(2).all(|pair| pair[1].stride == 2 * pair[0].stride);
+        let (&[second, third, fourth, fifth], true) = (levels, halve) else {
             return Err(ConfigError::Range {
                 key: "neck.mfn",
                 given: format!("on strides {:?}", levels.iter().map(|l| l.stride).collect::<Vec<_>>()),
-                needed: "levels that each halve the one before are needed: all four stages of a ResNet",
+                needed: "four levels that each halve the one before are needed: all four stages of a ResNet",
             });
-        }
+        };
         // Every branch brings as many channels as the second stage of the network doubled.
         let each = 2 * second.channels;
         let mut block = |input, output, kernel, stride| {
