@@ -87,11 +87,11 @@ pub enum DataError {
         other: PathBuf,
     },
     /// A file that should be an image cannot be decoded.
-    #[error("{}: cannot be decoded as an image: {reason}", path.display())]
+    #[error("{}: cannot be taken as an image: {reason}", path.display())]
     Image {
         /// The image.
         path: PathBuf,
-        /// What the decoder said.
+        /// What the decoder said, or what is wrong with it.
         reason: String,
     },
     /// A decoded image has another size than its sample says.

@@ -41,17 +41,18 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
     std::fs::read(path).map_err(DataError::io(path, "read"))
 }
 
-/// A file's content as text.
+/// A file's content as text, without the mark that Windows puts before it.
 pub(crate) fn text<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, DataError> {
-    std::str::from_utf8(bytes).map_err(|error| {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
         let problem = Problem::Malformed("not UTF-8 text; save the file as UTF-8".into());
         at(path, Place::of(bytes, error.valid_up_to()))(problem)
-    })
+    })?;
+    Ok(text.trim_start_matches('\u{feff}'))
 }
 
 /// The lines that are not blank, without what is blank around them, and their numbers from 1.
 pub(crate) fn lines(text: &str) -> impl Iterator<Item = (&str, u32)> {
-    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim).zip(1..);
+    let lines = text.lines().map(str::trim).zip(1..);
     lines.filter(|(line, _)| !line.is_empty())
 }
 

@@ -94,6 +94,11 @@ fn each_error_names_the_line_and_the_id() {
         ("\"id\":3}", "\"id\":2}", "image id 2 is there twice"),
         ("{\"id\":2,\"image_id\"", "{\"id\":1,\"image_id\"", "annotation id 1 is there twice"),
         ("a.png", "z.png", "z.png: cannot read"),
+        (
+            "a.png",
+            "a.jfif",
+            "image id 1: `a.jfif` is not called as images are, which end with .jpg, .jpeg, .png,",
+        ),
         ("a.png", "b.png", "has the stem `b` too"),
         ("\"area\":200.0", "\"area\":-1", "`area` is -1"),
         ("{\"id\":2,\"name\"", "{\"id\":1,\"name\"", "category id 1 is there twice"),
@@ -102,6 +107,22 @@ fn each_error_names_the_line_and_the_id() {
         let text = message(from, to);
         assert!(text.contains(what), "{from} -> {to}: {text}");
     }
+}
+
+/// As Windows writes files: with a mark before the text, and names with strokes of its own.
+#[test]
+fn files_of_windows_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("deep")).unwrap();
+    let data = set(&folder.path().join("deep"), good());
+    let text = serde_json::to_string(&coco::document(&data, None, Boxes::Xywh)).unwrap();
+    let text = ["a.png", "b.png", "c.png"]
+        .iter()
+        .fold(text, |text, name| text.replace(name, &format!("deep\\\\{name}")));
+    assert!(text.contains(r#""deep\\a.png""#), "{text}");
+    let json = folder.path().join("x.json");
+    std::fs::write(&json, format!("\u{feff}{text}")).unwrap();
+    assert_eq!(coco::read(&json, folder.path(), Boxes::Xywh, OnBad::Fail).unwrap().0, data);
 }
 
 #[test]

@@ -55,6 +55,35 @@ fn what_was_cut_short_is_no_image() {
     }
 }
 
+/// A JPEG with an EXIF of one entry: how it is to be turned.
+fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+    let exif = b"Exif\0\0II\x2a\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".iter().copied();
+    let exif: Vec<u8> = exif.chain([orientation, 0, 0, 0, 0, 0, 0, 0]).collect();
+    let length = (exif.len() as u16 + 2).to_be_bytes();
+    [&jpeg[..2], &[0xff, 0xe1], &length, &exif, &jpeg[2..]].concat()
+}
+
+/// A box that was drawn on the turned image would lie elsewhere on its pixels.
+#[test]
+fn what_is_to_be_turned_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = saved(folder.path(), "phone.jpg", &picture().into());
+    let plain = std::fs::read(&path).unwrap();
+    std::fs::write(&path, with_orientation(&plain, 1)).unwrap();
+    assert_eq!(images::size(&path).unwrap(), Size::new(20, 10));
+    assert!(images::decode(&path).is_ok());
+    for orientation in [3, 6] {
+        std::fs::write(&path, with_orientation(&plain, orientation)).unwrap();
+        let told = format!(
+            "phone.jpg: cannot be taken as an image: its EXIF says that it is to be turned when it is shown (orientation {orientation})"
+        );
+        for error in [images::size(&path).map(|_| ()), images::decode(&path).map(|_| ())] {
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(&told), "{error}");
+        }
+    }
+}
+
 /// What becomes of an image of 16 bits whose brightest sample is that: its brightest, of 8 bits, or what is said.
 fn brightest(name: &str, image: impl Into<DynamicImage>) -> Result<u8, String> {
     let folder = tempfile::tempdir().unwrap();

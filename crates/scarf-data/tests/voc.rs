@@ -109,7 +109,7 @@ fn bad_files_are_an_error_or_left_out_and_listed() {
     };
     assert!(reason("size.xml").contains(":3:2: <size> says 21x10, but the image has 20x10 pixels"));
     assert!(reason("class.xml").contains("unknown class `rust`"));
-    assert!(reason("noise.jpg").contains("cannot be decoded as an image"));
+    assert!(reason("noise.jpg").contains("cannot be taken as an image"));
     assert!(reason("lost.xml").contains("no image `lost.jpg`"));
     assert!(reason("alone.png").contains("no annotation `alone.xml`"));
     assert!(reason("good.png").contains("another image has the stem `good`"));
@@ -145,6 +145,13 @@ fn classes_are_the_names_of_a_folders_objects() {
     assert!(error.contains("torn.xml"), "{error}");
     assert_eq!(voc::classes(&layout.annotations, OnBad::Skip).unwrap().names(), ["crazing", "rust"]);
     assert!(voc::classes(&layout.images, OnBad::Skip).is_err());
+    // A name that is empty is no class, and the file says where it stands.
+    std::fs::write(layout.annotations.join("torn.xml"), xml(">crazing<", "><")).unwrap();
+    let classes = voc::classes(&layout.annotations, OnBad::Fail).unwrap();
+    assert_eq!(classes.names(), ["crazing", "rust"]);
+    let text = std::fs::read(layout.annotations.join("torn.xml")).unwrap();
+    let error = voc::parse(Path::new("torn.xml"), &text, &classes).unwrap_err().to_string();
+    assert!(error.starts_with("torn.xml:") && error.contains("unknown class ``"), "{error}");
 }
 
 #[test]

@@ -77,6 +77,10 @@ fn what_is_bad_can_be_left_out_and_labels_without_images_are_told_of() {
     assert_eq!((names, read.skipped.len()), (vec!["b", "c"], 2));
     let error = yolo::read(&layout, &classes(), OnBad::Fail).unwrap_err().to_string();
     assert!(error.contains("no image `lost.jpg`"), "{error}");
+    // LabelImg leaves its list of classes among the labels.
+    std::fs::rename(layout.labels.join("lost.txt"), layout.labels.join("classes.txt")).unwrap();
+    std::fs::write(layout.labels.join("classes.txt"), "1\n2\n").unwrap();
+    assert_eq!(yolo::read(&layout, &classes(), OnBad::Skip).unwrap().skipped.len(), 1);
     for name in ["a.txt", "b.txt"] {
         std::fs::remove_file(layout.labels.join(name)).unwrap();
     }
@@ -116,6 +120,12 @@ fn folders_are_found_however_they_are_laid() {
     std::fs::write(folder.path().join("a.txt"), "0 0.5 0.5 0.1 0.1").unwrap();
     let (_, layout) = yolo::find(folder.path()).remove(0);
     assert_eq!(yolo::read(&layout, &classes(), OnBad::Fail).unwrap().set.boxes(), 1);
+    std::fs::write(folder.path().join("b.txt"), "0 0.5 0.5 0.1 0.1").unwrap();
+    let error = yolo::read(&layout, &classes(), OnBad::Fail).unwrap_err().to_string();
+    assert!(error.contains("no image `b.jpg`"), "{error}");
+    image(&folder.path().join("b.png"));
+    std::fs::rename(folder.path().join("b.txt"), folder.path().join("b.TXT")).unwrap();
+    assert_eq!(yolo::read(&layout, &classes(), OnBad::Fail).unwrap().set.boxes(), 2);
 }
 
 proptest! {

@@ -1,6 +1,5 @@
 //! `scarf export` and `scarf cost`: a model as an ONNX file, and what its layers cost.
 
-use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -68,9 +67,7 @@ impl Export {
             }
             return Ok((detector, card.model, card.classes));
         };
-        let text = fs::read_to_string(names).with_context(|| names.display().to_string())?;
-        let classes =
-            Classes::new(text.lines().map(str::trim)).with_context(|| names.display().to_string())?;
+        let classes = scarf_data::yolo::classes(names)?;
         let (config, _) = recipe::find(recipe, classes.len())?;
         let detector = model::open_published(&self.model, &config, &classes, device)?;
         Ok((detector, config, classes))

@@ -41,8 +41,13 @@ impl Folder {
             }
         };
         let classes = voc::classes(&root.join(&annotations), on_bad)?;
-        let images =
-            IMAGES.iter().map(PathBuf::from).find(|name| root.join(name).is_dir()).unwrap_or_default();
+        let has_images = |name: &PathBuf| {
+            scarf_data::images::list(&root.join(name)).is_ok_and(|images| !images.is_empty())
+        };
+        let Some(images) = IMAGES.iter().map(PathBuf::from).find(has_images) else {
+            let places = IMAGES[..IMAGES.len() - 1].join(", ");
+            bail!("{}: no images in it, nor in {places}", root.display());
+        };
         let layout = VocLayout { images: root.join(&images), annotations: root.join(&annotations) };
         let (set, skipped) = voc::load(&layout, &classes, on_bad)?;
         Ok(Self { images, annotations, classes, set, skipped, on_bad })

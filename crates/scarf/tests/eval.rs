@@ -148,6 +148,15 @@ fn vocs_files_are_scored_with_results_of_every_form() {
     let output = eval(&["--gt", gt, "--dt", predicted.to_str().unwrap()]).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("no object of the class `rust`"), "{output:?}");
 
+    let half: String = text.lines().take(set.samples.len() / 2).flat_map(|line| [line, "\n"]).collect();
+    fs::write(&predicted, half).unwrap();
+    let output = eval(&["--gt", gt, "--dt", predicted.to_str().unwrap()]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        told.contains("warning: 6 of 12 images have a line: the objects of all others count as missed"),
+        "{told}"
+    );
+
     fs::write(devkit.join("scratches.txt"), "nobody 0.5 1 2 3 4\n").unwrap();
     let told = failure(&["--gt", gt, "--dt", devkit.to_str().unwrap()]);
     assert!(told.contains("scratches.txt, line 1") && told.contains("nobody"), "{told}");

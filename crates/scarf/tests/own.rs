@@ -131,6 +131,14 @@ fn cocos_json_becomes_such_a_folder() {
     let arguments = ["data", "coco", "--gt", &gt, "--data", &images, "--out", &out];
     let told = scarf(&arguments);
     refused_again(&arguments, "IMAGES: there is something from before");
+    assert!(!at("made/.import").exists());
+    let nowhere = ["data", "coco", "--gt", &gt, "--data", "nowhere", "--out", &text("none"), "--skip-bad"];
+    let output = Command::new(env!("CARGO_BIN_EXE_scarf")).args(nowhere).output().unwrap();
+    let told_of = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        told_of.contains("gt.json: nothing is left of it to be written") && !at("none").exists(),
+        "{told_of}"
+    );
     assert!(told.starts_with("left out 1 boxes of crowds\n24 images"), "{told}");
     assert!(told.contains(&format!("{} boxes", boxes - 1)) && told.contains("images = \"IMAGES\""), "{told}");
     let layout = VocLayout { images: at("made/IMAGES"), annotations: at("made/ANNOTATIONS") };
@@ -142,6 +150,26 @@ fn cocos_json_becomes_such_a_folder() {
         };
         assert_eq!((&made.name, boxes(made)), (&drawn.name, boxes(drawn)));
     }
+}
+
+#[test]
+fn images_that_are_not_where_they_are_looked_for_are_missed_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    draw(folder.path());
+    fs::rename(folder.path().join("JPEGImages"), folder.path().join("img")).unwrap();
+    fs::create_dir(folder.path().join("images")).unwrap();
+    let look = || {
+        Command::new(env!("CARGO_BIN_EXE_scarf"))
+            .args(["data", "voc", "--data"])
+            .arg(folder.path())
+            .output()
+            .unwrap()
+    };
+    let told = String::from_utf8_lossy(&look().stderr).into_owned();
+    assert!(told.contains("no images in it, nor in JPEGImages, IMAGES, images, Images"), "{told}");
+    fs::rename(folder.path().join("img"), folder.path().join("Images")).unwrap();
+    let output = look();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("images = \"Images\""), "{output:?}");
 }
 
 /// COCO's JSON comes in a file a part, which become lists.

@@ -1,19 +1,53 @@
+use std::collections::HashMap;
+use std::sync::Mutex;
+
 use crate::Place;
 
-/// Where the item of that index begins in the array under a key of the outermost object.
-/// The text is JSON that was read already; where it is not as expected, the place is its start.
-pub(super) fn item(text: &str, key: &str, index: usize) -> Place {
-    let bytes = text.as_bytes();
-    Place::of(bytes, find(bytes, key, index).unwrap_or(0))
+/// Where the items of arrays begin, in JSON that was read already. A key's are looked for when the first is asked for, in one
+/// pass: a file may have as many mistakes as items.
+pub(super) struct Places<'a> {
+    text: &'a str,
+    known: Mutex<HashMap<String, Vec<Place>>>,
 }
 
-fn find(bytes: &[u8], key: &str, index: usize) -> Option<usize> {
-    let mut at = array(bytes, key)? + 1;
-    for _ in 0..index {
-        at = end_of_value(bytes, skip_space(bytes, at))?;
-        at = skip_space(bytes, at) + 1; // the comma
+impl<'a> Places<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, known: Mutex::default() }
     }
-    Some(skip_space(bytes, at)).filter(|&at| at < bytes.len())
+
+    /// Where the item of that index begins in the array under a key of the outermost object; the start of the text, where that
+    /// is not as expected.
+    pub(super) fn of(&self, key: &str, index: usize) -> Place {
+        let mut known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if !known.contains_key(key) {
+            known.insert(key.to_owned(), places(self.text.as_bytes(), key));
+        }
+        known[key].get(index).copied().unwrap_or(Place { line: 1, column: 1 })
+    }
+}
+
+fn places(bytes: &[u8], key: &str) -> Vec<Place> {
+    let (mut place, mut counted) = (Place { line: 1, column: 1 }, 0);
+    let place_of = |start: usize| {
+        for &byte in &bytes[counted..start] {
+            match byte {
+                b'\n' => place = Place { line: place.line + 1, column: 1 },
+                // A continuation byte of UTF-8 is not a character of its own.
+                _ => place.column += u32::from(byte & 0xC0 != 0x80),
+            }
+        }
+        counted = start;
+        place
+    };
+    let mut at = array(bytes, key).map_or(bytes.len(), |start| start + 1);
+    let starts = std::iter::from_fn(|| {
+        let start = skip_space(bytes, at);
+        let is_item = bytes.get(start).is_some_and(|byte| *byte != b']');
+        let end = end_of_value(bytes, start).map_or(bytes.len(), |end| skip_space(bytes, end));
+        at = if bytes.get(end) == Some(&b',') { end + 1 } else { bytes.len() };
+        is_item.then_some(start)
+    });
+    starts.map(place_of).collect()
 }
 
 /// Where the array under the key begins.
@@ -77,12 +111,18 @@ mod tests {
     #[test]
     fn items_are_found_behind_anything() {
         let text = "{ \"x\\\"]\": [1, {\"a\": \"]}\"}],\n \"n\": -1.5,\n\"a\" :\n [ 10,\n  {\"b\": [2, \",\"]} , [3]\n]}";
+        let places = Places::new(text);
         let at = |index| {
-            let place = item(text, "a", index);
+            let place = places.of("a", index);
             (place.line, place.column)
         };
-        assert_eq!([at(0), at(1), at(2)], [(4, 4), (5, 3), (5, 21)]);
-        assert_eq!(item(text, "none", 0), Place { line: 1, column: 1 });
-        assert_eq!(item("", "a", 3), Place { line: 1, column: 1 });
+        assert_eq!([at(1), at(0), at(2), at(3)], [(5, 3), (4, 4), (5, 21), (1, 1)]);
+        assert_eq!(places.of("none", 0), Place { line: 1, column: 1 });
+        assert_eq!(Places::new("").of("a", 3), Place { line: 1, column: 1 });
+        let wide = Places::new("{\"a\": [\"é\", 2,\n3");
+        assert_eq!(
+            [1, 2].map(|index| wide.of("a", index)),
+            [Place { line: 1, column: 13 }, Place { line: 2, column: 1 }]
+        );
     }
 }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use scarf_core::{Annotation, BBox, Classes, Size};
 
-use super::{Boxes, Document, Image, Object, locate};
+use super::locate::Places;
+use super::{Boxes, Document, Image, Object};
 use crate::dataset::Gather;
 use crate::files;
 use crate::voc::{at, check_box};
@@ -26,14 +27,13 @@ pub fn read(
     on_bad: OnBad,
 ) -> Result<(DataSet, Vec<Skipped>), DataError> {
     let bytes = files::read(path)?;
-    let whole = |place, text| at(path, place)(Problem::Malformed(text));
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|error| whole(Place::of(&bytes, error.valid_up_to()), "not UTF-8 text".into()))?;
+    let text = files::text(path, &bytes)?;
     let document: Document = serde_json::from_str(text).map_err(|error| {
         let place = Place { line: error.line() as u32, column: error.column() as u32 };
-        whole(place, format!("not COCO's form (images, annotations, categories): {error}"))
+        let what = format!("not COCO's form (images, annotations, categories): {error}");
+        at(path, place)(Problem::Malformed(what))
     })?;
-    let reader = Reader { path, text, folder: images, boxes, document: &document };
+    let reader = Reader { path, places: Places::new(text), folder: images, boxes, document: &document };
     let (classes, class_of) = reader.classes()?;
     let mut gather = Gather::new(on_bad);
     let mut unclear = HashSet::new();
@@ -58,7 +58,7 @@ type ByImage<'a> = HashMap<u64, Vec<(usize, &'a Object)>>;
 
 struct Reader<'a> {
     path: &'a Path,
-    text: &'a str,
+    places: Places<'a>,
     folder: &'a Path,
     boxes: Boxes,
     document: &'a Document,
@@ -66,7 +66,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn error(&self, key: &str, index: usize, what: String) -> DataError {
-        at(self.path, locate::item(self.text, key, index))(Problem::Malformed(what))
+        at(self.path, self.places.of(key, index))(Problem::Malformed(what))
     }
 
     /// The classes by order of the category ids, and the class of each id.
@@ -94,7 +94,7 @@ impl<'a> Reader<'a> {
         let (mut ids, mut stems) = (HashMap::new(), HashMap::new());
         let mut images = Vec::new();
         for (index, image) in self.document.images.iter().enumerate() {
-            let stem = files::stem(Path::new(&image.file_name));
+            let stem = files::stem(&path_of(image));
             let what = if ids.insert(image.id, index).is_some() {
                 unclear.insert(image.id);
                 format!("image id {} is there twice; expected each id once", image.id)
@@ -142,11 +142,17 @@ impl<'a> Reader<'a> {
         objects: &[(usize, &Object)],
         class_of: &HashMap<u64, usize>,
     ) -> Result<Sample, DataError> {
-        let path: PathBuf = self.folder.join(&image.file_name);
+        let path = self.folder.join(path_of(image));
+        if !files::is_image(&path) {
+            let (id, name, endings) = (image.id, &image.file_name, files::ENDINGS.join(", ."));
+            let what =
+                format!("image id {id}: `{name}` is not called as images are, which end with .{endings}");
+            return Err(self.error("images", index, what));
+        }
         let size = crate::images::size(&path)?;
         let says = Size::new(image.width, image.height);
         if says != size {
-            let (has, place) = (size, locate::item(self.text, "images", index));
+            let (has, place) = (size, self.places.of("images", index));
             return Err(at(self.path, place)(Problem::Size { says, has }));
         }
         let annotations = objects.iter().map(|&(index, object)| {
@@ -196,6 +202,11 @@ impl<'a> Reader<'a> {
         }
         Ok(Annotation { area, crowd: object.iscrowd != 0, ..Annotation::new(bbox, class) })
     }
+}
+
+/// Where an image lies in its folder; on Windows names are written with other strokes.
+fn path_of(image: &Image) -> PathBuf {
+    image.file_name.replace('\\', "/").into()
 }
 
 /// The box, cut where it reaches beyond its image by less than a pixel.

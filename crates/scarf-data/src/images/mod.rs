@@ -2,9 +2,11 @@
 
 mod resize;
 
+use std::io::{BufRead, Cursor, Seek};
 use std::path::{Path, PathBuf};
 
-use image::{DynamicImage, ImageFormat, ImageReader, RgbImage};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use rayon::prelude::*;
 use scarf_core::Size;
 
@@ -21,9 +23,14 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
 }
 
 /// The size of an image, from the header of its file.
+///
+/// # Errors
+/// Also of an image that is to be turned when it is shown, as its EXIF says: some tools draw boxes on what is shown, others on
+/// the pixels as they lie.
 pub fn size(path: &Path) -> Result<Size, DataError> {
-    let (width, height) = reader(path)?.into_dimensions().map_err(bad(path))?;
-    Ok(Size::new(width, height))
+    // By the content, for names lie.
+    let io = |source| DataError::Io { path: path.into(), action: "read", source };
+    upright(path, ImageReader::open(path).map_err(io)?.with_guessed_format().map_err(io)?)
 }
 
 /// Decodes an image (JPEG, PNG, BMP, TIFF; of a TIFF the first page) to RGB; gray becomes R = G = B, transparency is dropped.
@@ -33,10 +40,11 @@ pub fn size(path: &Path) -> Result<Size, DataError> {
 /// stand in the file, and the brightest pixel of each would make every image another's brightness.
 ///
 /// # Errors
-/// Also of a JPEG that was cut short, and of an image of floating-point samples.
+/// Also of a JPEG that was cut short, of an image of floating-point samples, and of one that is to be turned ([`size`]).
 pub fn decode(path: &Path) -> Result<RgbImage, DataError> {
     let bytes = files::read(path)?;
     let format = image::guess_format(&bytes).map_err(bad(path))?;
+    upright(path, ImageReader::with_format(Cursor::new(&bytes), format))?;
     let image = image::load_from_memory_with_format(&bytes, format).map_err(bad(path))?;
     let refused = |reason: String| Err(DataError::Image { path: path.into(), reason });
     if format == ImageFormat::Jpeg && !has_end(&bytes) {
@@ -91,10 +99,21 @@ fn has_end(jpeg: &[u8]) -> bool {
     false
 }
 
-/// A reader that goes by the content, for names lie.
-fn reader(path: &Path) -> Result<ImageReader<std::io::BufReader<std::fs::File>>, DataError> {
-    let io = |source| DataError::Io { path: path.into(), action: "read", source };
-    ImageReader::open(path).map_err(io)?.with_guessed_format().map_err(io)
+/// The size of an image that is not to be turned.
+fn upright<R: BufRead + Seek>(path: &Path, reader: ImageReader<R>) -> Result<Size, DataError> {
+    let mut decoder = reader.into_decoder().map_err(bad(path))?;
+    let orientation = decoder.orientation().map_err(bad(path))?;
+    if orientation != Orientation::NoTransforms {
+        let reason = format!(
+            "its EXIF says that it is to be turned when it is shown (orientation {}), which not all tools do that boxes are drawn \
+             with: turn the pixels where the boxes are of what is shown (`mogrify -auto-orient`), or take the tag away where \
+             they are of the pixels as they lie (`exiftool -Orientation=`)",
+            orientation.to_exif()
+        );
+        return Err(DataError::Image { path: path.into(), reason });
+    }
+    let (width, height) = decoder.dimensions();
+    Ok(Size::new(width, height))
 }
 
 fn bad(path: &Path) -> impl FnOnce(image::ImageError) -> DataError {

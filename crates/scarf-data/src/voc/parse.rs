@@ -44,11 +44,12 @@ pub fn parse(path: &Path, bytes: &[u8], classes: &Classes) -> Result<VocFile, Da
     })
 }
 
-/// The names of the objects of an annotation file, each as often as it stands there.
+/// The names of the objects of an annotation file, each as often as it stands there; an empty one is wrong there, and no name.
 pub(super) fn object_names(path: &Path, bytes: &[u8]) -> Result<Vec<String>, DataError> {
     let document = document(path, bytes)?;
     let objects = document.root_element().children().filter(|node| node.has_tag_name("object"));
-    Ok(objects.filter_map(|object| tag(object, "name")).map(|name| content(name).to_owned()).collect())
+    let names = objects.filter_map(|object| tag(object, "name")).map(content);
+    Ok(names.filter(|name| !name.is_empty()).map(str::to_owned).collect())
 }
 
 fn document<'a>(path: &Path, bytes: &'a [u8]) -> Result<Document<'a>, DataError> {

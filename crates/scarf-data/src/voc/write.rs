@@ -42,7 +42,7 @@ fn escape(text: &str) -> String {
 }
 
 /// Writes the set in Pascal VOC's form: images are copied byte for byte, annotations made anew.
-/// VOC knows no crowds: that flag is lost.
+/// VOC knows no crowds and no areas: that flag is lost, and an area becomes its box's.
 pub fn write(data: &DataSet, layout: &VocLayout) -> Result<(), DataError> {
     for sample in &data.samples {
         let filename = sample.image.file_name().unwrap_or_default();

@@ -78,12 +78,12 @@ pub fn read(layout: &YoloLayout, classes: &Classes, on_bad: OnBad) -> Result<Yol
         }
     }
     let mut labels = BTreeMap::new();
-    for path in files::list(&layout.labels, |path| path.extension().is_some_and(|end| end == "txt"))? {
+    let is_text = |path: &Path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"));
+    for path in files::list(&layout.labels, is_text)? {
         let stem = files::stem(&path);
         if images.contains_key(&stem) {
             labels.insert(stem, path);
-        } else if layout.labels != layout.images {
-            // Beside images lie lists of classes and of files, too.
+        } else if are_labels(&files::read(&path)?) {
             gather.take(Err(DataError::NoImage { path, stem, images: layout.images.clone() }))?;
         }
     }
@@ -104,6 +104,14 @@ pub fn read(layout: &YoloLayout, classes: &Classes, on_bad: OnBad) -> Result<Yol
     }
     let (set, skipped) = gather.finish(classes.clone());
     Ok(YoloSet { set, polygons, skipped })
+}
+
+/// Whether a text may be an image's labels, not a list of classes or of files.
+fn are_labels(text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(text);
+    let mut lines =
+        text.lines().map(|line| line.split_whitespace()).filter(|words| words.clone().next().is_some());
+    lines.all(|words| words.clone().count() > 4 && words.clone().all(|word| word.parse::<f64>().is_ok()))
 }
 
 /// An image with its boxes, and how many of them were polygons.

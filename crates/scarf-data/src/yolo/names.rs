@@ -17,8 +17,7 @@ pub fn classes(path: &Path) -> Result<Classes, DataError> {
         .extension()
         .is_some_and(|end| ["yaml", "yml"].iter().any(|known| end.eq_ignore_ascii_case(known)));
     let (names, line) = if is_yaml {
-        names(text.trim_start_matches('\u{feff}'))
-            .map_err(|(line, what)| malformed(Place { line, column: 1 }, what))?
+        names(text).map_err(|(line, what)| malformed(Place { line, column: 1 }, what))?
     } else {
         (files::lines(text).map(|(name, _)| name.to_owned()).collect(), 1)
     };

@@ -1,9 +1,11 @@
 //! Sets of other forms, turned into a folder of images and Pascal VOC files.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use scarf_data::voc::{self, VocLayout};
 use scarf_data::{DataSet, OnBad, coco, yolo};
 use scarf_study::write_atomic;
@@ -113,13 +115,32 @@ fn write(pieces: Vec<Piece>, out: &Path) -> Result<()> {
             }
         }
     }
+    if let Some(piece) = pieces.iter().find(|piece| piece.set.samples.is_empty()) {
+        bail!("{}: nothing is left of it to be written", piece.from.display());
+    }
+    // A part of a set looks like one: what is half written lies aside.
+    fs::create_dir_all(out).with_context(|| out.display().to_string())?;
+    let aside = out.join(".import");
+    let clear = || match fs::remove_dir_all(&aside) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| aside.display().to_string())
+        }
+        _ => Ok(()),
+    };
+    clear()?;
     for Piece { set, .. } in &pieces {
-        voc::write(set, &layout(out))?;
+        voc::write(set, &layout(&aside))?;
     }
     for Piece { part, set, .. } in &pieces {
         let Some(part) = *part else { continue };
         let lines: String = set.samples.iter().map(|sample| format!("{}\n", sample.name)).collect();
         write_atomic(&list(out, part), lines.as_bytes())?;
     }
-    Ok(())
+    let (from, to) = (layout(&aside), layout(out));
+    for (from, to) in [(from.annotations, to.annotations), (from.images, to.images)] {
+        // An empty folder of that name may be there.
+        let _ = fs::remove_dir(&to);
+        fs::rename(&from, &to).with_context(|| to.display().to_string())?;
+    }
+    clear()
 }

@@ -1,6 +1,6 @@
 //! Labels that know their images by name: Pascal VOC's files, and what was found on their images.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -24,13 +24,14 @@ pub(super) fn open(gt: &Path, dt: &Path, params: &CocoParams) -> Result<Labels> 
         truths: classes.len(),
         names: &names,
         images: vec![Vec::new(); files.len()],
+        looked_at: None,
     };
     match dt.extension().and_then(|extension| extension.to_str()) {
         _ if dt.is_dir() => found.devkit(dt)?,
         Some("jsonl") => found.lines(dt)?,
         _ => found.results(dt)?,
     }
-    let Found { classes, truths, images, .. } = found;
+    let Found { classes, truths, images, looked_at, .. } = found;
     let mut evaluator = Evaluator::new(classes.len(), params.clone());
     for ((name, file), found) in files.iter().zip(&images) {
         let truths: Vec<GroundTruth> = file.annotations.iter().map(GroundTruth::from).collect();
@@ -39,7 +40,13 @@ pub(super) fn open(gt: &Path, dt: &Path, params: &CocoParams) -> Result<Labels> 
     let of_none = |class: &String| {
         format!("there is no object of the class `{class}`, which was found: it counts for nothing")
     };
-    let warnings = classes[truths..].iter().map(of_none).collect();
+    let mut warnings: Vec<String> = classes[truths..].iter().map(of_none).collect();
+    let seen = looked_at.as_ref().map_or(files.len(), BTreeSet::len);
+    if seen < files.len() {
+        let of = files.len();
+        warnings
+            .push(format!("{seen} of {of} images have a line: the objects of all others count as missed"));
+    }
     Ok(Labels { evaluator, classes, warnings })
 }
 
@@ -76,6 +83,8 @@ struct Found<'a> {
     truths: usize,
     names: &'a BTreeMap<&'a str, usize>,
     images: Vec<Vec<Prediction>>,
+    /// The images of the ground truth that were looked at, where the form tells.
+    looked_at: Option<BTreeSet<usize>>,
 }
 
 impl Found<'_> {
@@ -99,14 +108,17 @@ impl Found<'_> {
     /// `scarf predict`'s lines.
     fn lines(&mut self, path: &Path) -> Result<()> {
         let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let mut looked_at = BTreeSet::new();
         for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let place = || format!("{}, line {}", path.display(), number + 1);
             let line: Line = serde_json::from_str(line).with_context(place)?;
             let name = line.image.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            looked_at.extend(self.names.get(name.as_str()));
             for found in line.detections {
                 self.add(&name, &found.class, found.score, found.bbox).with_context(place)?;
             }
         }
+        self.looked_at = Some(looked_at);
         Ok(())
     }
 
