@@ -2,7 +2,7 @@
 //! The engine's tests run it, and whoever writes a program of their own may read the contract from it.
 //!
 //! In the recipe: `train.epochs`, `train.optimizer.sgd.lr` (best at 0.01), and, to try what goes wrong,
-//! `fake.fail_seed` (the run with this seed fails), `fake.millis` (an epoch takes so long).
+//! `fake.fail_seed` (the run with this seed fails), `fake.millis` (an epoch takes so long). Its data are a file `labels`.
 
 use serde_json::{Value, json};
 use std::error::Error;
@@ -46,7 +46,10 @@ fn run() -> Result<(), Box<dyn Error>> {
     let settings: Value = serde_json::from_str(&std::fs::read_to_string(settings)?)?;
     check(&settings)?;
     match arguments.get(1).map(String::as_str) {
-        Some("check") => Ok(()),
+        Some("check") => {
+            println!("{}", json!({ "fingerprint": fingerprint(&settings) }));
+            Ok(())
+        }
         Some("run") => train(&settings, &after("--out").ok_or("--out DIR is missing")?),
         _ => Err("check or run?".into()),
     }
@@ -63,6 +66,10 @@ fn check(settings: &Value) -> Result<(), String> {
         return Err("recipe.train.epochs: a whole number is right".into());
     }
     Ok(())
+}
+
+fn fingerprint(settings: &Value) -> Option<String> {
+    std::fs::read_to_string(Path::new(settings["data_dir"].as_str()?).join("labels")).ok()
 }
 
 fn train(settings: &Value, out: &Path) -> Result<(), Box<dyn Error>> {
@@ -96,7 +103,7 @@ fn train(settings: &Value, out: &Path) -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(out.join("checkpoint"))?;
     predict(settings, out)?;
     let mut result = json!({
-        "status": "ok", "device": "none", "version": "fake 1", "epochs": epochs, "best_epoch": epochs,
+        "status": "ok", "fingerprint": fingerprint(settings), "device": "none", "version": "fake 1", "epochs": epochs, "best_epoch": epochs,
         "inference": { "images_per_second": 20.0, "batch": 8, "peak_memory_bytes": 5.0e8 },
         "seconds": { "train": 2.0 * epochs as f64, "score": 0.5, "total": 2.0 * epochs as f64 + 0.5 },
     });

@@ -13,7 +13,7 @@ use crate::study::{Objective, Tune};
 use crate::when::rfc3339;
 use crate::{Approach, Error, Given, How, Study, Weights};
 use scarf_hpo::Trial;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -188,8 +188,9 @@ impl<'a> Engine<'a> {
     }
 
     /// Every planned run whose settings are known has settings that the program takes, and what it begins from is there
-    /// if it was trained.
+    /// if it was trained. What has a result was made with the data that are there.
     fn door(&self, plan: &Plan, wanted: impl Fn(&Run) -> bool) -> Result<(), Error> {
+        let mut data = BTreeMap::new();
         for run in plan.runs.iter().filter(|run| run.is_to_do() && wanted(run)) {
             if let Some(InitSetting::Run(id)) = run.settings.as_ref().map(|settings| &settings.init)
                 && let Some(base) = plan.get(id).filter(|base| base.state == State::Done)
@@ -198,14 +199,25 @@ impl<'a> Engine<'a> {
                 let (run, base) = (run.to_string(), base.to_string());
                 return Err(Error::NoNetwork { run, base, id: id.clone(), records: records_path(&self.out) });
             }
-            self.check(run)?;
+            let fingerprint = self.check(run)?;
+            data.extend(run.settings.as_ref().map(|settings| (settings.data.to_string(), fingerprint)));
+        }
+        // Who only looks at what was made need not have the data.
+        for run in plan.runs.iter().filter(|_| self.given.data.is_some()) {
+            let Some(settings) = &run.settings else { continue };
+            let result = RunResult::read(&run_folder(&self.out, &settings.id)).ok();
+            let Some(was) = result.and_then(|result| result.fingerprint) else { continue };
+            let now = data.entry(settings.data.to_string()).or_insert_with(|| self.check(run).ok().flatten());
+            if now.as_ref().is_some_and(|now| *now != was) {
+                return Err(Error::OtherData { run: run.to_string(), out: self.out.clone() });
+            }
         }
         Ok(())
     }
 
-    /// Asks the program whether it takes the settings of a run, where they are known.
-    pub(crate) fn check(&self, run: &Run) -> Result<(), Error> {
-        let Some(settings) = &run.settings else { return Ok(()) };
+    /// Asks the program whether it takes the settings of a run, where they are known, and for the fingerprint of its data.
+    pub(crate) fn check(&self, run: &Run) -> Result<Option<String>, Error> {
+        let Some(settings) = &run.settings else { return Ok(None) };
         let file = self.write_settings(settings)?;
         let refused = |reason| Error::Refused { run: run.to_string(), reason };
         self.program.check(&file)?.map_err(refused)
@@ -355,7 +367,7 @@ fn rounded(value: f64, parts: f64) -> f64 {
 }
 
 /// A result has the scores that were asked for.
-fn complete(result: &RunResult, settings: &Settings) -> Result<(), String> {
+pub(crate) fn complete(result: &RunResult, settings: &Settings) -> Result<(), String> {
     for part in &settings.score {
         let there = if part == "val" { result.val.is_some() } else { result.test.is_some() };
         if !there {

@@ -79,6 +79,18 @@ pub enum Error {
         /// Where the study's records are.
         records: PathBuf,
     },
+    /// A run of the study was made with data that are not there any more.
+    #[error(
+        "{run} was made with other images, labels or lists than are there now, and its scores are not to be compared with what \
+         would be made of these: choose another --out, or delete {} to begin anew",
+        out.display()
+    )]
+    OtherData {
+        /// The run.
+        run: String,
+        /// The study's folder.
+        out: PathBuf,
+    },
     /// Somebody else runs a study in the same folder.
     #[error("{}: another study is running in this folder; wait for it, or choose another with --out", .0.display())]
     Busy(PathBuf),

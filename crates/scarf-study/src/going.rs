@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::contest::{Contest, Stopped};
-use crate::engine::{PATIENCE, Watch, lock, remember};
+use crate::engine::{PATIENCE, Watch, complete, lock, remember};
 use crate::judge::forget;
 use crate::plan::Run;
 use crate::program::{Program, Running, Step, told};
@@ -12,6 +12,9 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
+
+/// So many lines of a run are read before others are looked at.
+const LINES: usize = 1000;
 
 /// A run that goes on.
 pub(crate) struct Going {
@@ -108,8 +111,8 @@ impl Going {
             Phase::Locked(start) => match lock(&self.folder.join(".lock"))? {
                 // A study that was killed between the end of a run and its record has the result already.
                 Some(lock) => match RunResult::read(&self.folder) {
-                    Ok(result) => Some(Ok(result)),
-                    Err(_) => {
+                    Ok(result) if complete(&result, &self.settings).is_ok() => Some(Ok(result)),
+                    _ => {
                         forget(&self.folder)?;
                         self.phase = Phase::Runs(start.program.start(&start.file, &self.folder, lock)?);
                         None
@@ -125,16 +128,24 @@ impl Going {
                 }
             },
             Phase::Runs(running) => {
-                let step = running.step(patience);
-                match step.map_err(Error::io(&self.folder, "its run cannot be waited for"))? {
-                    Step::Line(line) => {
-                        watch.line(&self.run, &line);
-                        remember(&mut self.last, &line);
-                        None
+                let (mut patience, mut ended) = (patience, None);
+                for _ in 0..LINES {
+                    let step = running.step(patience);
+                    match step.map_err(Error::io(&self.folder, "its run cannot be waited for"))? {
+                        Step::Line(line) => {
+                            watch.line(&self.run, &line);
+                            remember(&mut self.last, &line);
+                        }
+                        Step::Quiet => break,
+                        Step::Ended(status) => {
+                            ended = Some(status);
+                            break;
+                        }
                     }
-                    Step::Quiet => None,
-                    Step::Ended(status) => Some(self.ended(status)?),
+                    // What it has printed meanwhile, too, and no more.
+                    patience = Duration::ZERO;
                 }
+                ended.map(|status| self.ended(status)).transpose()?
             }
         };
         let mut outcome = outcome.map(|outcome| outcome.map(|result| Ended::Whole(Box::new(result))));

@@ -1,6 +1,7 @@
 //! The program that does the runs, known by its contract alone.
 
 use crate::Error;
+use serde::Deserialize;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,8 @@ use std::time::{Duration, Instant};
 /// The program that does the runs, known by this contract alone.
 ///
 /// `PROGRAM check --settings FILE.json [--device DEVICE]` fails where the settings are wrong, and says on stderr what is, with the key.
-/// The checkpoint that a run begins from need not be there yet.
+/// The checkpoint that a run begins from need not be there yet. It may print `{"fingerprint": TEXT}` on stdout: what tells the
+/// data from others under the same settings. A run whose `result.json` has another is not to be compared.
 ///
 /// `PROGRAM run --settings FILE.json --out DIR [--device DEVICE]` does a run. Its standard input is a locked file of
 /// the engine's, to be left alone; what it prints on stderr is shown line by line, and goes with stdout into
@@ -24,8 +26,9 @@ use std::time::{Duration, Instant};
 ///   "height", "jpeg": base64 or a file beside it, "ground_truth": [{"class", "box": [x1, y1, x2, y2]}],
 ///   "detections": [{"class", "score", "box"}]}], "failures": [..]}`, the latter with the images that have the most
 ///   mistakes, and how many: `missed` objects and `wrong` detections;
-/// - `predictions/test.coco.json` and `predictions/test.truth.json`, what was found on the test images and what is
-///   there, as COCO's results and instances: claims are judged by them, and errors told apart;
+/// - `predictions/PART.coco.json` and `predictions/PART.truth.json` for each part of `score`, what was found on its images
+///   and what is there, as COCO's results and instances: claims are judged by those of `test`, and errors told apart;
+///   ablations by those of `val`;
 /// - `result.json` last, and whole or not at all: see [`RunResult`](crate::RunResult).
 ///
 /// An exit status other than 0 is a failure, told by the last lines of stderr; ending by SIGINT or SIGTERM is an
@@ -44,12 +47,18 @@ pub struct Program {
     pub threads: Option<usize>,
 }
 
+/// What `check` prints.
+#[derive(Deserialize)]
+struct Told {
+    fingerprint: Option<String>,
+}
+
 impl Program {
-    /// Asks whether settings are right.
+    /// Asks whether settings are right, and for the fingerprint of the data, which not every program tells.
     ///
     /// # Errors
     /// What the program says is wrong with them, as the inner one; that it cannot be started, as the outer.
-    pub(crate) fn check(&self, settings: &Path) -> Result<Result<(), String>, Error> {
+    pub(crate) fn check(&self, settings: &Path) -> Result<Result<Option<String>, String>, Error> {
         let mut command = Command::new(&self.path);
         command.arg("check").arg("--settings").arg(settings);
         if let Some(device) = &self.device {
@@ -60,7 +69,8 @@ impl Program {
             .output()
             .map_err(|source| Error::Program { path: self.path.clone(), source })?;
         if output.status.success() {
-            return Ok(Ok(()));
+            let told: Option<Told> = serde_json::from_slice(&output.stdout).ok();
+            return Ok(Ok(told.and_then(|told| told.fingerprint)));
         }
         let said = String::from_utf8_lossy(&output.stderr).trim().to_string();
         Ok(Err(if said.is_empty() { output.status.to_string() } else { said }))

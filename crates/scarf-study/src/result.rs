@@ -56,6 +56,9 @@ pub struct RunResult {
     /// The epoch whose model was kept and scored, from 1.
     #[serde(default)]
     pub best_epoch: Option<u64>,
+    /// What tells the data that were found from others under the same settings.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
     /// Training images.
     #[serde(default)]
     pub images: Option<u64>,

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Log, STUDY, folder, program, run, study};
-use scarf_study::{Engine, Given, Kind, Record, Records, RunResult, State, Weights, judge, list};
+use scarf_study::{Engine, Given, Kind, Record, Records, RunResult, State, Study, Weights, judge, list};
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
@@ -313,6 +313,29 @@ fn a_run_that_was_killed_goes_on_where_it_was_and_ends_the_same() {
     assert!(start(killed.path()).wait().unwrap().success());
     assert_eq!(RunResult::read(&only(killed.path())), RunResult::read(&only(whole.path())));
     assert_eq!(fs::read(&metrics).unwrap(), fs::read(only(whole.path()).join("metrics.jsonl")).unwrap());
+}
+
+#[test]
+fn what_was_made_with_other_labels_is_not_gone_on_with() {
+    let (out, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let given = Given { data: Some(data.path().into()), ..Given::default() };
+    let one = study(&STUDY.replace("seeds = [0, 1]", "seeds = [0]"), &given).unwrap();
+    let two = study(STUDY, &given).unwrap();
+    let run = |study: &Study, given: &Given| {
+        Engine::new(study, program(), out.path(), given)?.run(false, &mut Log::default())
+    };
+    let label = |text: &str| fs::write(data.path().join("labels"), text).unwrap();
+    label("as they were");
+    let first = run(&one, &given).unwrap();
+    assert_eq!(run(&one, &given).unwrap(), first);
+    label("mended");
+    for study in [&one, &two] {
+        let error = run(study, &given).unwrap_err().to_string();
+        assert!(error.starts_with("scratch seed 0 was made with other images, labels or lists"), "{error}");
+    }
+    assert_eq!(run(&one, &Given::default()).unwrap(), first, "who only looks needs no data");
+    label("as they were");
+    assert!(run(&two, &given).unwrap().iter().count() > first.iter().count());
 }
 
 #[test]

@@ -6,10 +6,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
-use scarf_data::Sample;
 use scarf_train::{Fit, Resident, Samples, detect, fit, score};
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::data::Opened;
 use crate::settings::{Part, Settings};
@@ -19,7 +17,7 @@ use crate::{device, model, result};
 /// Bytes of a GPU's memory that a run's decoded images may take: with more of them, batches are made on the host.
 const RESIDENT: usize = 2 << 30;
 
-/// Checks settings without running them: data, recipe and weights are opened.
+/// Checks settings without running them: labels, recipe and weights are opened. Prints the fingerprint of the data.
 pub(crate) fn check(settings: &Settings, device: &Device) -> Result<()> {
     let classes = settings.data.classes(settings.data_dir.as_deref())?;
     // The model of another run is there only when that run has ended.
@@ -33,6 +31,8 @@ pub(crate) fn check(settings: &Settings, device: &Device) -> Result<()> {
     if settings.recipe.train.epochs > 0 {
         settings.recipe.train.freeze.apply(detector)?;
     }
+    let fingerprint = settings.data.look(settings.seed, settings.data_dir.as_deref())?;
+    println!("{}", json!({"fingerprint": fingerprint}));
     Ok(())
 }
 
@@ -61,8 +61,7 @@ pub(crate) fn run(settings: &Settings, out: &Path, device: &Device) -> Result<()
         eprintln!("  images lie on the device: {} MiB", resident.bytes().div_ceil(1 << 20));
     }
     let config = &settings.recipe.model;
-    let fingerprint = opened.fingerprint();
-    let digest = settings.digest(&fingerprint.whole);
+    let digest = settings.digest(&opened.fingerprint);
     let checkpoints = out.join("checkpoint");
     warn_of_warmup(settings, train.indices.len());
     if scarf_train::checkpoint::newest(&checkpoints)?.is_none() {
@@ -112,7 +111,7 @@ pub(crate) fn run(settings: &Settings, out: &Path, device: &Device) -> Result<()
     record.insert("best_epoch".into(), json!(card.epoch));
     record.insert("images".into(), json!(train.indices.len()));
     record.insert("parameters".into(), json!(parameters));
-    record.insert("fingerprint".into(), json!({"objects": fingerprint.objects, "split": fingerprint.split}));
+    record.insert("fingerprint".into(), json!(opened.fingerprint));
     let scored = scoring.elapsed().as_secs_f64();
     record.insert(
         "seconds".into(),
@@ -163,39 +162,11 @@ fn score_part(
     Ok((result::scores(&report, &samples.set.classes), speed))
 }
 
-/// What tells data from other data, but for the pixels: a run's id has the names of its data alone.
-struct Fingerprint {
-    /// Of all of it: a run that began with another is not gone on with.
-    whole: String,
-    /// Of images and their objects: the same for all runs with one data setting.
-    objects: String,
-    /// Of the parts: the same for those with one seed; with any, but for folds that go by it.
-    split: String,
-}
-
 impl Opened {
-    fn fingerprint(&self) -> Fingerprint {
-        let sample = |sample: &Sample| format!("{} {:?} {:?};", sample.name, sample.size, sample.annotations);
-        let objects: String = self.set.samples.iter().map(sample).collect();
-        let split = format!("{:?}", self.split);
-        Fingerprint {
-            whole: sha256(&[&objects, &split]),
-            objects: sha256(&[&objects]),
-            split: sha256(&[&split]),
-        }
-    }
-
     /// Training, validation and test images.
     fn parts(&self) -> [Samples<'_>; 3] {
         let learnt = self.mislabeled.as_ref().unwrap_or(&self.set);
         [(learnt, &self.split.train), (learnt, &self.split.val), (&self.set, &self.split.test)]
             .map(|(set, indices)| Samples { images: &self.images, set, indices })
     }
-}
-
-/// Of texts one after the other, in hexadecimal.
-fn sha256(texts: &[&str]) -> String {
-    let mut hash = Sha256::new();
-    texts.iter().for_each(|text| hash.update(text));
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

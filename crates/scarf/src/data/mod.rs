@@ -1,6 +1,7 @@
 //! Data sets as settings name them, and `scarf data`.
 
 mod command;
+mod fingerprint;
 mod import;
 mod split;
 
@@ -113,6 +114,8 @@ pub(crate) struct Opened {
     pub skipped: Vec<Skipped>,
     /// How many images are in no part, for no list has them.
     pub unlisted: usize,
+    /// What tells it from other images, objects or lists; the same for all runs with one data setting.
+    pub fingerprint: String,
 }
 
 impl DataSettings {
@@ -180,24 +183,11 @@ impl DataSettings {
 
     /// Loads, decodes and splits, for a run with this seed. A set that is drawn is drawn beside the folder of the run.
     pub(crate) fn open(&self, run_seed: u64, data_dir: Option<&Path>, out: &Path) -> Result<Opened> {
-        let on_bad = if self.skip_bad { OnBad::Skip } else { OnBad::Fail };
-        let (set, mut skipped) = if let Some(voc) = self.own() {
-            let root = self.folder(data_dir)?;
-            let layout =
-                VocLayout { images: root.join(&voc.images), annotations: root.join(&voc.annotations) };
-            voc::load(&layout, &voc.classes, on_bad)?
-        } else {
-            let mut entry = catalog::get(&self.set)?;
-            match &mut entry.synthetic {
-                Some(synthetic) => {
-                    self.redraw(synthetic);
-                    let name = format!("{}-{}-{}", self.set, synthetic.seed, synthetic.images_per_class);
-                    let folder = out.parent().unwrap_or(out).join("drawn").join(name);
-                    entry.load(&folder, on_bad)?
-                }
-                None => entry.load(self.folder(data_dir)?, on_bad)?,
-            }
+        let (set, mut skipped) = self.read(data_dir, out.parent().unwrap_or(out))?;
+        let split = |set: &DataSet, skipped: &[Skipped]| {
+            self.split.make(set, skipped, run_seed, self.folder(data_dir))
         };
+        let fingerprint = self.fingerprint(&set, &split(&set, &skipped)?);
         let (set, images) = if self.skip_bad {
             let (set, images, more) = ImageCache::load_skipping(set);
             skipped.extend(more);
@@ -206,7 +196,7 @@ impl DataSettings {
             let images = ImageCache::load(&set.samples)?;
             (set, images)
         };
-        let mut split = self.split.make(&set, &skipped, run_seed, self.folder(data_dir))?;
+        let mut split = split(&set, &skipped)?;
         let listed = split.train.len() + split.val.len() + split.test.len();
         let unlisted = set.samples.len() - listed;
         self.faults.leak(&set, &mut split);
@@ -215,7 +205,42 @@ impl DataSettings {
             split.train.sort_unstable();
         }
         let mislabeled = self.faults.mislabel(&set);
-        Ok(Opened { set, mislabeled, images, split, skipped, unlisted })
+        Ok(Opened { set, mislabeled, images, split, skipped, unlisted, fingerprint })
+    }
+
+    /// Reads labels and lists without a look at the pixels: the fingerprint that a run with this seed would find, `None`
+    /// of a set that is drawn.
+    pub(crate) fn look(&self, run_seed: u64, data_dir: Option<&Path>) -> Result<Option<String>> {
+        if self.own().is_none() && catalog::get(&self.set)?.synthetic.is_some() {
+            return Ok(None);
+        }
+        let (set, skipped) = self.read(data_dir, Path::new("."))?;
+        let split = self.split.make(&set, &skipped, run_seed, self.folder(data_dir))?;
+        Ok(Some(self.fingerprint(&set, &split)))
+    }
+
+    fn fingerprint(&self, set: &DataSet, split: &Split) -> String {
+        fingerprint::fingerprint(set, self.split.lists().map(|_| split))
+    }
+
+    /// Samples as they are on disk, and what was left out. A set that is drawn is drawn in `beside`.
+    fn read(&self, data_dir: Option<&Path>, beside: &Path) -> Result<(DataSet, Vec<Skipped>)> {
+        let on_bad = if self.skip_bad { OnBad::Skip } else { OnBad::Fail };
+        if let Some(voc) = self.own() {
+            let root = self.folder(data_dir)?;
+            let layout =
+                VocLayout { images: root.join(&voc.images), annotations: root.join(&voc.annotations) };
+            return Ok(voc::load(&layout, &voc.classes, on_bad)?);
+        }
+        let mut entry = catalog::get(&self.set)?;
+        Ok(match &mut entry.synthetic {
+            Some(synthetic) => {
+                self.redraw(synthetic);
+                let name = format!("{}-{}-{}", self.set, synthetic.seed, synthetic.images_per_class);
+                entry.load(&beside.join("drawn").join(name), on_bad)?
+            }
+            None => entry.load(self.folder(data_dir)?, on_bad)?,
+        })
     }
 
     fn redraw(&self, synthetic: &mut SyntheticSteel) {

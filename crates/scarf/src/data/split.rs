@@ -56,7 +56,7 @@ pub(crate) enum SplitSettings {
 /// such). Images in none of them are in no part.
 ///
 /// As with images and labels, a run's id has the files' names and not what they say; what they said is part of the
-/// fingerprint in its `result.json`, and a run that was begun with other lists is not gone on with.
+/// fingerprint in its `result.json`, and a study does not go on with other lists.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OwnLists {
@@ -129,17 +129,26 @@ impl SplitSettings {
 
     /// Whether there are the parts that a run needs.
     pub(super) fn check_parts(&self, on: LearnFrom, scored: &[Part]) -> Result<()> {
-        let Self::Lists(lists) = self else { return Ok(()) };
-        if lists.test.is_none() && scored.contains(&Part::Test) {
-            bail!("split.lists has no `test`, and the run is scored on the test images: say which they are");
+        let (key, val, test) = match self {
+            Self::Study => ("study", true, true),
+            Self::Stratified { val, test, .. } => ("stratified", *val > 0.0, *test > 0.0),
+            Self::Fold { .. } => ("fold", false, true),
+            Self::Lists(lists) => ("lists", lists.val.is_some(), lists.test.is_some()),
+        };
+        let alone = "the run is scored on the validation images alone, as what is begun from, trials of a search and \
+                     ablations are";
+        if !test && scored.contains(&Part::Test) {
+            bail!("split.{key} has no `test`, and the run is scored on the test images: say which they are");
         }
-        if lists.val.is_none() && on == LearnFrom::TrainAndVal {
-            bail!("split.lists has no `val`, and `on` is \"train+val\": say which the validation images are");
+        if !val && on == LearnFrom::TrainAndVal && matches!(self, Self::Lists(_)) {
+            bail!("split.{key} has no `val`, and `on` is \"train+val\": say which the validation images are");
         }
-        if lists.val.is_none() && scored == [Part::Val] {
+        if scored == [Part::Val] && !val {
+            bail!("split.{key} has no `val`, and {alone}: give it another split");
+        }
+        if scored == [Part::Val] && on == LearnFrom::TrainAndVal {
             bail!(
-                "split.lists has no `val`, and the run is scored on the validation images alone, as what is begun from, trials \
-                 of a search and ablations are: say which they are"
+                "`on` is \"train+val\", which leaves no validation images, and {alone}: it learns from \"train\""
             );
         }
         Ok(())
