@@ -93,11 +93,6 @@ impl Matched {
         self.ap_at(0..self.iou_thresholds.len(), weights, &mut Scratch::default())
     }
 
-    /// Average precision over the IoU thresholds of this range of indices and all classes.
-    pub fn ap_over(&self, thresholds: std::ops::Range<usize>) -> Option<f64> {
-        self.ap_at(thresholds, &[], &mut Scratch::default())
-    }
-
     /// Average precision over all thresholds of the images that `wanted` picks by number.
     pub fn slice(&self, wanted: impl Fn(usize) -> bool) -> Option<f64> {
         self.ap(&(0..self.images).map(|image| u32::from(wanted(image))).collect::<Vec<_>>())

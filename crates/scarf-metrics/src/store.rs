@@ -13,7 +13,7 @@ pub(crate) struct Truth {
     /// Ignored in every area range; true for a crowd.
     pub(crate) ignore: bool,
     pub(crate) difficult: bool,
-    /// Annotation id 0, which pycocotools takes for "no match": see `json::Loaded::warnings`.
+    /// Annotation id 0, which pycocotools takes for "no match": see `json::CocoSet::warnings`.
     pub(crate) id_zero: bool,
 }
 

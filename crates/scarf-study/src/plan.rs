@@ -334,7 +334,7 @@ impl Tune {
 
     /// Whether a record says what the search wants of its run: of a trial the objective. One of before its name was told is
     /// believed.
-    fn knows(&self, record: &Record) -> bool {
+    pub(crate) fn knows(&self, record: &Record) -> bool {
         if record.kind != Kind::Trial {
             return true;
         }

@@ -23,8 +23,6 @@ pub struct Summary {
     pub seconds: f64,
     /// The same in US dollars.
     pub dollars: f64,
-    /// How many seeds an approach is trained with, at most.
-    pub seeds: usize,
     /// What became of each claim.
     pub verdicts: Vec<Verdict>,
     /// AP on the validation images that approaches are timed to; `None` where there are no curves.
@@ -42,9 +40,7 @@ pub struct Row {
     pub title: String,
     /// How many of its final runs were planned.
     pub planned: usize,
-    /// Each of COCO's 12 numbers on the validation images over the seeds, in the order of [`crate::NUMBERS`].
-    pub val: Option<[Stat; 12]>,
-    /// The same on the test images.
+    /// Each of COCO's 12 numbers on the test images over the seeds, in the order of [`crate::NUMBERS`].
     pub test: Option<[Stat; 12]>,
     /// 95 % intervals of the test numbers, low and high: of several seeds by Student's t over the seeds; of one seed by
     /// the bootstrap over test images, of AP, AP50 and AP75, where its detections were looked at.
@@ -122,7 +118,6 @@ impl Summary {
             ablations: study.ablations().map(ablation).collect(),
             seconds: planned.iter().map(|record| record.seconds).sum(),
             dollars: planned.iter().map(|record| record.dollars).sum(),
-            seeds: study.rows().map(|approach| approach.seeds.len()).max().unwrap_or(0),
             verdicts: comparisons.verdicts(study, plan),
             reach: reach.filter(|_| best > 0.0),
             original: study.price.original.clone(),
@@ -213,7 +208,6 @@ fn row(
         approach: approach.name.clone(),
         title: approach.title.clone(),
         planned: plan.of(&approach.name).filter(|run| run.kind == Kind::Final).count(),
-        val: stats(finals.iter().filter_map(|record| record.val)),
         intervals: std::array::from_fn(|index| interval(&test?[index], &analyses, index)),
         test,
         inference: folders().filter_map(|folder| RunResult::read(&folder).ok()?.inference).collect(),

@@ -285,13 +285,13 @@ below, and no seed says otherwise. The interval is of these trained models on ot
 published number is taken as exact: where it is of other images, that adds an uncertainty which is not in the interval.";
 
 fn table(Cells { head, rows }: Cells) -> String {
-    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-    let rule = (0..head.len()).map(|column| if column == 0 { "---" } else { "---:" }.into()).collect();
-    let mut text = line(head) + &line(rule);
-    for row in rows {
-        text += &line(row.iter().map(|cell| cell.replace('|', "\\|")).collect());
-    }
-    text
+    let line = |cells: &[String]| {
+        let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+        format!("| {} |\n", cells.join(" | "))
+    };
+    let rule: Vec<&str> = (0..head.len()).map(|column| if column == 0 { "---" } else { "---:" }).collect();
+    let rule = format!("| {} |\n", rule.join(" | "));
+    line(&head) + &rule + &rows.iter().map(|row| line(row)).collect::<String>()
 }
 
 /// What the intervals of the rows are of.

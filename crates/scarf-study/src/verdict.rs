@@ -10,7 +10,6 @@ use crate::settings::run_folder;
 use crate::study::{Approach, Claim, Study, Than};
 use scarf_metrics::{Comparison, Resampled, compare_means, compare_to};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::path::Path;
 
 /// One approach compared with another, or with a number: `comparisons.json` in a study's folder holds those there are.
@@ -220,9 +219,14 @@ fn number(claim: &Claim) -> String {
 /// How a comparison came out, in words.
 fn reason(compared: &Compared, claim: &Claim, better: &str, than: &str) -> String {
     let Compared { difference, interval: (low, high), .. } = compared;
+    let most = compared.better.len().max(match &compared.than {
+        Other::Runs(runs) => runs.len(),
+        Other::Number(_) => 0,
+    });
     let metric = claim.metric.name().replace("ap", "AP").replace('_', " ");
     let seeds = match compared.by_seed.as_slice() {
         [] => "no seed in common, so run-to-run spread is not paired".into(),
+        [_] if most > 1 => "one seed in common: run-to-run spread is not paired".into(),
         [_] => "one seed: run-to-run spread is unknown".into(),
         all => {
             let by: Vec<String> = all.iter().map(|(_, by)| format!("{by:+.3}")).collect();
@@ -314,8 +318,7 @@ impl Question {
             },
             Err(number) => Err(*number),
         };
-        let truths = |runs: &[Drawn]| runs.iter().map(|run| run.truth.clone()).collect::<BTreeSet<_>>();
-        if than.as_ref().is_ok_and(|than| truths(than) != truths(&better)) {
+        if than.as_ref().is_ok_and(|than| !on_the_same(than, &better)) {
             return Ok(None);
         }
         let aps = |runs: Vec<Drawn>| runs.into_iter().map(|run| run.ap).collect::<Vec<Resampled>>();
@@ -324,7 +327,6 @@ impl Question {
             Ok(than) => compare_means(than, &better),
             Err(number) => compare_to(*number, &better),
         };
-        // Of folds that differ in size each side must have as many runs on each, as the same seeds have.
         let Ok(Some(Comparison { difference, p_value })) = compared else { return Ok(None) };
         let by_seed = self.better.iter().zip(&better).filter_map(|((_, seed), model)| {
             let other = match (&than, &self.than) {
@@ -351,6 +353,12 @@ impl Question {
     fn open(&self, runs: &[(String, u64)], out: &Path) -> Result<Option<Vec<Drawn>>, Error> {
         runs.iter().map(|(id, _)| drawn(&run_folder(out, id), self.part, self.metric)).collect()
     }
+}
+
+/// Whether two sides were tested on the same images: of folds on each, and each as large a part of a side.
+fn on_the_same(a: &[Drawn], b: &[Drawn]) -> bool {
+    let count = |runs: &[Drawn], truth: &str| runs.iter().filter(|run| run.truth == truth).count();
+    a.iter().chain(b).all(|run| count(a, &run.truth) * b.len() == count(b, &run.truth) * a.len())
 }
 
 fn ids(runs: &[(String, u64)]) -> Vec<String> {

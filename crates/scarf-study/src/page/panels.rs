@@ -1,7 +1,7 @@
 //! Pictures: the true boxes beside what each approach detects.
 
 use super::{Photographs, Sources};
-use crate::plan::Kind;
+use crate::plan::{Kind, Run, State};
 use crate::settings::run_folder;
 use crate::summary::Row;
 use serde::{Deserialize, Serialize};
@@ -155,14 +155,15 @@ pub(super) fn panels(sources: &Sources<'_>, photographs: Photographs) -> Option<
     Some(Panels { classes: first.file.classes.clone(), groups, left_out })
 }
 
-/// What the first run of an approach that left anything left.
+/// What the run of an approach's first seed left, of those that left anything.
 fn shown(sources: &Sources<'_>, row: &Row) -> Option<Shown> {
     let mut finals = sources
-        .records
-        .iter()
-        .filter(|record| record.approach == row.approach && record.kind == Kind::Final && record.is_ok());
-    let (folder, file) = finals.find_map(|record| {
-        let folder = run_folder(sources.out, &record.id).join("predictions");
+        .plan
+        .of(&row.approach)
+        .filter(|run| run.kind == Kind::Final && run.state == State::Done)
+        .filter_map(Run::id);
+    let (folder, file) = finals.find_map(|id| {
+        let folder = run_folder(sources.out, id).join("predictions");
         let text = std::fs::read_to_string(folder.join("test.json")).ok()?;
         Some((folder, serde_json::from_str(&text).ok()?))
     })?;
@@ -196,7 +197,9 @@ fn drawn(objects: &[Object], classes: &[String]) -> Vec<Drawn> {
     let mut best_first: Vec<&Object> =
         objects.iter().filter(|each| each.score.is_none_or(|score| score >= FAINTEST)).collect();
     best_first.sort_by(|a, b| b.score.unwrap_or(1.0).total_cmp(&a.score.unwrap_or(1.0)));
-    best_first.truncate(MOST);
+    if best_first.first().is_some_and(|each| each.score.is_some()) {
+        best_first.truncate(MOST);
+    }
     let mut drawn: Vec<Drawn> = best_first
         .into_iter()
         .enumerate()

@@ -10,7 +10,7 @@ use scarf_hpo::{
     Direction, Domain, History, Params, Scale, Space, Trial, TrialState, correlations, importance,
 };
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A search as it was run.
 pub(super) struct Told<'a> {
@@ -75,12 +75,20 @@ pub(super) fn searches(sources: &Sources<'_>) -> Vec<Search> {
 fn of_study(sources: &Sources<'_>, approach: &Approach, tune: &Tune) -> Option<Search> {
     let (mut trials, mut errors, mut dollars) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
     let priced = sources.study.price.dollars_per_hour > 0.0;
+    let mut told = BTreeSet::new();
     for run in sources.plan.of(&approach.name).filter(|run| run.kind == Kind::Trial) {
-        let Some(record) = run.id().and_then(|id| sources.records.get(id)) else { continue };
+        let record = run.id().and_then(|id| sources.records.get(id)).filter(|record| tune.knows(record));
+        let Some(record) = record else { continue };
         let number = run.trial.unwrap_or(0);
+        let mut trial = tune.ended(number, run.params.clone(), record);
         errors.extend((!record.is_ok()).then(|| (number, record.err.clone())));
-        dollars.extend(priced.then_some((number, record.dollars)));
-        trials.push(tune.ended(number, run.params.clone(), record));
+        // A second trial of the same hyperparameters was not run again.
+        if told.insert(&record.id) {
+            dollars.extend(priced.then_some((number, record.dollars)));
+        } else {
+            trial.seconds = None;
+        }
+        trials.push(trial);
     }
     search(&Told {
         title: &approach.title,

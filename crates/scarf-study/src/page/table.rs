@@ -295,12 +295,13 @@ pub(super) fn ablations(summary: &Summary) -> Option<Ablations> {
 pub(super) fn cost_chart(sources: &Sources<'_>) -> String {
     let measured: Vec<(&Row, f64, Stat)> =
         sources.summary.rows.iter().filter_map(|row| Some((row, row.total?, row.ap()?))).collect();
-    if measured.len() < 2 {
-        return String::new();
-    }
     let (least, most) = measured
         .iter()
         .fold((f64::INFINITY, 0.0f64), |(low, high), each| (low.min(each.1), high.max(each.1)));
+    // What costs nothing has no place on the axis.
+    if measured.len() < 2 || most <= 0.0 {
+        return String::new();
+    }
     let mut series = vec![front(&measured)];
     series.extend(measured.iter().map(|(row, total, ap)| Series {
         colour: sources.colour(&row.approach),
@@ -318,7 +319,7 @@ pub(super) fn cost_chart(sources: &Sources<'_>) -> String {
         ..Axis::default()
     };
     let y = Axis { title: "AP on the test images".into(), from_zero: true, ..Axis::default() };
-    if measured.is_empty() { String::new() } else { chart("AP against cost", LARGE, &x, &y, &series) }
+    chart("AP against cost", LARGE, &x, &y, &series)
 }
 
 /// The approaches that none other beats at their cost or less.

@@ -218,7 +218,12 @@ impl Calls<'_> {
 
 impl Job for Calls<'_> {
     fn identity(&self) -> Json {
-        json!({ "command": self.command.text, "metric": self.command.metric.as_str() })
+        let Command { text, metric, take, .. } = &self.command;
+        let mut identity = json!({ "command": text, "metric": metric.as_str() });
+        if *take == Take::Best {
+            identity["take"] = json!("best");
+        }
+        identity
     }
 
     fn folder(&self, number: u64, _: &Params) -> PathBuf {

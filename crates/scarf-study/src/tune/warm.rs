@@ -6,7 +6,6 @@ use scarf_hpo::{Direction, Journal, Parent, Space, Trial, TrialState, WarmStart,
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// The earlier searches that one builds upon, as files and options write them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,11 +64,7 @@ impl Earlier {
         let beside = journal.with_extension("json");
         let identity: Identity = serde_json::from_str(&read(&beside)?)
             .map_err(|error| Error::Parse { path: beside, message: error.to_string() })?;
-        // Nothing is asked for here, so that no lease begins.
-        let mut opened =
-            Journal::open(&journal, &name, identity.space.clone(), identity.direction, Duration::ZERO)?;
-        opened.sync()?;
-        let trials = opened.trials().to_vec();
+        let trials = Journal::read(&journal, &name)?;
         Ok(Self { name, identity, trials })
     }
 

@@ -12,7 +12,7 @@ use scarf_hpo::{
 };
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -194,13 +194,14 @@ impl Worker<'_, '_> {
             self.tell_watch(|watch| watch.ends(index, trial, history, why.as_deref()));
         }
         if self.tuner.keep == Keep::Best {
-            // Trials of the same hyperparameters have one folder.
-            let best = history.best().map(|trial| self.tuner.folder(trial));
-            let finished = history.trials.iter().filter(|trial| trial.state.is_finished());
-            for trial in finished.filter(|trial| !self.discarded.contains(&trial.number)).collect::<Vec<_>>()
-            {
+            // Trials of the same hyperparameters have one folder: the best one's stays, and that of one that goes on.
+            let (finished, going): (Vec<&Trial>, Vec<&Trial>) =
+                history.trials.iter().partition(|trial| trial.state.is_finished());
+            let kept = history.best().into_iter().chain(going);
+            let kept: BTreeSet<PathBuf> = kept.map(|trial| self.tuner.folder(trial)).collect();
+            for trial in finished {
                 let folder = self.tuner.folder(trial);
-                if best.as_ref() != Some(&folder) {
+                if !self.discarded.contains(&trial.number) && !kept.contains(&folder) {
                     self.tuner.job.discard(&folder);
                     self.discarded.insert(trial.number);
                 }
