@@ -46,14 +46,6 @@ impl Value {
             _ => None,
         }
     }
-
-    /// The yes or no that this is, if it is one.
-    pub fn as_bool(&self) -> Option<bool> {
-        match self {
-            Value::Bool(value) => Some(*value),
-            _ => None,
-        }
-    }
 }
 
 /// As a command line would have it: text without quotes, and the shortest number that reads back the same.

@@ -76,6 +76,12 @@ fn what_is_told_is_read_by_another_worker() {
     assert!(trials[0].intermediate[1].1.is_nan());
     assert_eq!((trials[1].state, trials[1].value), (TrialState::Pruned, Some(0.125)));
     assert_eq!((trials[2].state, trials[2].value), (TrialState::Failed, None));
+    // A look from outside writes nothing, whether there is something or not.
+    let before = std::fs::read(&path).unwrap();
+    assert_eq!(format!("{:?}", Journal::read(&path, "search").unwrap()), format!("{trials:?}"));
+    let error = Journal::read(&path, "other").unwrap_err().to_string();
+    assert!(error.ends_with("journal.log: there is no search other in it"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
 #[test]

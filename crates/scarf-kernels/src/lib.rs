@@ -278,7 +278,7 @@ pub fn roi_align(x: Tensor<4>, regions: &[Region], options: RoiAlign) -> Tensor<
     assert!(regions.iter().all(|region| region.image < images), "a region of no image of {images}");
     assert!(options.size.iter().all(|&bins| bins > 0) && options.samples > 0, "{options:?}");
     if regions.is_empty() {
-        return Tensor::empty([0, channels, options.size[0], options.size[1]], &x.device());
+        return Tensor::empty([0, channels, options.size[0], options.size[1]], (&x.device(), x.dtype()));
     }
     #[cfg(feature = "flex")]
     if flex::takes_regions(&x, regions) {

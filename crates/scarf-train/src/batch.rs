@@ -63,10 +63,16 @@ pub enum Pixels<'a> {
 impl Batch<'_> {
     /// The images as a tensor, `[batch, 3, height, width]`, RGB in `0..=255`.
     pub fn images(&self, device: &Device) -> Tensor<4> {
-        match &self.pixels {
+        let mut copy = self.clone();
+        copy.take_images(device)
+    }
+
+    /// [`Batch::images`], after which pixels that were made are not here any more.
+    pub fn take_images(&mut self, device: &Device) -> Tensor<4> {
+        match &mut self.pixels {
             Pixels::Made(pixels) => {
                 let shape = [self.targets.len(), 3, self.size.height as usize, self.size.width as usize];
-                Tensor::from_data(TensorData::new(pixels.clone(), shape), device)
+                Tensor::from_data(TensorData::new(std::mem::take(pixels), shape), device)
             }
             Pixels::Seen(resident, views) => {
                 let images = resident.show(&self.indices, views, self.size);

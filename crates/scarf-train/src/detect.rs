@@ -6,7 +6,7 @@ use scarf_core::{BBox, Detection, Size, weighted_boxes_fusion};
 use scarf_heads::{Detector, Head, Neck};
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{Batch, Recipe, Samples, for_each_batch};
+use crate::batch::{Recipe, Samples, for_each_batch};
 
 /// How a trained model looks at an image (test-time augmentation).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -143,30 +143,31 @@ pub fn detect<B: Backbone, N: Neck, H: Head>(
     device: &Device,
 ) -> Vec<Vec<Detection>> {
     let mut found = Vec::with_capacity(samples.indices.len());
-    let recipe = Recipe { size, batch, augment: &[], resident: None };
+    // Those that are shown first are made beside the detector's work.
+    let first = how.sizes(size).next().unwrap_or(size);
+    let recipe = Recipe { size: first, batch, augment: &[], resident: None };
     let done: Result<(), std::convert::Infallible> =
         for_each_batch(samples, recipe, samples.indices, 0, 0, |batch| {
             let shown = |size| match size == batch.size {
                 true => batch.images(device),
                 false => samples.as_they_are(&batch.indices, size).images(device),
             };
-            found.extend(on_disk(how.detect(detector, size, shown), samples, &batch));
+            found.extend(on_disk(how.detect(detector, size, shown), size, samples, &batch.indices));
             Ok(())
         });
     let Ok(()) = done;
     found
 }
 
-/// What was found on a batch, in pixels of the images as they lie on disk.
+/// What was found on some images of that size, in pixels of the images as they lie on disk.
 pub(crate) fn on_disk(
     found: Vec<Vec<Detection>>,
+    size: Size,
     samples: Samples<'_>,
-    batch: &Batch<'_>,
+    indices: &[usize],
 ) -> impl Iterator<Item = Vec<Detection>> {
-    found
-        .into_iter()
-        .zip(&batch.indices)
-        .map(move |(detections, &index)| scaled(detections, batch.size, samples.set.samples[index].size))
+    let images = found.into_iter().zip(indices);
+    images.map(move |(detections, &index)| scaled(detections, size, samples.set.samples[index].size))
 }
 
 /// Detections on an image of one size as they lie on the same image of another.

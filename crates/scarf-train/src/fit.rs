@@ -101,7 +101,7 @@ pub enum Flow {
 
 /// Who watches a run.
 pub trait Observer<M> {
-    /// After each step.
+    /// After each step, in their order; where they are taken on a GPU, after several at once.
     fn step(&mut self, _step: &Step) {}
 
     /// After each epoch, before its checkpoint. `model` has no autodiff; keep it if it is the best.
@@ -249,11 +249,12 @@ impl<'a> Fit<'a> {
     ) -> Result<Validation, TrainError> {
         let recipe = self.recipe(&[]);
         let (mut found, mut means, mut step) = (Vec::new(), Means::default(), 0);
-        for_each_batch(self.val, recipe, self.val.indices, self.seed, 0, |batch| {
+        for_each_batch(self.val, recipe, self.val.indices, self.seed, 0, |mut batch| {
             let mut rng = generator_of_step(self.seed, VALIDATION, step);
-            let (losses, detections) = model.examine(batch.images(self.device), &batch.targets, &mut rng);
+            let images = batch.take_images(self.device);
+            let (losses, detections) = model.examine(images, &batch.targets, &mut rng);
             means.add(batch.indices.len(), &losses, &losses.numbers());
-            found.extend(on_disk(detections, self.val, &batch));
+            found.extend(on_disk(detections, batch.size, self.val, &batch.indices));
             step += 1;
             Ok::<(), TrainError>(())
         })?;
@@ -294,10 +295,10 @@ impl<'a> Fit<'a> {
             }
             Ok(())
         };
-        for_each_batch(self.train, recipe, &order, self.seed, state.epoch, |batch| {
+        for_each_batch(self.train, recipe, &order, self.seed, state.epoch, |mut batch| {
             let now = model.take().expect("each step puts the model back");
             let mut rng = generator_of_step(self.seed, state.epoch, step);
-            let losses = now.loss(batch.images(&device), &batch.targets, &mut rng);
+            let losses = now.loss(batch.take_images(&device), &batch.targets, &mut rng);
             let total = losses.total();
             step += 1;
             means.lr = self.config.optimizer.lr() * self.config.schedule.factor(state.step, all, steps);

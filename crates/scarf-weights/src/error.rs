@@ -49,6 +49,9 @@ pub enum WeightsError {
         /// The number.
         value: f32,
     },
+    /// What is no safetensors file.
+    #[error("safetensors cannot hold it: {0}")]
+    Write(String),
     /// A pattern of names is no regular expression.
     #[error("the pattern `{pattern}`: {problem}")]
     Pattern {

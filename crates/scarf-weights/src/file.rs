@@ -37,6 +37,10 @@ impl fmt::Display for Format {
 impl Format {
     /// The format of a file by its first bytes, or what else it seems to be.
     fn of(bytes: &[u8]) -> Result<Self, &'static str> {
+        // The length of a header is any eight bytes; no other file has a brace behind them.
+        if bytes.get(8) == Some(&b'{') {
+            return Ok(Self::Safetensors);
+        }
         let known: [(&[u8], Self); 3] = [
             (&mxnet::MAGIC.to_le_bytes(), Self::Mxnet),
             (pytorch::LEGACY, Self::PytorchLegacy),
@@ -44,9 +48,6 @@ impl Format {
         ];
         if let Some((_, format)) = known.iter().find(|(magic, _)| bytes.starts_with(magic)) {
             return Ok(*format);
-        }
-        if bytes.get(8) == Some(&b'{') {
-            return Ok(Self::Safetensors);
         }
         if tensorflow::begins(bytes) {
             return Ok(Self::Tensorflow);

@@ -101,7 +101,7 @@ impl Weights {
     /// The bytes of a safetensors file.
     ///
     /// # Errors
-    /// If a number is too large for half precision.
+    /// If a number is too large for half precision, or the texts of the metadata for a header (100 MB).
     pub fn to_bytes(&self, precision: Precision) -> Result<Vec<u8>, WeightsError> {
         let stored = self.arrays.iter().map(|(name, array)| precision.bytes(name, array));
         let stored = stored.collect::<Result<Vec<_>, _>>()?;
@@ -111,7 +111,7 @@ impl Weights {
         });
         let metadata: HashMap<_, _> = self.metadata.clone().into_iter().collect();
         let metadata = (!metadata.is_empty()).then_some(metadata);
-        Ok(::safetensors::serialize(views, metadata).expect("a map of tensors is always a file"))
+        ::safetensors::serialize(views, metadata).map_err(|error| WeightsError::Write(error.to_string()))
     }
 }
 

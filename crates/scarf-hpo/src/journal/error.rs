@@ -32,6 +32,14 @@ pub enum JournalError {
         /// The search.
         name: String,
     },
+    /// There is no such search in the file.
+    #[error("{path}: there is no search {name} in it")]
+    Absent {
+        /// The journal.
+        path: PathBuf,
+        /// The search.
+        name: String,
+    },
     /// The search was there when the journal was opened.
     #[error("{path}: the search {name} was deleted while it went on")]
     Deleted {

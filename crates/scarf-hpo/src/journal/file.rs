@@ -35,6 +35,16 @@ impl Lines {
         Ok(Self { path: path.into(), file: open().map_err(JournalError::io(path))?, offset: 0, count: 0 })
     }
 
+    /// Opens a file that is there, to be read alone.
+    pub(super) fn to_read(path: &Path) -> Result<Self, JournalError> {
+        Ok(Self {
+            path: path.into(),
+            file: File::open(path).map_err(JournalError::io(path))?,
+            offset: 0,
+            count: 0,
+        })
+    }
+
     /// Shows the lines that were added since the last call; one that is not at its end yet is left for the next, as is one
     /// that `take` refuses.
     pub(super) fn read(

@@ -118,6 +118,18 @@ impl Journal {
         Ok(journal)
     }
 
+    /// The trials of the search `name` in the journal at `path`, by number: a look from outside, which writes nothing.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, is no journal, or has no search of that name.
+    pub fn read(path: &Path, name: &str) -> Result<Vec<Trial>, JournalError> {
+        let mut replay = Replay::default();
+        Lines::to_read(path)?.read(|text| record::parse(text).and_then(|record| replay.apply(&record)))?;
+        let study = replay.study(name);
+        let absent = || JournalError::Absent { path: path.into(), name: name.into() };
+        study.map(|(_, study)| study.trials.clone()).ok_or_else(absent)
+    }
+
     /// Reads what other workers have added.
     ///
     /// # Errors

@@ -200,7 +200,7 @@ impl Machine {
             0x85 => self.tuple(1)?,
             0x86 => self.tuple(2)?,
             0x87 => self.tuple(3)?,
-            code @ (b'}' | b']' | b'a' | b'e' | b's' | b'u') => self.collection(code)?,
+            code @ (b'}' | b']' | b'a' | b'e' | 0x90 | b's' | b'u') => self.collection(code)?,
             0x8f => {
                 self.push(Node::Global("builtins.set".into()));
                 let class = self.pop()?;
@@ -224,7 +224,8 @@ impl Machine {
                 let item = self.pop()?;
                 self.append(vec![item])?;
             }
-            b'e' => {
+            // Of a list, or of a set.
+            b'e' | 0x90 => {
                 let items = self.since_mark()?;
                 self.append(items)?;
             }
@@ -364,4 +365,17 @@ fn line<'a>(cursor: &mut Cursor<'a>) -> Found<&'a str> {
     let line = cursor.text(length)?;
     cursor.byte()?;
     Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `pickle.dumps([{1, 2}, 3], 4)` has these opcodes.
+    #[test]
+    fn a_set_is_something_unknown_whatever_is_in_it() {
+        let pickle = Pickle::read(&mut Cursor(b"\x80\x04](\x8f(K\x01K\x02\x90K\x03e.")).unwrap();
+        let items = pickle.items(pickle.root).unwrap();
+        assert!(matches!(pickle.get(items[0]), Node::Object(_)) && *pickle.get(items[1]) == Node::Int(3));
+    }
 }

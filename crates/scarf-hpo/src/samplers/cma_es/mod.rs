@@ -20,7 +20,7 @@ use state::State;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CmaEs {
-    /// Trials to a generation; 0 stands for 4 + floor(2 ln n) with n numbers. Default 0.
+    /// Trials to a generation, 4 at the least; 0 stands for 4 + floor(2 ln n) with n numbers. Default 0.
     pub population: u64,
     /// The first step size, as a share of each parameter's range. Default 1 / 7.
     pub sigma: f64,

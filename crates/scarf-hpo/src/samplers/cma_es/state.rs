@@ -33,12 +33,16 @@ struct Rates {
     chi_n: f64,
 }
 
+/// Trials to a generation: no search has more of them.
+const MOST: usize = 1 << 16;
+
 impl State {
     /// The state before the first generation; a population of 0 stands for the default of the dimension: smaller
     /// than Hansen's 4 + floor(3 ln n), for searches are short.
     pub(super) fn new(n: usize, population: usize, sigma: f64) -> Self {
         let dims = n as f64;
-        let population = if population == 0 { 4 + (2.0 * dims.ln()) as usize } else { population.max(4) };
+        let population =
+            if population == 0 { 4 + (2.0 * dims.ln()) as usize } else { population.clamp(4, MOST) };
         let (weights, rates) = weights_and_rates(dims, population);
         let mut covariance = vec![0.0; n * n];
         (0..n).for_each(|i| covariance[i * n + i] = 1.0);
