@@ -15,7 +15,7 @@ pub(crate) struct Arguments {
     name: String,
     #[command(flatten)]
     options: StudyOptions,
-    /// What to run on, as cpu, wgpu or cuda; features that need it are built in.
+    /// What to run on, as cpu, wgpu, vulkan or cuda; features that need it are built in.
     #[arg(long)]
     device: Option<String>,
     /// A program to do the runs, in place of scarf.
@@ -38,8 +38,9 @@ pub(crate) fn study(arguments: &Arguments) -> Result<()> {
 fn build(device: Option<&str>) -> Result<PathBuf> {
     let mut cargo = workspace::cargo();
     cargo.args(["build", "--package", "scarf", "--message-format", "json-render-diagnostics"]);
-    if let Some(backend) =
-        ["wgpu", "cuda"].into_iter().find(|name| device.is_some_and(|device| device.starts_with(name)))
+    if let Some(backend) = ["wgpu", "vulkan", "cuda"]
+        .into_iter()
+        .find(|name| device.is_some_and(|device| device.starts_with(name)))
     {
         cargo.args(["--features", &format!("{backend},autotune")]);
     }

@@ -47,7 +47,9 @@ fn run() -> Result<(), Box<dyn Error>> {
     check(&settings)?;
     match arguments.get(1).map(String::as_str) {
         Some("check") => {
-            println!("{}", json!({ "fingerprint": fingerprint(&settings) }));
+            if arguments.iter().any(|argument| argument == "--data") {
+                println!("{}", json!({ "fingerprint": fingerprint(&settings) }));
+            }
             Ok(())
         }
         Some("run") => train(&settings, &after("--out").ok_or("--out DIR is missing")?),

@@ -199,15 +199,19 @@ impl<'a> Engine<'a> {
                 let (run, base) = (run.to_string(), base.to_string());
                 return Err(Error::NoNetwork { run, base, id: id.clone(), records: records_path(&self.out) });
             }
-            let fingerprint = self.check(run)?;
-            data.extend(run.settings.as_ref().map(|settings| (settings.data.to_string(), fingerprint)));
+            let setting = run.settings.as_ref().map(|settings| settings.data.to_string());
+            // All runs with one setting have the same data, which may take a while to read.
+            let fresh = setting.filter(|setting| !data.contains_key(setting));
+            let fingerprint = self.check(run, fresh.is_some())?;
+            data.extend(fresh.map(|setting| (setting, fingerprint)));
         }
         // Who only looks at what was made need not have the data.
         for run in plan.runs.iter().filter(|_| self.given.data.is_some()) {
             let Some(settings) = &run.settings else { continue };
             let result = RunResult::read(&run_folder(&self.out, &settings.id)).ok();
             let Some(was) = result.and_then(|result| result.fingerprint) else { continue };
-            let now = data.entry(settings.data.to_string()).or_insert_with(|| self.check(run).ok().flatten());
+            let now =
+                data.entry(settings.data.to_string()).or_insert_with(|| self.check(run, true).ok().flatten());
             if now.as_ref().is_some_and(|now| *now != was) {
                 return Err(Error::OtherData { run: run.to_string(), out: self.out.clone() });
             }
@@ -215,12 +219,13 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    /// Asks the program whether it takes the settings of a run, where they are known, and for the fingerprint of its data.
-    pub(crate) fn check(&self, run: &Run) -> Result<Option<String>, Error> {
+    /// Asks the program whether it takes the settings of a run, where they are known; of its `data`, too, and for their
+    /// fingerprint.
+    pub(crate) fn check(&self, run: &Run, data: bool) -> Result<Option<String>, Error> {
         let Some(settings) = &run.settings else { return Ok(None) };
         let file = self.write_settings(settings)?;
         let refused = |reason| Error::Refused { run: run.to_string(), reason };
-        self.program.check(&file)?.map_err(refused)
+        self.program.check(&file, data)?.map_err(refused)
     }
 
     pub(crate) fn write_settings(&self, settings: &Settings) -> Result<PathBuf, Error> {

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 /// The program that does the runs, known by this contract alone.
 ///
-/// `PROGRAM check --settings FILE.json [--device DEVICE]` fails where the settings are wrong, and says on stderr what is, with the key.
-/// The checkpoint that a run begins from need not be there yet. It may print `{"fingerprint": TEXT}` on stdout: what tells the
-/// data from others under the same settings. A run whose `result.json` has another is not to be compared.
+/// `PROGRAM check --settings FILE.json [--data] [--device DEVICE]` fails where the settings are wrong, and says on stderr what is,
+/// with the key. The checkpoint that a run begins from need not be there yet. With `--data` it fails where the labels are wrong,
+/// too, and may print `{"fingerprint": TEXT}` on stdout: what tells the data from others under the same settings. A run whose
+/// `result.json` has another is not to be compared.
 ///
 /// `PROGRAM run --settings FILE.json --out DIR [--device DEVICE]` does a run. Its standard input is a locked file of
 /// the engine's, to be left alone; what it prints on stderr is shown line by line, and goes with stdout into
@@ -54,13 +55,13 @@ struct Told {
 }
 
 impl Program {
-    /// Asks whether settings are right, and for the fingerprint of the data, which not every program tells.
+    /// Asks whether settings are right; the `data`, too, and for their fingerprint, which not every program tells.
     ///
     /// # Errors
     /// What the program says is wrong with them, as the inner one; that it cannot be started, as the outer.
-    pub(crate) fn check(&self, settings: &Path) -> Result<Result<Option<String>, String>, Error> {
+    pub(crate) fn check(&self, settings: &Path, data: bool) -> Result<Result<Option<String>, String>, Error> {
         let mut command = Command::new(&self.path);
-        command.arg("check").arg("--settings").arg(settings);
+        command.arg("check").arg("--settings").arg(settings).args(data.then_some("--data"));
         if let Some(device) = &self.device {
             command.arg("--device").arg(device);
         }

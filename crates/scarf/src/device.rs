@@ -17,7 +17,7 @@ pub(crate) fn in_precision(detector: Detector, precision: Precision, device: &De
     Ok(detector.with_precision(precision))
 }
 
-/// A device by name: `auto`, `cpu`, `wgpu[:n]` or `cuda[:n]`.
+/// A device by name: `auto`, `cpu`, `wgpu[:n]`, `vulkan[:n]` or `cuda[:n]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DeviceName {
     /// A GPU where this build has a backend for one, the CPU otherwise.
@@ -26,6 +26,8 @@ pub(crate) enum DeviceName {
     Cpu,
     /// By wgpu (Vulkan, Metal, DX12) the n-th discrete GPU, or whichever it takes for the best.
     Wgpu(Option<usize>),
+    /// The same by Vulkan alone, its kernels in SPIR-V.
+    Vulkan(Option<usize>),
     /// The n-th GPU by CUDA.
     Cuda(usize),
 }
@@ -47,8 +49,9 @@ impl FromStr for DeviceName {
             ("auto", None) => Ok(Self::Auto),
             ("cpu", None) => Ok(Self::Cpu),
             ("wgpu", index) => Ok(Self::Wgpu(index)),
+            ("vulkan", index) => Ok(Self::Vulkan(index)),
             ("cuda", index) => Ok(Self::Cuda(index.unwrap_or(0))),
-            _ => Err(format!("`{text}` is no device; say auto, cpu, wgpu, wgpu:1, cuda or cuda:1")),
+            _ => Err(format!("`{text}` is no device; say auto, cpu, wgpu, wgpu:1, vulkan, cuda or cuda:1")),
         }
     }
 }
@@ -59,7 +62,7 @@ impl DeviceName {
         match self {
             Self::Auto => None,
             Self::Cpu => Some("cpu".into()),
-            Self::Wgpu(_) | Self::Cuda(_) => Some(self.to_string()),
+            Self::Wgpu(_) | Self::Vulkan(_) | Self::Cuda(_) => Some(self.to_string()),
         }
     }
 
@@ -69,7 +72,7 @@ impl DeviceName {
             #[cfg(feature = "cuda")]
             Self::Auto => Ok(Device::cuda(0)),
             #[cfg(all(feature = "wgpu", not(feature = "cuda")))]
-            Self::Auto => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
+            Self::Auto => Ok(Device::wgpu(kind(None))),
             #[cfg(all(feature = "flex", not(any(feature = "wgpu", feature = "cuda"))))]
             Self::Auto => Ok(Device::flex()),
             #[cfg(feature = "flex")]
@@ -77,20 +80,29 @@ impl DeviceName {
             #[cfg(feature = "cuda")]
             Self::Cuda(index) => Ok(Device::cuda(index)),
             #[cfg(feature = "wgpu")]
-            Self::Wgpu(index) => Ok(Device::wgpu(match index {
-                Some(index) => burn::tensor::DeviceKind::DiscreteGpu(index),
-                None => burn::tensor::DeviceKind::DefaultDevice,
-            })),
+            Self::Wgpu(index) => Ok(Device::wgpu(kind(index))),
+            #[cfg(feature = "vulkan")]
+            Self::Vulkan(index) => Ok(Device::vulkan(kind(index))),
             #[allow(unreachable_patterns)] // all backends may be there
             other => bail!(
                 "this build has no backend for {other}; build it with `--features {}`",
                 match other {
                     Self::Wgpu(_) => "wgpu",
+                    Self::Vulkan(_) => "vulkan",
                     Self::Cuda(_) => "cuda",
                     Self::Auto | Self::Cpu => "flex",
                 }
             ),
         }
+    }
+}
+
+/// Of the GPUs that wgpu finds.
+#[cfg(feature = "wgpu")]
+fn kind(index: Option<usize>) -> burn::tensor::DeviceKind {
+    match index {
+        Some(index) => burn::tensor::DeviceKind::DiscreteGpu(index),
+        None => burn::tensor::DeviceKind::DefaultDevice,
     }
 }
 
@@ -101,6 +113,8 @@ impl std::fmt::Display for DeviceName {
             Self::Cpu => f.write_str("cpu"),
             Self::Wgpu(None) => f.write_str("wgpu"),
             Self::Wgpu(Some(index)) => write!(f, "wgpu:{index}"),
+            Self::Vulkan(None) => f.write_str("vulkan"),
+            Self::Vulkan(Some(index)) => write!(f, "vulkan:{index}"),
             Self::Cuda(index) => write!(f, "cuda:{index}"),
         }
     }
@@ -131,6 +145,10 @@ mod tests {
         assert_eq!("cuda:3".parse(), Ok(DeviceName::Cuda(3)));
         assert_eq!("wgpu".parse(), Ok(DeviceName::Wgpu(None)));
         assert_eq!("wgpu:1".parse(), Ok(DeviceName::Wgpu(Some(1))));
+        assert_eq!("vulkan:0".parse(), Ok(DeviceName::Vulkan(Some(0))));
+        for name in ["cpu", "wgpu", "wgpu:1", "vulkan", "vulkan:2", "cuda:0"] {
+            assert_eq!(name.parse::<DeviceName>().unwrap().to_string(), name);
+        }
         for wrong in ["tpu", "cuda:x", "cpu:1", ""] {
             assert!(wrong.parse::<DeviceName>().is_err(), "{wrong}");
         }

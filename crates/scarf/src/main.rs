@@ -33,7 +33,7 @@ use crate::settings::Settings;
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
 struct Cli {
-    /// Where to compute: auto, cpu, wgpu or cuda; wgpu:1 is the second of its kind.
+    /// Where to compute: auto, cpu, wgpu, vulkan or cuda; wgpu:1 is the second of its kind.
     #[arg(long, global = true, default_value = "auto", env = "SCARF_DEVICE")]
     device: DeviceName,
     #[command(subcommand)]
@@ -60,6 +60,9 @@ enum Command {
         /// The settings, resolved (JSON).
         #[arg(long)]
         settings: PathBuf,
+        /// Read all labels, too, and print what tells these data from others (JSON).
+        #[arg(long)]
+        data: bool,
     },
     /// Finds defects on pictures: a JSON line each, and pictures with boxes if asked for.
     Predict(predict::Predict),
@@ -90,14 +93,16 @@ fn main() -> Result<()> {
         Command::Study(study) => study.run(cli.device),
         Command::Report(report) => report.run(),
         Command::Run { settings, out } => run::run(&Settings::open(&settings)?, &out, &cli.device.open()?),
-        Command::Check { settings } => run::check(&Settings::open(&settings)?, &cli.device.open()?),
+        Command::Check { settings, data } => {
+            run::check(&Settings::open(&settings)?, data, &cli.device.open()?)
+        }
         Command::Predict(predict) => predict.run(&cli.device.open()?),
         Command::Anchors(anchors) => anchors.run(&cli.device.open()?),
         Command::Eval(eval) => eval.run(),
         Command::Export(export) => export.run(&cli.device.open()?),
         Command::Cost(cost) => cost.run(&cli.device.open()?),
         Command::Benchmark(benchmark) => benchmark.run(&cli.device.open()?),
-        Command::Models(models) => models.run(&cli.device.open()?),
+        Command::Models(models) => models.run(),
         Command::Data(data) => data.run(),
         Command::Weights(weights) => weights.run(),
         Command::Tune(tune) => tune.run(cli.device),

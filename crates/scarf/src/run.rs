@@ -17,8 +17,9 @@ use crate::{device, model, result};
 /// Bytes of a GPU's memory that a run's decoded images may take: with more of them, batches are made on the host.
 const RESIDENT: usize = 2 << 30;
 
-/// Checks settings without running them: labels, recipe and weights are opened. Prints the fingerprint of the data.
-pub(crate) fn check(settings: &Settings, device: &Device) -> Result<()> {
+/// Checks settings without running them: recipe and weights are opened; of the `data` the labels, too, whose fingerprint
+/// is printed.
+pub(crate) fn check(settings: &Settings, data: bool, device: &Device) -> Result<()> {
     let classes = settings.data.classes(settings.data_dir.as_deref())?;
     // The model of another run is there only when that run has ended.
     let begun = Settings {
@@ -31,8 +32,10 @@ pub(crate) fn check(settings: &Settings, device: &Device) -> Result<()> {
     if settings.recipe.train.epochs > 0 {
         settings.recipe.train.freeze.apply(detector)?;
     }
-    let fingerprint = settings.data.look(settings.seed, settings.data_dir.as_deref())?;
-    println!("{}", json!({"fingerprint": fingerprint}));
+    if data {
+        let fingerprint = settings.data.look(settings.seed, settings.data_dir.as_deref())?;
+        println!("{}", json!({"fingerprint": fingerprint}));
+    }
     Ok(())
 }
 

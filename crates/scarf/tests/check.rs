@@ -7,18 +7,30 @@ use std::process::Command;
 use scarf_data::synth::SyntheticSteel;
 use serde_json::{Value, json};
 
-/// What `scarf` says that is wrong; nothing where nothing is.
-fn said(command: &str, settings: &Value, folder: &Path) -> String {
+/// `scarf` with these settings: what it prints, or says that is wrong.
+fn asked(command: &str, settings: &Value, folder: &Path) -> Result<String, String> {
     let path = folder.join("settings.json");
     fs::write(&path, settings.to_string()).unwrap();
     let mut scarf = Command::new(env!("CARGO_BIN_EXE_scarf"));
-    scarf.args(["--device", "cpu", command, "--settings"]).arg(path);
+    scarf.args(["--device", "cpu"]).args(command.split(' ')).arg("--settings").arg(path);
     if command == "run" {
         scarf.arg("--out").arg(folder.join("out"));
     }
     let output = scarf.output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    if output.status.success() { String::new() } else { told }
+    let [printed, told] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    if output.status.success() { Ok(printed) } else { Err(told) }
+}
+
+/// What `scarf` says that is wrong; nothing where nothing is.
+fn said(command: &str, settings: &Value, folder: &Path) -> String {
+    asked(command, settings, folder).err().unwrap_or_default()
+}
+
+/// What tells the data from others under the same settings.
+fn fingerprint(settings: &Value, folder: &Path) -> Value {
+    let printed: Value = serde_json::from_str(&asked("check --data", settings, folder).unwrap()).unwrap();
+    printed["fingerprint"].clone()
 }
 
 fn settings(data: Value) -> Value {
@@ -136,6 +148,15 @@ fn a_run_does_not_go_on_with_other_objects() {
     fs::write(&file, format!("{before}{after}")).unwrap();
     let told = said("run", &settings, folder.path());
     assert!(told.contains("was made with other settings or images; remove it to begin anew"), "{told}");
+
+    fs::write(&file, text.replace("<name>crazing", "<name>rust")).unwrap();
+    assert_eq!(said("check", &settings, folder.path()), "", "labels are another question");
+    let told = said("check --data", &settings, folder.path());
+    assert!(told.contains("crazing_1.xml:") && told.contains("unknown class `rust`"), "{told}");
+    assert!(
+        fingerprint(&self::settings(plate()), folder.path()).is_null(),
+        "what is drawn is the same for all"
+    );
 }
 
 /// Lists say which images are where; of a study's runs each needs its own parts.
@@ -175,6 +196,7 @@ fn a_run_takes_the_parts_that_lists_say() {
     assert!(!out.join("predictions/val.json").exists(), "nobody looks at it");
     let result = read("result.json");
     assert_eq!(result["images"], json!(4));
+    assert_eq!(result["fingerprint"], fingerprint(&settings, folder.path()));
 
     // Other parts are other data, though the settings are the same.
     list("train.txt", "crazing_1\ninclusion_2\npatches_1\nscratches_1\npatches_2");
@@ -184,6 +206,7 @@ fn a_run_takes_the_parts_that_lists_say() {
     assert_eq!(said("run", &settings, folder.path()), "");
     let (before, after) = (&result["fingerprint"], &read("result.json")["fingerprint"]);
     assert!(before.is_string() && before != after, "{before} {after}");
+    assert_eq!(*after, fingerprint(&settings, folder.path()));
 
     list("test.txt", "crazing_2\npatches_1\n");
     fs::remove_dir_all(&out).unwrap();

@@ -1,19 +1,42 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::Split;
 use crate::voc::at;
 use crate::{DataError, DataSet, Place, Problem, Skipped, files};
 
 /// Files that say which images are in which part.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Lists {
     /// To fit the weights.
     pub train: PathBuf,
     /// To choose between models; nobody, where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val: Option<PathBuf>,
     /// To report on; nothing, where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<PathBuf>,
+}
+
+impl Lists {
+    /// The same, of a folder.
+    pub fn within(&self, folder: &Path) -> Self {
+        let within = |path: &PathBuf| folder.join(path);
+        Self {
+            train: within(&self.train),
+            val: self.val.as_ref().map(within),
+            test: self.test.as_ref().map(within),
+        }
+    }
+
+    /// Each file, and the name of its part.
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let all = [("train", Some(&self.train)), ("val", self.val.as_ref()), ("test", self.test.as_ref())];
+        all.into_iter().filter_map(|(part, path)| Some((part, path?.as_path())))
+    }
 }
 
 /// Splits as lists say: an image a line, by its stem or the name of its file; folders before it, blank lines, and the `1` or

@@ -42,7 +42,7 @@ impl<'a> Runs<'a> {
         if let State::Blocked(reason) | State::Waiting(reason) = &run.state {
             return Err(Error::Search { key: run.to_string(), reason: format!("cannot begin: {reason}") });
         }
-        self.engine.check(&run).map(|_| ())
+        self.engine.check(&run, true).map(|_| ())
     }
 
     fn run(&self, number: u64, params: &Params) -> Run {

@@ -130,19 +130,14 @@ fn lists(folder: &Path, own: &Folder) -> Option<String> {
         })
     };
     let found = LISTS.iter().map(|place| of(Path::new(place))).find(|found| found[0].is_some())?;
-    let text = |path: &PathBuf| json!(path.to_string_lossy()).to_string();
-    let [Some(train), val, Some(test)] = &found else {
+    let [Some(train), val, Some(test)] = found else {
         println!(
             "\nThere are lists of images, but no test.txt: a study needs images to report on (split.lists)."
         );
         return None;
     };
-    let whole = Lists {
-        train: folder.join(train),
-        val: val.as_ref().map(|val| folder.join(val)),
-        test: Some(folder.join(test)),
-    };
-    let split = match listed(&own.set, &own.skipped, &whole) {
+    let lists = Lists { train, val, test: Some(test) };
+    let split = match listed(&own.set, &own.skipped, &lists.within(folder)) {
         Ok(split) => split,
         Err(error) => {
             println!("\nIts lists of images will not do: {error}");
@@ -155,8 +150,8 @@ fn lists(folder: &Path, own: &Folder) -> Option<String> {
     println!(
         "\nBy its lists {to_learn} images are learnt from, {to_choose} chosen by and {to_report} reported on; {none} are in none."
     );
-    let val = val.as_ref().map_or(String::new(), |val| format!("val = {}, ", text(val)));
-    Some(format!("split.lists = {{ train = {}, {val}test = {} }}", text(train), text(test)))
+    let parts = lists.files().map(|(part, path)| format!("{part} = {}", json!(path.to_string_lossy())));
+    Some(format!("split.lists = {{ {} }}", parts.collect::<Vec<_>>().join(", ")))
 }
 
 fn tell(set: &DataSet, skipped: &[Skipped]) -> Result<()> {

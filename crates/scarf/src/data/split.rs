@@ -1,6 +1,6 @@
 //! How a data set is split, as settings say it.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use anyhow::{Result, anyhow, bail};
 use scarf_data::split::{self, Grouping, Lists};
@@ -48,62 +48,31 @@ pub(crate) enum SplitSettings {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         group: Option<String>,
     },
-    /// By lists of one's own.
-    Lists(OwnLists),
+    /// By lists in the data folder, an image a line (its stem, or its file's name; the lists of Pascal VOC's ImageSets/Main are
+    /// such). Images in none of them are in no part; without `val` the last epoch counts.
+    ///
+    /// As with images and labels, a run's id has the files' names and not what they say; what they said is part of the
+    /// fingerprint in its `result.json`, and a study does not go on with other lists.
+    Lists(Lists),
 }
 
-/// Files in the data folder, an image a line (its stem, or its file's name; the lists of Pascal VOC's ImageSets/Main are
-/// such). Images in none of them are in no part.
-///
-/// As with images and labels, a run's id has the files' names and not what they say; what they said is part of the
-/// fingerprint in its `result.json`, and a study does not go on with other lists.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct OwnLists {
-    /// What is learnt from.
-    pub train: PathBuf,
-    /// What an epoch is chosen by, and what searches and ablations are scored on; the last epoch counts where it is left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub val: Option<PathBuf>,
-    /// What is reported on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub test: Option<PathBuf>,
-}
-
-impl OwnLists {
-    /// The files in a folder.
-    pub(super) fn within(&self, folder: &Path) -> Lists {
-        let within = |path: &PathBuf| folder.join(path);
-        Lists {
-            train: within(&self.train),
-            val: self.val.as_ref().map(within),
-            test: self.test.as_ref().map(within),
-        }
+/// An error where a path leads out of the data folder.
+fn check_paths(lists: &Lists) -> Result<()> {
+    let here =
+        |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    if let Some((part, path)) = lists.files().find(|(_, path)| !here(path)) {
+        bail!(
+            "split.lists.{part} is `{}`; a path within the data folder is needed, that is the same on every machine",
+            path.display()
+        );
     }
-
-    fn check(&self) -> Result<()> {
-        let named = [("train", Some(&self.train)), ("val", self.val.as_ref()), ("test", self.test.as_ref())];
-        for (part, path) in named {
-            let here = |path: &PathBuf| {
-                path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
-            };
-            if let Some(path) = path.filter(|path| !here(path)) {
-                bail!(
-                    "split.lists.{part} is `{}`; a path within the data folder is needed, that is the same on every machine",
-                    path.display()
-                );
-            }
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// An error where a list is not there.
 pub(super) fn check_files(lists: &Lists) -> Result<()> {
-    for path in [Some(&lists.train), lists.val.as_ref(), lists.test.as_ref()].into_iter().flatten() {
-        if !path.is_file() {
-            bail!("{}: no such file; data.split.lists says what they are called", path.display());
-        }
+    if let Some((_, path)) = lists.files().find(|(_, path)| !path.is_file()) {
+        bail!("{}: no such file; data.split.lists says what they are called", path.display());
     }
     Ok(())
 }
@@ -122,7 +91,7 @@ impl SplitSettings {
                 let all = [train, val, test];
                 bail!("split.stratified is {all:?}; three parts of 0 to 1 that add up to 1 are needed");
             }
-            Self::Lists(lists) => lists.check(),
+            Self::Lists(lists) => check_paths(lists),
             _ => self.grouping().map(|_| ()),
         }
     }
@@ -155,7 +124,7 @@ impl SplitSettings {
     }
 
     /// The lists, where it is by some.
-    pub(super) fn lists(&self) -> Option<&OwnLists> {
+    pub(super) fn lists(&self) -> Option<&Lists> {
         match self {
             Self::Lists(lists) => Some(lists),
             _ => None,

@@ -1,7 +1,5 @@
 //! A training whose numbers run away ends with an error that says where.
 
-mod common;
-
 use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -26,7 +24,7 @@ impl Observer<Detector> for Steps {
 
 #[test]
 fn too_large_a_learning_rate() {
-    let (set, images) = common::steel();
+    let (set, images) = crate::common::steel();
     let count = set.classes.len();
     let every: Vec<usize> = (0..6).collect();
     let config: TrainConfig =

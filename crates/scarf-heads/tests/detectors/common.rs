@@ -1,5 +1,4 @@
 //! What the tests on whole detectors share.
-#![allow(dead_code)]
 
 use std::ffi::OsStr;
 use std::path::Path;

@@ -1,16 +1,14 @@
 //! Faster R-CNN on FPN and MFN with random weights, small ones on drawn pixels and the published ones at their own
 //! size on photographs: onnxruntime's proposals and detections are ours.
 
-mod common;
-
 use std::ops::Range;
 use std::path::Path;
 
-use burn::tensor::{Device, Tensor};
-use common::{
+use crate::common::{
     Answer, Jobs, assert_same, classes, detections, lived_in, numbers, photograph, pixels, python, spread,
     weakened,
 };
+use burn::tensor::{Device, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use scarf_core::{BBox, Classes, Size};

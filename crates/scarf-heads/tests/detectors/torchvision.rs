@@ -9,7 +9,7 @@ use scarf_heads::{
     anchors, match_anchors,
 };
 
-const FIXTURE: &[u8] = include_bytes!("data/ssd_torchvision.safetensors");
+const FIXTURE: &[u8] = include_bytes!("../data/ssd_torchvision.safetensors");
 const SIDE: Size = Size::new(300, 300);
 const MAPS: [[usize; 2]; 4] = [[10, 10], [5, 5], [3, 3], [1, 1]];
 const CLASSES: usize = 6;

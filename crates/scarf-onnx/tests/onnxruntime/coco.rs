@@ -1,11 +1,9 @@
 //! TensorFlow's COCO detectors, from the weights of SCARF_WEIGHTS, exported and run by onnxruntime on two
 //! photographs: the raw numbers are ours and the original's, the detections ours, the cat and the person first.
 
-mod common;
-
+use crate::common::{Jobs, detections, difference, numbers, photographs, python, weights};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
-use common::{Jobs, detections, difference, numbers, photographs, python, weights};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use scarf_backbones::{Allow, ModuleWeights, Weights};

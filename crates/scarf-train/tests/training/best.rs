@@ -1,7 +1,5 @@
 //! Which epoch is kept where the validation images have nothing to choose it by.
 
-mod common;
-
 use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -26,7 +24,7 @@ impl Observer<Detector> for Best {
 
 #[test]
 fn without_an_object_to_find_the_newest_that_was_scored_is_the_best() {
-    let (mut set, images) = common::steel();
+    let (mut set, images) = crate::common::steel();
     set.samples[5].annotations.clear();
     let config: TrainConfig =
         "epochs = 3\nbatch = 2\nvalidate_every = 2\noptimizer.sgd.lr = 1e-3".parse().unwrap();

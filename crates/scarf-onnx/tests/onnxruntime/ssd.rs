@@ -1,12 +1,10 @@
 //! SSD on every backbone and neck with random weights: onnxruntime's scores, boxes and detections are ours.
 
-mod common;
-
-use burn::tensor::activation::{sigmoid, softmax};
-use burn::tensor::{Device, Tensor};
-use common::{
+use crate::common::{
     Jobs, assert_same, classes, detections, difference, lived_in, numbers, pixels, python, spread, weakened,
 };
+use burn::tensor::activation::{sigmoid, softmax};
+use burn::tensor::{Device, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use scarf_core::Classes;

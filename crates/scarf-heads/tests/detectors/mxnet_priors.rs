@@ -1,12 +1,10 @@
 //! The SSD of MXNet's examples: maps as its symbols have them (version 1.4.1), and anchors that equal
 //! `MultiBoxPrior`'s (`tests/data/mxnet_priors.py`, run by the Python 3.8 of SCARF_MXNET, with mxnet 1.9.1).
 
-mod common;
-
 use std::path::PathBuf;
 
+use crate::common::{array, assert_close, build, run_script};
 use burn::tensor::Device;
-use common::{array, assert_close, build, run_script};
 use scarf_backbones::Weights;
 use scarf_heads::{Head, Neck, models};
 

@@ -2,10 +2,8 @@
 //! `python crates/scarf-heads/tests/data/multibox_mxnet.py`: which anchors answer for which objects, and the
 //! gradients, which are all that MXNet's loss layers say.
 
-mod common;
-
+use crate::common::{array, assert_close, boxes, values};
 use burn::tensor::{Device, Tensor, TensorData};
-use common::{array, assert_close, boxes, values};
 use scarf_backbones::Weights;
 use scarf_heads::{BoxCoder, BoxLoss, Matching, MultiboxLoss, Normalizer, Scores, Targets};
 

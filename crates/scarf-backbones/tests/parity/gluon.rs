@@ -1,12 +1,10 @@
 //! ResNet v2 with weights and running statistics drawn from a seed, against the maps that Gluon makes
 //! (`tests/data/gluon_resnet_v2.py`, run by the Python 3.8 of SCARF_MXNET, with mxnet 1.9.1).
 
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{assert_parity, fresh, tensor};
+use crate::common::{assert_parity, fresh, tensor};
 use scarf_backbones::{Backbone, BackboneConfig, Weights};
 
 #[test]

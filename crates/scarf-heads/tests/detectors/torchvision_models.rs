@@ -1,13 +1,13 @@
 //! torchvision's SSD300 and SSDLite320 whole, with weights drawn from a seed: anchors, raw outputs, losses, boxes
 //! and one step of training (`tests/data/torchvision_models.py`, run by the Python of SCARF_TORCH).
 
-mod common;
-
 use std::path::PathBuf;
 
+use crate::common::{
+    array, assert_close, boxes, build, forward, run_script, scaled, ssd, unused_chance, values,
+};
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
-use common::{array, assert_close, boxes, build, forward, run_script, scaled, ssd, unused_chance, values};
 use scarf_backbones::{Allow, ModuleWeights, Weights};
 use scarf_heads::{DetectorConfig, Head, Targets, models};
 

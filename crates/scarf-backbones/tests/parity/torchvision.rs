@@ -1,12 +1,10 @@
 //! Every backbone of torchvision's, with weights and running statistics drawn from a seed, against the
 //! maps that torchvision makes (`tests/data/torchvision_backbones.py`, run by the Python of SCARF_TORCH).
 
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{assert_parity, fresh, tensor};
+use crate::common::{assert_parity, fresh, tensor};
 use scarf_backbones::layers::NormConfig;
 use scarf_backbones::{Backbone, BackboneConfig, Weights};
 

@@ -1,5 +1,4 @@
 //! onnxruntime, run by the interpreter that SCARF_PYTHON names.
-#![allow(dead_code)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

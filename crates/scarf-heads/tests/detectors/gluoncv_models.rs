@@ -1,13 +1,13 @@
 //! GluonCV's SSD whole, with weights drawn from a seed, out of the files that it saves: anchors, raw outputs, training targets, losses and boxes
 //! (`tests/data/gluoncv_models.py`, run by the Python 3.8 of SCARF_MXNET, with mxnet 1.9.1).
 
-mod common;
-
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
+use crate::common::{
+    array, assert_close, boxes, build, forward, run_script, scaled, ssd, unused_chance, values,
+};
 use burn::tensor::Device;
-use common::{array, assert_close, boxes, build, forward, run_script, scaled, ssd, unused_chance, values};
 use scarf_backbones::{Allow, ModuleWeights, Weights};
 use scarf_core::BBox;
 use scarf_heads::{BoxCoder, Head, Targets, models};

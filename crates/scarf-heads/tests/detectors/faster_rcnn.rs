@@ -1,11 +1,9 @@
 //! Faster R-CNN with FPN against torchvision's, with weights by formula; the numbers are made by
 //! `python crates/scarf-heads/tests/data/faster_rcnn_torchvision.py`.
 
-mod formula;
-
+use crate::formula::{Fixture, Zeros, close, image, same_detections, values};
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, Tensor};
-use formula::{Fixture, Zeros, close, image, same_detections, values};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use scarf_backbones::{Allow, ModuleWeights, Rename, Weights};
@@ -24,7 +22,7 @@ const RECIPE: &str = r#"
 const SIDE: Size = Size::new(128, 128);
 
 fn fixture() -> Fixture {
-    Fixture::new(include_bytes!("data/faster_rcnn_torchvision.safetensors"))
+    Fixture::new(include_bytes!("../data/faster_rcnn_torchvision.safetensors"))
 }
 
 fn detector(device: &Device) -> Detector {

@@ -1,5 +1,4 @@
 //! What the tests against references share: fixtures, weights by formula, comparison.
-#![allow(dead_code, unreachable_pub)] // each test takes what it needs
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

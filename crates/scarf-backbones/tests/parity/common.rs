@@ -1,5 +1,4 @@
 //! What the tests on published weights share.
-#![allow(dead_code)]
 
 use std::path::PathBuf;
 

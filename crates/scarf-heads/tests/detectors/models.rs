@@ -1,10 +1,8 @@
 //! Every model by name: it can be built, and is as large as its authors' own.
 
-mod common;
-
+use crate::common::build;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
-use common::build;
 use scarf_heads::{AnyHead, Head, models};
 
 /// Name, classes without background, parameters, anchors.

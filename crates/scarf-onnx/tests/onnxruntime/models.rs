@@ -1,11 +1,9 @@
 //! Every published SSD by name, with random weights at its own size, on a photograph: onnxruntime's scores and
 //! boxes are ours. (`faster_rcnn.rs` has the rest of the zoo.)
 
-mod common;
-
+use crate::common::{Jobs, difference, lived_in, numbers, photograph, python, spread, weakened};
 use burn::tensor::Device;
 use burn::tensor::activation::{sigmoid, softmax};
-use common::{Jobs, difference, lived_in, numbers, photograph, python, spread, weakened};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use scarf_core::Classes;

@@ -1,10 +1,8 @@
 //! Every backbone with random weights, and every operation: onnxruntime's maps are ours.
 
-mod common;
-
+use crate::common::{Jobs, difference, lived_in, numbers, pixels, python};
 use burn::module::Module;
 use burn::tensor::Device;
-use common::{Jobs, difference, lived_in, numbers, pixels, python};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use scarf_backbones::layers::{BatchNorm, Conv2d, Conv2dConfig, ConvTranspose2d, MaxPool2d, NormConfig};

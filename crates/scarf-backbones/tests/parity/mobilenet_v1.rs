@@ -1,10 +1,8 @@
 //! MobileNet v1 against PyTorch on the published weights: the reference files were made by CPU
 //! PyTorch in f32 from the same f16 files.
 
-mod common;
-
+use crate::common::{assert_parity, folder, fresh, images, reference, spatial_mean, tensor, weights};
 use burn::tensor::{Tensor, activation, module};
-use common::{assert_parity, folder, fresh, images, reference, spatial_mean, tensor, weights};
 use scarf_backbones::layers::NormConfig;
 use scarf_backbones::{Backbone, BackboneConfig, MobileNetV1Config, Weights};
 
