@@ -10,32 +10,32 @@ use scarf_core::{BBox, Detection};
 use scarf_heads::Targets;
 
 /// Tensors that a reference made.
-pub struct Fixture {
+pub(crate) struct Fixture {
     bytes: &'static [u8],
     tensors: SafeTensors<'static>,
 }
 
 impl Fixture {
-    pub fn new(bytes: &'static [u8]) -> Self {
+    pub(crate) fn new(bytes: &'static [u8]) -> Self {
         Self { bytes, tensors: SafeTensors::deserialize(bytes).unwrap() }
     }
 
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.names().into_iter()
     }
 
-    pub fn floats(&self, name: &str) -> Vec<f32> {
+    pub(crate) fn floats(&self, name: &str) -> Vec<f32> {
         let tensor = self.tensors.tensor(name).unwrap_or_else(|_| panic!("no {name} in the fixture"));
         let bytes = tensor.data();
         bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
     }
 
-    pub fn boxes(&self, name: &str) -> Vec<BBox<f32>> {
+    pub(crate) fn boxes(&self, name: &str) -> Vec<BBox<f32>> {
         self.floats(name).chunks_exact(4).map(|r| BBox::new(r[0], r[1], r[2], r[3])).collect()
     }
 
     /// Boxes and labels (1 for the first class) of an image.
-    pub fn targets(&self, image: usize) -> Targets {
+    pub(crate) fn targets(&self, image: usize) -> Targets {
         let labels = self.floats(&format!("target_labels{image}"));
         Targets {
             boxes: self.boxes(&format!("target_boxes{image}")),
@@ -44,13 +44,13 @@ impl Fixture {
     }
 
     /// A line of the header.
-    pub fn header(&self, key: &str) -> String {
+    pub(crate) fn header(&self, key: &str) -> String {
         let (_, metadata) = SafeTensors::read_metadata(self.bytes).unwrap();
         metadata.metadata().as_ref().unwrap()[key].clone()
     }
 
     /// The reference's weights: by formula from the names and shapes in the header.
-    pub fn weights(&self) -> Weights {
+    pub(crate) fn weights(&self) -> Weights {
         let shapes: BTreeMap<String, Vec<usize>> = serde_json::from_str(&self.header("shapes")).unwrap();
         let mut weights = Weights::default();
         for (name, shape) in shapes {
@@ -99,7 +99,7 @@ fn weight(name: &str, shape: &[usize]) -> Vec<f32> {
 }
 
 /// `image` of `tests/data/formula.py`: a batch of one, `[1, 3, side, side]`.
-pub fn image(name: &str, side: usize, device: &Device) -> Tensor<4> {
+pub(crate) fn image(name: &str, side: usize, device: &Device) -> Tensor<4> {
     let waves: Vec<f64> = uniform(name, 36).collect();
     let mut pixels = Vec::with_capacity(3 * side * side);
     for channel in waves.chunks_exact(12) {
@@ -116,7 +116,7 @@ pub fn image(name: &str, side: usize, device: &Device) -> Tensor<4> {
 }
 
 /// Takes the first of everything, as the scripts do.
-pub struct Zeros;
+pub(crate) struct Zeros;
 
 impl rand::TryRng for Zeros {
     type Error = Infallible;
@@ -135,12 +135,12 @@ impl rand::TryRng for Zeros {
     }
 }
 
-pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_into_vec().unwrap()
 }
 
 /// Fails unless `ours` is `theirs` to `tolerance` of the largest value.
-pub fn close(ours: &[f32], theirs: &[f32], tolerance: f32, what: &str) {
+pub(crate) fn close(ours: &[f32], theirs: &[f32], tolerance: f32, what: &str) {
     assert_eq!(ours.len(), theirs.len(), "{what}: as many values");
     let scale = theirs.iter().fold(1e-6f32, |largest, value| largest.max(value.abs()));
     let differ = |(a, b): (&f32, &f32)| (a - b).abs() / scale;
@@ -153,7 +153,7 @@ pub fn close(ours: &[f32], theirs: &[f32], tolerance: f32, what: &str) {
 
 /// Fails unless `found` is the reference's list of an image; detections whose scores differ by less than
 /// 1e-5 may have changed places.
-pub fn same_detections(found: &[Detection], fixture: &Fixture, image: usize) {
+pub(crate) fn same_detections(found: &[Detection], fixture: &Fixture, image: usize) {
     let [boxes, scores, labels] =
         ["boxes", "scores", "labels"].map(|what| fixture.floats(&format!("found_{what}{image}")));
     assert_eq!(found.len(), labels.len(), "image {image}");
