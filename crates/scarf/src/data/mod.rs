@@ -183,20 +183,21 @@ impl DataSettings {
 
     /// Loads, decodes and splits, for a run with this seed. A set that is drawn is drawn beside the folder of the run.
     pub(crate) fn open(&self, run_seed: u64, data_dir: Option<&Path>, out: &Path) -> Result<Opened> {
-        let (set, mut skipped) = self.read(data_dir, out.parent().unwrap_or(out))?;
-        let split = |set: &DataSet, skipped: &[Skipped]| {
+        let (mut set, mut skipped) = self.read(data_dir, out.parent().unwrap_or(out))?;
+        let make = |set: &DataSet, skipped: &[Skipped]| {
             self.split.make(set, skipped, run_seed, self.folder(data_dir))
         };
-        let fingerprint = self.fingerprint(&set, &split(&set, &skipped)?);
-        let (set, images) = if self.skip_bad {
-            let (set, images, more) = ImageCache::load_skipping(set);
+        let mut split = make(&set, &skipped)?;
+        let fingerprint = self.fingerprint(&set, &split);
+        let images = if self.skip_bad {
+            let (left, images, more) = ImageCache::load_skipping(set);
+            set = left;
             skipped.extend(more);
-            (set, images)
+            split = make(&set, &skipped)?;
+            images
         } else {
-            let images = ImageCache::load(&set.samples)?;
-            (set, images)
+            ImageCache::load(&set.samples)?
         };
-        let mut split = split(&set, &skipped)?;
         let listed = split.train.len() + split.val.len() + split.test.len();
         let unlisted = set.samples.len() - listed;
         self.faults.leak(&set, &mut split);
